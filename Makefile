@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything is set up in .venv, nothing outside the checkout
+# (but a Chromium for the browser tests, from Debian, where we are root and it is missing).
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test check format bench golden docs clean
+
+demo: .venv/installed
+	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 3 --out shiftproof-report
+
+test: .venv/installed .venv/chromium check
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --jaxtyping-packages=shiftproof,beartype.beartype
+
+check: .venv/installed  # what needs no run: format, lint, types, floors, generated documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/installed  # minutes; prints ratios against a named alternative and writes benchmarks/results/*.json
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/startup.py
+
+golden: .venv/installed  # an hour: the real runs on ../shared/data, kept in tests/golden; then `make docs`
+	$(BIN)/python tests/golden/make.py
+
+docs: .venv/installed
+	$(BIN)/python docs/generate.py
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/chromium: .venv/installed
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } ; } \
+	  || echo "no chromium: the browser tests will be skipped (Debian: apt-get install chromium)"
+	touch $@
+
+clean:
+	rm -rf .venv shiftproof-report

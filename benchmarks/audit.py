@@ -1,0 +1,93 @@
+"""Consistency and flip rate of ResNet-18 over 64 images x 64 moves at 224 px: FE a view and memory, against a bare loop.
+
+The named alternative, in the same run and on the same views: a loop that draws one offset for a whole batch (as the
+published evaluation scripts do), rolls it, and runs the model; and the bare forward loop, which is 1 FE by definition.
+Each is a process of its own, so that memory peaks do not mix; FE is CPU seconds over those of the bare loop measured in
+the *same* process, before and after (the mean of both, since shared machines drift).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import timm
+import torch
+from measuring import environment, in_own_process, peak_bytes, write
+
+import shiftproof as sp
+
+
+def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -> float:
+    """CPU seconds a view of plain forwards."""
+    start = time.process_time()
+    with torch.inference_mode():
+        for i in range(0, views, batch):
+            model(images[torch.arange(i, i + batch) % len(images)])
+    return (time.process_time() - start) / views
+
+
+def one(kind: str, images_n: int, moves_side: int, batch: int) -> dict[str, float]:
+    """One alternative in this process."""
+    torch.manual_seed(0)
+    model = timm.create_model("resnet18", pretrained=False).eval()
+    images = torch.rand(images_n, 3, 224, 224)
+    half = moves_side // 2
+    offsets = [(dy, dx) for dy in range(-half, moves_side - half) for dx in range(-half, moves_side - half)]
+    views = images_n * len(offsets)
+    before = bare(model, images, 8 * batch, batch)
+    start = time.process_time()
+    if kind == "shiftproof":
+        moves = sp.TranslationSet(tuple(offsets), "circular", 0.0, "given", {})
+        record = sp.audit(model, images, translations=moves, layers=0, batch_size=batch)
+        views = record.cost.views
+    elif kind == "roll":
+        changed = 0
+        with torch.inference_mode():
+            for i in range(0, images_n, batch):
+                part = images[i : i + batch]
+                unmoved = model(part).argmax(1)
+                for dy, dx in offsets[1:]:
+                    changed += int((model(part.roll((dy, dx), (2, 3))).argmax(1) != unmoved).sum())
+    else:
+        bare(model, images, views, batch)
+    seconds = (time.process_time() - start) / views
+    after = bare(model, images, 8 * batch, batch)
+    return {"fe_per_view": seconds / ((before + after) / 2), "forward_s": (before + after) / 2, "peak": peak_bytes()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--side", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--one")
+    a = parser.parse_args()
+    if a.one:
+        print(json.dumps(one(a.one, a.images, a.side, a.batch)))
+        return
+    rows = []
+    for kind in ("bare", "roll", "shiftproof"):
+        runs = [
+            in_own_process(
+                Path(__file__), "--one", kind, "--images", str(a.images), "--side", str(a.side), "--batch", str(a.batch)
+            )
+            for _ in range(a.repeats)
+        ]
+        fe = [r["fe_per_view"] for r in runs]
+        rows.append({"what": kind, "fe_per_view": statistics.median(fe), "low": min(fe), "high": max(fe),
+                     "peak_bytes": max(r["peak"] for r in runs), "forward_s": statistics.median(r["forward_s"] for r in runs)})  # fmt: skip
+    floor = rows[0]["peak_bytes"]
+    print(f"ResNet-18, {a.images} images x {a.side**2} circular moves, 224 px, batch {a.batch}")
+    for row in rows:
+        row["memory_ratio"] = row["peak_bytes"] / floor
+        print(f"{row['what']:<12}{row['fe_per_view']:6.3f} FE a view   memory {row['memory_ratio']:5.2f} x bare")
+    write("audit", {"rows": rows, "images": a.images, "moves": a.side**2, **environment()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What every benchmark prints and keeps: where it ran, CPU seconds, peak memory, a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def environment() -> dict[str, Any]:
+    """Hardware, versions and date, for the JSON."""
+    model = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown")
+    return {
+        "hardware": f"{model}, {os.cpu_count()} cores",
+        "platform": platform.platform(),
+        "versions": {name: version(name) for name in ("shiftproof", "torch", "timm")},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python", *sys.argv]),
+    }
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def in_own_process(script: Path, *arguments: str) -> dict[str, Any]:
+    """Run a script that prints JSON on its last line, in a process of its own: memory peaks do not mix."""
+    done = subprocess.run([sys.executable, str(script), *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def write(name: str, result: dict[str, Any]) -> None:
+    """Keep a result as `benchmarks/results/NAME.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")

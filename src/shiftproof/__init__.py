@@ -1,0 +1,81 @@
+"""Does a vision model give the same answer when the object moves?
+
+>>> import torch, shiftproof as sp
+>>> model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+>>> sp.testing.assert_invariant(model, torch.rand(2, 3, 8, 8), sp.grid(2, boundary="circular"), tolerance=1e-5)
+
+What is named here is the whole public surface; it is imported when first used, so that `import shiftproof` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shiftproof import measure, records, testing
+    from shiftproof.auditing import audit
+    from shiftproof.data import open_data
+    from shiftproof.models import load_model, wrap
+    from shiftproof.records import AuditRecord
+    from shiftproof.translations import (
+        Translation,
+        TranslationSet,
+        grid,
+        path,
+        random,
+        ring,
+        roundtrip_error,
+        torus,
+        translate,
+    )
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "audit": "auditing",
+    "AuditRecord": "records",
+    "open_data": "data",
+    "load_model": "models",
+    "wrap": "models",
+    "Translation": "translations",
+    "TranslationSet": "translations",
+    "grid": "translations",
+    "path": "translations",
+    "random": "translations",
+    "ring": "translations",
+    "torus": "translations",
+    "roundtrip_error": "translations",
+    "translate": "translations",
+}
+_MODULES = ("measure", "records", "testing")
+
+__all__ = [
+    "AuditRecord",
+    "Translation",
+    "TranslationSet",
+    "audit",
+    "grid",
+    "load_model",
+    "measure",
+    "open_data",
+    "path",
+    "random",
+    "records",
+    "ring",
+    "roundtrip_error",
+    "testing",
+    "torus",
+    "translate",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"shiftproof.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"shiftproof.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'shiftproof' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,132 @@
+"""Where an audit's pictures come from: a data source with the model's preparation, or tensors given in Python."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shiftproof.data import Source, prepare
+from shiftproof.errors import BadItemError, DataError
+from shiftproof.models import LoadedModel
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture ready to be moved: pixels (c, H, W), with the margin that a `crop` set needs; label or None."""
+
+    name: str
+    pixels: Tensor
+    label: int | None
+
+
+@dataclass
+class Pictures:
+    """All pictures of an audit, loaded one at a time by `load`; safe to call from several threads.
+
+    Args:
+        word: what the user typed, or "tensor".
+        count: number of pictures.
+        labelled: whether labels are there.
+        classes: names of the classes, if the data has them.
+        margin_px: pixels on every side of the window that a picture carries.
+        preparation: how pictures were resized and cropped, in words.
+    """
+
+    word: str
+    count: int
+    labelled: bool
+    classes: list[str] | None
+    margin_px: int
+    preparation: str
+    fingerprint: str
+    _source: Source | None = None
+    _tensors: tuple[Tensor, Tensor | None] | None = None
+    _model: LoadedModel | None = None
+    _mirrored: set[int] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def load(self, i: int) -> Picture:
+        """Picture `i`.
+
+        Raises:
+            BadItemError: it cannot be decoded, has no label though others have one, or holds a NaN.
+        """
+        if self._tensors is not None:
+            images, labels = self._tensors
+            picture = Picture(str(i), images[i], None if labels is None else int(labels[i]))
+        else:
+            assert self._source is not None
+            assert self._model is not None
+            item = self._source.read(i)
+            model = self._model
+            pixels, mirrored = prepare(
+                item.picture,
+                model.input_size,
+                crop_fraction=model.crop_fraction,
+                interpolation=model.interpolation,  # type: ignore[arg-type]
+                margin_px=self.margin_px,
+            )
+            if mirrored:
+                with self._lock:
+                    self._mirrored.add(i)
+            picture = Picture(item.name, torch.from_numpy(np.ascontiguousarray(pixels)), item.label)
+        if picture.pixels.is_floating_point() and not bool(torch.isfinite(picture.pixels).all()):
+            raise BadItemError("a pixel is NaN or infinite", where=picture.name, remedy="mend or remove the picture")
+        return picture
+
+    def scene(self, boundary: str, fill: float) -> str:
+        """Where the pixels that move in come from, in words."""
+        if boundary != "crop":
+            words = {"circular": "the opposite edge", "zero": f"constant fill {fill:g}", "reflect": "mirrored picture"}
+            return words[boundary]
+        if self._mirrored:
+            return f"the picture's own margin, mirrored where it has too little ({len(self._mirrored)} pictures)"
+        return "the picture's own margin"
+
+
+def from_source(source: Source, model: LoadedModel, *, margin_px: int) -> Pictures:
+    """The pictures of `source`, prepared for `model` with a margin of `margin_px` on every side."""
+    c, h, w = model.input_size
+    if not len(source):
+        raise DataError("no pictures", where=source.word, remedy="give data that holds at least one picture")
+    return Pictures(
+        word=source.word,
+        count=len(source),
+        labelled=source.labelled,
+        classes=source.classes,
+        margin_px=margin_px,
+        preparation=f"short side to {h}/{model.crop_fraction:g} px, {model.interpolation}, centre crop {h} x {w}, {c} channels",
+        fingerprint=f"{source.word}:{len(source)}",
+        _source=source,
+        _model=model,
+    )
+
+
+def from_tensors(images: Tensor, labels: Tensor | None, *, margin_px: int) -> Pictures:
+    """The pictures of a tensor (n, c, H, W) as they are; H = h + 2 * margin_px for `crop` sets.
+
+    Raises:
+        DataError: not four dimensions, no pictures, or another number of labels than of pictures.
+    """
+    if images.ndim != 4 or not len(images):
+        raise DataError(
+            f"images have shape {tuple(images.shape)}", where="images", remedy="give (n, c, h, w) with n of at least 1"
+        )
+    if labels is not None and len(labels) != len(images):
+        raise DataError(f"{len(labels)} labels for {len(images)} images", where="labels", remedy="give one per image")
+    if not images.is_floating_point() and images.dtype != torch.uint8:
+        raise DataError(f"images are {images.dtype}", where="images", remedy="give floats, or uint8 for 0..255")
+    return Pictures(
+        word="tensor",
+        count=len(images),
+        labelled=labels is not None,
+        classes=None,
+        margin_px=margin_px,
+        preparation="as given",
+        fingerprint=f"tensor:{tuple(images.shape)}:{images.double().sum().item():.17g}",
+        _tensors=(images, labels),
+    )

@@ -1,0 +1,474 @@
+"""The one orchestrator: model x pictures x translations -> AuditRecord, in one streaming pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shiftproof import records
+from shiftproof.auditing.evaluate import Evaluation, Shapes, evaluate
+from shiftproof.auditing.folder import Block, RunFolder, write_views
+from shiftproof.auditing.pictures import Picture, Pictures, from_source, from_tensors
+from shiftproof.auditing.stream import Forward, as_unit, find_period, is_out_of_memory, measure_forward, plan_moves
+from shiftproof.auditing.tally import Tally
+from shiftproof.auditing.witnesses import draw
+from shiftproof.data import Source
+from shiftproof.errors import BadItemError, DataError, MeasureError, ModelError, TooManyBadError
+from shiftproof.measure.layers import LayerEnergies, LayerProfiler, summarise
+from shiftproof.models import LoadedModel, wrap
+from shiftproof.translations import TranslationSet, offsets_tensor, roundtrip_error
+
+VIEWS_A_BLOCK = 512  # pictures are done, written and counted in blocks of about this many views
+MOST_A_BLOCK = 64
+INTERVALS = (
+    "fractions: Wilson score with the effective sample size of the variance between images; "
+    "other means: Student t over images; adjusted consistency: jackknife over images"
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: pictures done of those there are, views so far, and the interval's half-width if one was asked."""
+
+    done: int
+    total: int
+    views: int
+    half_width: float | None = None
+
+
+def audit(
+    model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
+    images: Tensor | Source,
+    labels: Tensor | None = None,
+    *,
+    translations: TranslationSet,
+    precision: float | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    layers: int = 16,
+    batch_size: int | None = None,
+    max_bad: int = 10,
+    border_px: int | None = None,
+    device: str | torch.device | None = None,
+    out: Path | str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> records.AuditRecord:
+    """How much a model's answer changes when the picture moves: an `AuditRecord` with an interval on every figure.
+
+    Every picture is moved by every translation of the set and compared with itself unmoved. Pictures are taken in a
+    seeded random order, streamed: memory does not grow with pictures x translations.
+
+    Args:
+        model: a module or function from (n, c, h, w) to logits (n, k), or to a dense map (n, k, h', w'); or what
+            `load_model` returns. A module is run in evaluation mode and left as it was found.
+        images: (n, c, h, w) as the model takes them, with a margin of `translations.margin_px` on every side for
+            `crop` sets; or what `open_data` returns.
+        labels: (n,) class indices; None measures consistency only.
+        translations: the moves, e.g. `grid(8, boundary="circular")`.
+        precision: stop as soon as the headline intervals' half-width is under this fraction; None uses all pictures.
+        seed: of the order of the pictures and every other random choice.
+        confidence: of the intervals, in (0, 1).
+        layers: number of pictures for the layer profile; 0 leaves it out.
+        batch_size: views a forward; None tries and chooses. It halves when memory runs out.
+        max_bad: number of pictures that may be skipped before the run stops.
+        border_px: dense models: cells nearer to the edge count as border; None is an eighth of the shorter side.
+        device: where to run; None leaves the model where it is.
+        out: run folder for `record.json`, `views.parquet` and the witnesses' pictures; a killed run goes on from there.
+        progress: called after every block of pictures.
+
+    Returns:
+        The record; it prints itself, and `to_dict()` is the JSON of docs/record.md.
+
+    Raises:
+        DataError: no usable picture, or labels that the model's classes do not hold.
+        TooManyBadError: more than `max_bad` pictures had to be skipped.
+        ModelError: the model's output is no tensor of logits or maps.
+
+    >>> import torch, shiftproof as sp
+    >>> model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> record = sp.audit(model, torch.rand(8, 3, 8, 8), translations=sp.grid(1, boundary="circular"))
+    >>> record.metrics["flip_rate"].value
+    0.0
+    """
+    started, cpu_started = time.perf_counter(), time.process_time()
+    if not 0 < confidence < 1:
+        raise MeasureError(f"confidence={confidence} is not in (0, 1)", where="confidence", remedy="use 0.95")
+    if precision is not None and not 0 < precision < 0.5:
+        raise MeasureError(f"precision={precision} is not in (0, 0.5)", where="precision", remedy="use e.g. 0.005")
+    loaded, pictures = _bind(model, images, labels, translations)
+    module = loaded.module
+    modes = {name: m.training for name, m in module.named_modules()}
+    try:
+        module.eval()
+        if device is not None:
+            module.to(device)
+        with torch.inference_mode():
+            run = _Run(
+                loaded, pictures, translations, precision, seed, confidence, layers, batch_size, max_bad, border_px,
+                Path(out) if out is not None else None, progress,
+            )  # fmt: skip
+            return run.record(started, cpu_started)
+    finally:
+        for name, m in module.named_modules():
+            m.training = modes.get(name, m.training)
+
+
+def _bind(
+    model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
+    images: Tensor | Source,
+    labels: Tensor | None,
+    translations: TranslationSet,
+) -> tuple[LoadedModel, Pictures]:
+    """The model with its input size, and the pictures with their margin."""
+    margin = translations.margin_px if translations.boundary == "crop" else 0
+    if isinstance(images, Tensor):
+        pictures = from_tensors(images, labels, margin_px=margin)
+        c, height, width = images.shape[1:]
+        size = (c, height - 2 * margin, width - 2 * margin)
+        if min(size) < 1:
+            raise DataError(
+                f"pictures of {height} x {width} px have no window left inside a margin of {margin} px",
+                where="images",
+                remedy="give larger pictures or smaller moves",
+            )
+        return (model if isinstance(model, LoadedModel) else wrap(model, size)), pictures
+    if labels is not None:
+        raise DataError("labels given beside a data source", where="labels", remedy="the source has its own")
+    if not isinstance(model, LoadedModel):
+        raise ModelError(
+            "a data source needs a model that knows its input size",
+            where="model",
+            remedy="use load_model(...), wrap(module, (c, h, w)), or give a tensor of images",
+        )
+    return model, from_source(images, model, margin_px=margin)
+
+
+class _Run:
+    """One run: what it was asked, and its state between blocks."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        pictures: Pictures,
+        translations: TranslationSet,
+        precision: float | None,
+        seed: int,
+        confidence: float,
+        layers: int,
+        batch_size: int | None,
+        max_bad: int,
+        border_px: int | None,
+        out: Path | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.model, self.pictures, self.translations = model, pictures, translations
+        self.precision, self.seed, self.confidence, self.max_bad, self.out = precision, seed, confidence, max_bad, out
+        self.progress = progress
+        self.layer_images = layers if model.traceable else 0
+        self.border_px = border_px if border_px is not None else min(model.input_size[1:]) // 8
+        self.offsets = offsets_tensor(translations, "cpu").numpy().astype(float)
+        self.order = np.random.default_rng(seed).permutation(pictures.count)
+        self.device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
+        self.bad: list[records.BadItem] = []
+        self.views, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.profiler: LayerProfiler | None = None
+        self.energies: list[LayerEnergies] = []
+        identity = {
+            "version": _version("shiftproof"),
+            "schema": records.SCHEMA,
+            "model": (model.word, model.sha256, model.input_size, model.mean, model.std, model.scale),
+            "data": pictures.fingerprint,
+            "moves": (translations.to_dict(), hashlib.sha256(self.offsets.tobytes()).hexdigest()),
+            "run": (precision, seed, confidence, self.layer_images, batch_size, self.border_px, str(self.device)),
+        }
+        self.folder = RunFolder(out, identity) if out is not None else None
+        self._begin(batch_size)
+
+    # ---- before the first block -------------------------------------------------------------------------------------
+
+    def _begin(self, batch_size: int | None) -> None:
+        """The first good picture tells the task, the cost of a forward, the batch size, the period and the geometry."""
+        first = self._first_good()
+        pixels = as_unit(first.pixels[None].to(self.device))
+        m = self.pictures.margin_px
+        window = pixels[..., m : pixels.shape[-2] - m, m : pixels.shape[-1] - m]
+        output = self.model(window)
+        self.shapes = Shapes.of(output, window)
+        kept = self.folder.settings() if self.folder else None
+        if kept is None:
+            period = None
+            if self.translations.kind == "torus" and self.shapes.task == "classification":
+                period = find_period(self.model, window, seed=self.seed)
+            moves = len(plan_moves(self.offsets, period).run)
+            forward = measure_forward(self.model, window, most=batch_size or moves * self.pictures.count)
+            if batch_size is not None:
+                forward = Forward(batch_size, forward.seconds)
+            kept = {**dataclasses.asdict(forward), "period": period, "floor": roundtrip_error(pixels, self.translations)}
+            if self.folder:
+                self.folder.keep_settings(kept)
+        self.forward = Forward(kept["batch_size"], kept["seconds"])
+        self.interpolator_error = float(kept["floor"])
+        self.plan = plan_moves(self.offsets, tuple(kept["period"]) if kept["period"] else None)  # type: ignore[arg-type]
+        if self.layer_images and self.plan.period is None:
+            fill = self.model.normalise(torch.full_like(window[..., :1, :1], self.translations.fill)).reshape(-1)
+            self.profiler = LayerProfiler(
+                self.model.module, self.model.normalise(window), self.translations.boundary, fill
+            )
+        else:
+            self.layer_images = 0
+        self.tally = Tally(
+            self.offsets,
+            is_path=self.translations.kind == "path",
+            classes=self.shapes.classes,
+            labelled=self.pictures.labelled and self.shapes.task == "classification",
+            confidence=self.confidence,
+            seed=self.seed,
+        )
+
+    def _first_good(self) -> Picture:
+        reason = ""
+        for i in self.order[: self.max_bad + 1]:
+            try:
+                return self.pictures.load(int(i))
+            except BadItemError as e:
+                reason = str(e)
+        raise TooManyBadError(
+            "none of the first pictures could be used", where=reason, remedy="mend the data, or raise max_bad"
+        )
+
+    # ---- blocks -----------------------------------------------------------------------------------------------------
+
+    def blocks(self) -> list[np.ndarray]:
+        """The pictures' indices, block by block."""
+        size = max(1, min(MOST_A_BLOCK, VIEWS_A_BLOCK // len(self.plan.run)))
+        return [self.order[i : i + size] for i in range(0, len(self.order), size)]
+
+    def work(self) -> int:
+        """Do, or read back, block after block and fold each; return how many blocks there are in the result."""
+        blocks = self.blocks()
+        done = 0
+        with ThreadPoolExecutor(2, thread_name_prefix="shiftproof-decode") as pool:
+            ahead = {}
+            for number, indices in enumerate(blocks):
+                block = self.folder.read(number) if self.folder else None
+                if block is None:
+                    for later in range(number, min(number + 2, len(blocks))):
+                        if later not in ahead and not (self.folder and later > number and self.folder.has(later)):
+                            ahead[later] = [pool.submit(self._load, int(i)) for i in blocks[later]]
+                    started, cpu = time.perf_counter(), time.process_time()
+                    loaded = [f.result() for f in ahead.pop(number)]
+                    block = self._evaluate(number, indices, loaded)
+                    spent = time.perf_counter() - started, time.process_time() - cpu
+                    block = dataclasses.replace(block, seconds=spent[0], cpu_seconds=spent[1])
+                    if self.folder:
+                        self.folder.write(block)
+                self._fold(block)
+                done += 1
+                half = self.tally.half_width() if self.precision is not None else None
+                if self.progress:
+                    finished = sum(len(b) for b in blocks[:done])
+                    self.progress(Progress(finished, len(self.order), self.views, half))
+                if self.precision is not None and half is not None and half < self.precision:
+                    for futures in ahead.values():
+                        for future in futures:
+                            future.cancel()
+                    break
+        return done
+
+    def _load(self, i: int) -> Picture | BadItemError:
+        try:
+            return self.pictures.load(i)
+        except BadItemError as e:
+            return e
+
+    def _evaluate(self, number: int, indices: np.ndarray, loaded: list[Picture | BadItemError]) -> Block:
+        bad, good = [], []
+        for i, picture in zip(indices, loaded, strict=True):
+            if isinstance(picture, BadItemError):
+                bad.append((picture.where or f"item {i}", picture.what))
+            elif (
+                picture.label is not None
+                and self.shapes.task == "classification"
+                and not 0 <= picture.label < self.shapes.classes
+            ):
+                bad.append((picture.name, f"label {picture.label} is not a class: the model has {self.shapes.classes}"))
+            elif self.tally.labelled and picture.label is None:
+                bad.append((picture.name, "no label"))
+            else:
+                good.append((int(i), picture))
+        remaining = max(0, self.layer_images - len(self.energies))
+        while True:
+            try:
+                evaluation = evaluate(
+                    self.model,
+                    good,
+                    self.plan,
+                    self.translations,
+                    shapes=self.shapes,
+                    margin_px=self.pictures.margin_px,
+                    border_px=self.border_px,
+                    batch_size=self.forward.batch_size,
+                    profiler=self.profiler,
+                    profiled=remaining,
+                    seed=self.seed,
+                )
+                break
+            except Exception as e:
+                if not is_out_of_memory(e) or self.forward.batch_size == 1:
+                    raise
+                self.forward = Forward(self.forward.batch_size // 2, self.forward.seconds)
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+        return self._block(number, evaluation, bad)
+
+    def _block(self, number: int, e: Evaluation, bad: list[tuple[str, str]]) -> Block:
+        return Block(
+            number=number,
+            names=e.names,
+            per_image=e.per_image,
+            per_view=e.per_view,
+            layers=[x.to_dict() for x in e.layers],
+            bad=bad + e.bad,
+            views=e.views,
+        )
+
+    def _fold(self, block: Block) -> None:
+        self.tally.fold(block)
+        self.energies.extend(LayerEnergies.from_dict(x) for x in block.layers)
+        self.bad.extend(records.BadItem(a, b) for a, b in block.bad)
+        self.views += block.views
+        self.seconds += block.seconds
+        self.cpu_seconds += block.cpu_seconds
+        if len(self.bad) > self.max_bad:
+            last = self.bad[-1]
+            raise TooManyBadError(
+                f"{len(self.bad)} pictures had to be skipped, more than max_bad={self.max_bad}",
+                where=f"last: {last.item}: {last.reason}",
+                remedy="mend the data, or raise --max-bad",
+            )
+
+    # ---- the record -------------------------------------------------------------------------------------------------
+
+    def record(self, started: float, cpu_started: float) -> records.AuditRecord:
+        """Run what is left and put the record together; with a run folder, write it."""
+        before = time.perf_counter() - started, time.process_time() - cpu_started
+        count = self.work()
+        if not self.tally.images:
+            raise DataError("no picture could be used", where=self.pictures.word, remedy="see the reasons above")
+        witnesses, drawn = draw(self.tally.witnesses(), self.pictures, self.translations, self.offsets, self.model)
+        record = records.AuditRecord(
+            model=_describe(self.model, self.shapes.task),
+            data=records.Data(
+                word=self.pictures.word,
+                items=self.pictures.count,
+                used=self.tally.images,
+                labelled=self.tally.labelled,
+                scene=self.pictures.scene(self.translations.boundary, float(self.translations.fill)),
+                bad=self.bad,
+            ),
+            protocol=self._protocol(),
+            metrics=self.tally.metrics(),
+            maps=self.tally.maps(),
+            layers=summarise(self.profiler.layers, self.energies, confidence=self.confidence)
+            if self.profiler and self.energies
+            else [],
+            witnesses=witnesses,
+            cost=self._cost(before),
+            environment=_environment(self.device),
+            pictures=drawn,
+        )
+        if self.folder and self.out:
+            write_views(self.folder.blocks(count), self.offsets, self.out / "views.parquet")
+            records.save(record, self.out)
+            self.folder.finish()
+        return record
+
+    def _protocol(self) -> records.Protocol:
+        t = self.translations
+        return records.Protocol(
+            boundary=t.boundary,
+            fill=float(t.fill),
+            translations=t.to_dict(),
+            views_per_image=len(self.offsets),
+            interpolator="none: whole pixels"
+            if t.is_integer
+            else ("Fourier" if t.boundary == "circular" else "windowed sinc"),
+            interpolator_error=self.interpolator_error,
+            order="seeded permutation",
+            seed=self.seed,
+            confidence=self.confidence,
+            intervals=INTERVALS,
+            precision=self.precision,
+            period=list(self.plan.period) if self.plan.period else None,
+            preparation=self.pictures.preparation,
+            layer_images=len(self.energies),
+        )
+
+    def _cost(self, before: tuple[float, float]) -> records.Cost:
+        seconds, cpu = self.seconds + before[0], self.cpu_seconds + before[1]
+        clock = cpu if self.device.type == "cpu" else seconds
+        total = clock / max(self.forward.seconds, 1e-9)
+        peak = (
+            torch.cuda.max_memory_allocated(self.device)
+            if self.device.type == "cuda"
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        )
+        return records.Cost(
+            views=self.views,
+            forward_equivalents=total,
+            forward_equivalents_per_view=total / max(self.views, 1),
+            seconds=seconds,
+            cpu_seconds=cpu,
+            forward_s=self.forward.seconds,
+            batch_size=self.forward.batch_size,
+            peak_memory_bytes=int(peak),
+        )
+
+
+def _describe(model: LoadedModel, task: str) -> records.Model:
+    return records.Model(
+        word=model.word,
+        parameters=model.parameters,
+        input_size=list(model.input_size),
+        mean=[float(v) for v in model.mean],
+        std=[float(v) for v in model.std],
+        scale=float(model.scale),
+        task=task,
+        weights=model.weights,
+        sha256=model.sha256,
+    )
+
+
+def _environment(device: torch.device) -> records.Environment:
+    names = ("shiftproof", "torch", "numpy", "timm", "torchvision", "onnxruntime", "pillow")
+    found = {name: _version(name) for name in names}
+    return records.Environment(
+        versions={"python": platform.python_version(), **{k: v for k, v in found.items() if v}},
+        platform=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        threads=torch.get_num_threads(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+

@@ -1,0 +1,26 @@
+"""Every test: shapes and types checked as annotated, one thread a worker, seeded, and hypothesis repeatable."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# PEP 484's tower: an int is a float, as type checkers read it
+install_import_hook("shiftproof", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+settings.register_profile(
+    "shiftproof", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shiftproof")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - libraries under test may draw from it
