@@ -16,9 +16,9 @@ from pathlib import Path
 
 import timm
 import torch
-from measuring import environment, in_own_process, peak_bytes, write
 
 import shiftproof as sp
+from measuring import environment, in_own_process, peak_bytes, write
 
 
 def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -> float:
@@ -41,7 +41,7 @@ def one(kind: str, images_n: int, moves_side: int, batch: int) -> dict[str, floa
     before = bare(model, images, 8 * batch, batch)
     start = time.process_time()
     if kind == "shiftproof":
-        moves = sp.TranslationSet(tuple(offsets), "circular", 0.0, "given", {})
+        moves = sp.TranslationSet(tuple(offsets), "circular")
         record = sp.audit(model, images, translations=moves, layers=0, batch_size=batch)
         views = record.cost.views
     elif kind == "roll":
@@ -79,8 +79,16 @@ def main() -> None:
             for _ in range(a.repeats)
         ]
         fe = [r["fe_per_view"] for r in runs]
-        rows.append({"what": kind, "fe_per_view": statistics.median(fe), "low": min(fe), "high": max(fe),
-                     "peak_bytes": max(r["peak"] for r in runs), "forward_s": statistics.median(r["forward_s"] for r in runs)})  # fmt: skip
+        rows.append(
+            {
+                "what": kind,
+                "fe_per_view": statistics.median(fe),
+                "low": min(fe),
+                "high": max(fe),
+                "peak_bytes": max(r["peak"] for r in runs),
+                "forward_s": statistics.median(r["forward_s"] for r in runs),
+            }
+        )
     floor = rows[0]["peak_bytes"]
     print(f"ResNet-18, {a.images} images x {a.side**2} circular moves, 224 px, batch {a.batch}")
     for row in rows:

@@ -27,7 +27,9 @@ def main() -> None:
             start = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             seconds.append(time.perf_counter() - start)
-        rows.append({"what": name, "median_s": statistics.median(seconds), "low_s": min(seconds), "high_s": max(seconds)})
+        rows.append(
+            {"what": name, "median_s": statistics.median(seconds), "low_s": min(seconds), "high_s": max(seconds)}
+        )
         print(f"{name:<26}{rows[-1]['median_s']:8.3f} s   {min(seconds):.3f} – {max(seconds):.3f}")
     write("startup", {"rows": rows, "target": "shiftproof --help under 0.4 s", **environment()})
     print(json.dumps({"ratio_help_to_torch": round(rows[1]["median_s"] / rows[3]["median_s"], 3)}))

@@ -57,7 +57,9 @@ def _numbers(text: str | None, option: str) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.485,0.456,0.406", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{text!r} is not a list of numbers such as 0.485,0.456,0.406", param_hint=option
+        ) from None
 
 
 def _size(text: str | None) -> tuple[int, int, int] | None:
@@ -87,7 +89,9 @@ def version() -> None:
     epilog="Exit status: 0 done; 1 a --require not met; 2 bad usage or input; 3 finished, with bad items skipped."
 )
 def audit(
-    model: Annotated[str, typer.Argument(help="timm:NAME, torchvision:NAME, builtin:NAME, *.pt2, *.onnx or FILE.py:FACTORY")],
+    model: Annotated[
+        str, typer.Argument(help="timm:NAME, torchvision:NAME, builtin:NAME, *.pt2, *.onnx or FILE.py:FACTORY")
+    ],
     data: Annotated[str, typer.Argument(help="digits, mnist[[:DIR]], cifar10:DIR, a folder of pictures, or *.npz")],
     boundary: Annotated[
         Boundary,
@@ -95,7 +99,9 @@ def audit(
     ] = Boundary.circular,
     max_px: Annotated[int, typer.Option(min=0, help="largest move along each axis, pixels (ring: its radius)")] = 8,
     moves: Annotated[Moves, typer.Option(help="which set of moves (torus: every circular one)")] = Moves.grid,
-    step_px: Annotated[float, typer.Option(min=0.01, help="grid: distance of neighbouring moves; may be a fraction")] = 1.0,
+    step_px: Annotated[
+        float, typer.Option(min=0.01, help="grid: distance of neighbouring moves; may be a fraction")
+    ] = 1.0,
     count: Annotated[int, typer.Option(min=1, help="random: number of moves")] = 64,
     fill: Annotated[float, typer.Option(help="zero: what moves in, in [0, 1]")] = 0.0,
     weights: Annotated[Path | None, typer.Option(help="safetensors, or a state dict (tensors only)")] = None,
@@ -103,16 +109,28 @@ def audit(
     mean: Annotated[str | None, typer.Option(help="per channel, after --scale, e.g. 0.485,0.456,0.406")] = None,
     std: Annotated[str | None, typer.Option(help="per channel, after --scale")] = None,
     scale: Annotated[float | None, typer.Option(help="the model's pixels are 0..SCALE (1 or 255)")] = None,
+    crop_fraction: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="side of the centre crop over the resized picture's short side, e.g. 0.875"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="use only the first N pictures of the data")] = None,
     layers: Annotated[int, typer.Option(min=0, help="pictures for the layer profile; 0 leaves it out")] = 16,
-    precision: Annotated[float | None, typer.Option(help="stop when the intervals' half-width is under this fraction")] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="stop when the intervals' half-width is under this fraction")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the order of pictures and of random moves")] = 0,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="views a forward; chosen by itself if not given")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="views a forward; chosen by itself if not given")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps ...")] = "cpu",
     max_bad: Annotated[int, typer.Option(min=0, help="stop when more pictures than this had to be skipped")] = 10,
-    require: Annotated[list[str] | None, typer.Option(help="e.g. 'consistency>=0.95' or 'flip_rate<=0.02'; may be repeated")] = None,
+    require: Annotated[
+        list[str] | None, typer.Option(help="e.g. 'consistency>=0.95' or 'flip_rate<=0.02'; may be repeated")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the record as JSON on standard output")] = False,
-    out: Annotated[Path, typer.Option(help="run folder: index.html, record.json, views.parquet")] = Path("shiftproof-report"),
+    out: Annotated[Path, typer.Option(help="run folder: index.html, record.json, views.parquet")] = Path(
+        "shiftproof-report"
+    ),
 ) -> None:
     """Measure how much a model's answer changes when the picture moves.
 
@@ -132,7 +150,7 @@ def audit(
     with stderr.status(f"loading {model}"):
         loaded = load_model(
             model, weights=None if weights is None else str(weights), input_size=size, mean=means, std=stds,
-            scale=scale, device=device,
+            scale=scale, crop_fraction=crop_fraction, device=device,
         )  # fmt: skip
     source = open_data(data, limit=limit)
     translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
@@ -196,9 +214,13 @@ def _requirement(text: str) -> tuple[str, str, float]:
     except ValueError:
         parsed = None
     if not parsed:
-        raise typer.BadParameter(f"{text!r} is not METRIC>=X or METRIC<=X, e.g. consistency>=0.95", param_hint="--require")
+        raise typer.BadParameter(
+            f"{text!r} is not METRIC>=X or METRIC<=X, e.g. consistency>=0.95", param_hint="--require"
+        )
     if name not in PERCENT | PLAIN:
-        raise typer.BadParameter(f"{name!r} is no metric; there are {', '.join(PERCENT | PLAIN)}", param_hint="--require")
+        raise typer.BadParameter(
+            f"{name!r} is no metric; there are {', '.join(PERCENT | PLAIN)}", param_hint="--require"
+        )
     return parsed
 
 

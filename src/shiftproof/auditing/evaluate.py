@@ -13,6 +13,7 @@ from shiftproof.auditing.stream import Plan, agrees, as_unit, batches, views
 from shiftproof.errors import MeasureError, ModelError
 from shiftproof.measure.dense import dense_agreement
 from shiftproof.measure.layers import LayerEnergies, LayerProfiler
+from shiftproof.measure.sensitivity import distance
 from shiftproof.models import LoadedModel
 from shiftproof.translations import TranslationSet, translate
 
@@ -169,7 +170,9 @@ def _spot_check(model: LoadedModel, stack: Tensor, names: list[str], plan: Plan,
     generator = np.random.default_rng([seed, len(names), sum(map(ord, names[0]))])
     whole = plan.asked[generator.integers(0, len(plan.asked), len(stack))]
     folded = np.mod(whole, np.array(plan.period))
-    outputs = [model(translate(stack, torch.from_numpy(moves), "circular", pairing="each")) for moves in (whole, folded)]
+    outputs = [
+        model(translate(stack, torch.from_numpy(moves), "circular", pairing="each")) for moves in (whole, folded)
+    ]
     for name, a, b, move in zip(names, *outputs, whole, strict=True):
         if not agrees(a, b) and bool(torch.isfinite(a).all()):
             raise MeasureError(
@@ -213,11 +216,8 @@ class _Scores:
         top = reference.argmax(dim=1, keepdim=True)
         self.answer[picture, move] = output.argmax(dim=1).cpu().numpy()
         self.probability[picture, move] = output.softmax(dim=1).gather(1, top)[:, 0].cpu().numpy()
-        self.distance[picture, move] = (output - reference).norm(dim=1).cpu().numpy()
-        lengths = output.norm(dim=1) * reference.norm(dim=1)
-        cosine = 1 - (output * reference).sum(dim=1) / lengths.clamp_min(torch.finfo(output.dtype).tiny)
-        same = (output == reference).all(dim=1)
-        self.cosine[picture, move] = torch.where(same, torch.zeros_like(cosine), cosine).cpu().numpy()
+        self.distance[picture, move] = distance(output, reference, "euclidean").cpu().numpy()
+        self.cosine[picture, move] = distance(output, reference, "cosine").cpu().numpy()
 
     def where_bad(self, i: int) -> str:
         """At which move picture `i` first gave no number, in words."""

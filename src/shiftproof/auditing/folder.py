@@ -59,7 +59,9 @@ class RunFolder:
         try:
             self.work.mkdir(parents=True, exist_ok=True)
         except OSError as e:
-            raise RecordError(f"cannot write: {e.strerror}", where=str(out), remedy="give another folder with --out") from e
+            raise RecordError(
+                f"cannot write: {e.strerror}", where=str(out), remedy="give another folder with --out"
+            ) from e
 
     def settings(self) -> dict[str, Any] | None:
         """What `keep_settings` kept (batch size, cost of a forward), or None at the first start."""
@@ -80,7 +82,9 @@ class RunFolder:
                 head = json.loads(stored["head"].tobytes())
                 arrays = {k: stored[k] for k in stored.files if k != "head"}
         except (OSError, ValueError, KeyError) as e:
-            raise RecordError("a finished block cannot be read", where=str(path), remedy="delete it and run again") from e
+            raise RecordError(
+                "a finished block cannot be read", where=str(path), remedy="delete it and run again"
+            ) from e
         return Block(
             number=number,
             names=head["names"],

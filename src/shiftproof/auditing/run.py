@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 import platform
 import resource
@@ -28,16 +29,13 @@ from shiftproof.auditing.tally import Tally
 from shiftproof.auditing.witnesses import draw
 from shiftproof.data import Source
 from shiftproof.errors import BadItemError, DataError, MeasureError, ModelError, TooManyBadError
+from shiftproof.measure import INTERVALS
 from shiftproof.measure.layers import LayerEnergies, LayerProfiler, summarise
-from shiftproof.models import LoadedModel, wrap
+from shiftproof.models import LoadedModel, evaluating, wrap
 from shiftproof.translations import TranslationSet, offsets_tensor, roundtrip_error
 
-VIEWS_A_BLOCK = 512  # pictures are done, written and counted in blocks of about this many views
-MOST_A_BLOCK = 64
-INTERVALS = (
-    "fractions: Wilson score with the effective sample size of the variance between images; "
-    "other means: Student t over images; adjusted consistency: jackknife over images"
-)
+BLOCK_VIEWS = 8192  # pictures are done, written and counted in blocks of at most so many views
+BLOCK_VALUES = 2**25  # and of at most so many pixels x channels in all views (seconds of a large network)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,6 @@ def audit(
     batch_size: int | None = None,
     max_bad: int = 10,
     border_px: int | None = None,
-    device: str | torch.device | None = None,
     out: Path | str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> records.AuditRecord:
@@ -86,7 +83,6 @@ def audit(
         batch_size: views a forward; None tries and chooses. It halves when memory runs out.
         max_bad: number of pictures that may be skipped before the run stops.
         border_px: dense models: cells nearer to the edge count as border; None is an eighth of the shorter side.
-        device: where to run; None leaves the model where it is.
         out: run folder for `record.json`, `views.parquet` and the witnesses' pictures; a killed run goes on from there.
         progress: called after every block of pictures.
 
@@ -110,21 +106,12 @@ def audit(
     if precision is not None and not 0 < precision < 0.5:
         raise MeasureError(f"precision={precision} is not in (0, 0.5)", where="precision", remedy="use e.g. 0.005")
     loaded, pictures = _bind(model, images, labels, translations)
-    module = loaded.module
-    modes = {name: m.training for name, m in module.named_modules()}
-    try:
-        module.eval()
-        if device is not None:
-            module.to(device)
-        with torch.inference_mode():
-            run = _Run(
+    with evaluating(loaded.module), torch.inference_mode():
+        run = _Run(
                 loaded, pictures, translations, precision, seed, confidence, layers, batch_size, max_bad, border_px,
                 Path(out) if out is not None else None, progress,
             )  # fmt: skip
-            return run.record(started, cpu_started)
-    finally:
-        for name, m in module.named_modules():
-            m.training = modes.get(name, m.training)
+        return run.record(started, cpu_started)
 
 
 def _bind(
@@ -217,7 +204,11 @@ class _Run:
             forward = measure_forward(self.model, window, most=batch_size or moves * self.pictures.count)
             if batch_size is not None:
                 forward = Forward(batch_size, forward.seconds)
-            kept = {**dataclasses.asdict(forward), "period": period, "floor": roundtrip_error(pixels, self.translations)}
+            kept = {
+                **dataclasses.asdict(forward),
+                "period": period,
+                "floor": roundtrip_error(pixels, self.translations),
+            }
             if self.folder:
                 self.folder.keep_settings(kept)
         self.forward = Forward(kept["batch_size"], kept["seconds"])
@@ -254,7 +245,8 @@ class _Run:
 
     def blocks(self) -> list[np.ndarray]:
         """The pictures' indices, block by block."""
-        size = max(1, min(MOST_A_BLOCK, VIEWS_A_BLOCK // len(self.plan.run)))
+        views = min(BLOCK_VIEWS, BLOCK_VALUES // math.prod(self.model.input_size))
+        size = max(1, views // len(self.plan.run))
         return [self.order[i : i + size] for i in range(0, len(self.order), size)]
 
     def work(self) -> int:
@@ -404,9 +396,7 @@ class _Run:
             fill=float(t.fill),
             translations=t.to_dict(),
             views_per_image=len(self.offsets),
-            interpolator="none: whole pixels"
-            if t.is_integer
-            else ("Fourier" if t.boundary == "circular" else "windowed sinc"),
+            interpolator=t.interpolator,
             interpolator_error=self.interpolator_error,
             order="seeded permutation",
             seed=self.seed,
@@ -470,5 +460,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return ""
-
-

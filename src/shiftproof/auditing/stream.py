@@ -17,7 +17,7 @@ from shiftproof.errors import ModelError
 from shiftproof.models import LoadedModel
 from shiftproof.translations import TranslationSet, translate
 
-MAX_BATCH = 64
+MAX_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def ahead(jobs: Iterator[Callable[[], object]], *, depth: int) -> Iterator:
                     if not put(("result", job())):
                         return
             put(("end", None))
-        except BaseException as e:  # noqa: BLE001  it is raised again where the results are read
+        except BaseException as e:
             put(("error", e))
 
     threads = torch.get_num_threads()
@@ -161,8 +161,8 @@ def measure_forward(model: LoadedModel, picture: Tensor, *, most: int) -> Forwar
             if size > 1 and is_out_of_memory(e):
                 break
             raise
-        if cost[size] * size > 4.0 or (size >= 8 and cost[size] > 1.1 * min(cost.values())):
-            break
+        if cost[size] * size > 0.5 or (size >= 8 and cost[size] > 1.1 * min(cost.values())):
+            break  # half a second a batch hides every overhead
         size *= 2
     best = min(cost.values())
     return Forward(min(s for s, c in cost.items() if c <= 1.05 * best), best)

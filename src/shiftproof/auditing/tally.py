@@ -33,35 +33,50 @@ class Flip:
 
 @dataclass
 class Moments:
-    """Mean and variance over pictures of an array a picture, one picture at a time (Welford 1962)."""
+    """Mean and central moments over pictures of an array a picture, one picture at a time.
+
+    Reference: Pébay 2008, SAND2008-6212, eqs. 1.1 to 1.6 for one more value at a time.
+    """
 
     n: np.ndarray
     mean: np.ndarray
-    square: np.ndarray
+    m2: np.ndarray
+    m3: np.ndarray
+    m4: np.ndarray
 
     @classmethod
     def of(cls, size: int) -> Moments:
         """None yet, for arrays of `size`."""
-        return cls(np.zeros(size, int), np.zeros(size), np.zeros(size))
+        return cls(np.zeros(size, int), *(np.zeros(size) for _ in range(4)))
 
     def add(self, values: np.ndarray) -> None:
         """One more picture's values; NaN where it has none."""
         known = np.isfinite(values)
+        before, n = self.n, np.maximum(self.n + known, 1)
+        step = np.where(known, values - self.mean, 0.0)
+        part = step / n
+        square = step * part * before
+        self.m4 += square * part**2 * (n * n - 3 * n + 3) + 6 * part**2 * self.m2 - 4 * part * self.m3
+        self.m3 += square * part * (n - 2) - 3 * part * self.m2
+        self.m2 += square
+        self.mean += part
         self.n = self.n + known
-        step = np.where(known, values - self.mean, 0)
-        self.mean = self.mean + step / np.maximum(self.n, 1)
-        self.square = self.square + step * np.where(known, values - self.mean, 0)
 
     def interval(self, i: int, confidence: float, bounded: bool, scale: float = 1.0) -> Metric | None:
-        """The mean of entry `i` with its interval, times `scale`; None if no picture had one."""
+        """The mean of entry `i` with its interval, times `scale`; None where too few pictures had one."""
         n = int(self.n[i])
-        if n == 0:
+        if n == 0 or (n == 1 and not bounded):
             return None
-        variance = self.square[i] / (n - 1) if n > 1 else float("nan")
-        m = statistics.moments_interval(
-            float(self.mean[i]), float(variance), n, confidence=confidence, bounded=UNIT if bounded else None
+        m2 = float(self.m2[i])
+        found = statistics.moments_interval(
+            min(max(float(self.mean[i]), 0.0), 1.0) if bounded else float(self.mean[i]),
+            m2 / (n - 1) if n > 1 else float("nan"),
+            n,
+            kurtosis=n * float(self.m4[i]) / m2**2 if m2 > 0 and m2**2 > 0 else None,
+            confidence=confidence,
+            bounded=UNIT if bounded else None,
         )
-        return Metric(m.value * scale, m.low * scale, m.high * scale, m.n)
+        return Metric(found.value * scale, found.low * scale, found.high * scale, found.n)
 
 
 class Tally:
@@ -163,7 +178,11 @@ class Tally:
     def half_width(self) -> float:
         """The widest half-interval among the headline fractions; infinite below 30 pictures, where it would be a guess."""
         names = ("accuracy", "consistency", "flip_rate", "mask_agreement_interior")
-        known = [statistics.mean_interval(np.array(v), confidence=self.confidence, bounded=UNIT) for v in map(self.scalars.get, names) if v]
+        known = [
+            statistics.mean_interval(np.array(v), confidence=self.confidence, bounded=UNIT)
+            for v in map(self.scalars.get, names)
+            if v
+        ]
         return max(m.half_width for m in known) if known and self.images >= 30 else float("inf")
 
     def scale(self, name: str) -> float:

@@ -55,7 +55,8 @@ METRICS = {
     ),
     "mean_flip_rate": Definition("How often the answer changes from one move to the next along a path.", (HENDRYCKS,)),
     "wobble": Definition(
-        "Highest minus lowest probability, over the moves, of the class given to the unmoved picture; mean over pictures."
+        "Highest minus lowest probability, over the moves, of the class given to the unmoved picture; mean over "
+        "pictures."
     ),
     "sensitivity": Definition(
         "Euclidean distance between the outputs for the moved and the unmoved picture, divided by the median distance "
@@ -75,7 +76,9 @@ METRICS = {
         "latter's size; cells away from the border.",
         (GRUVER,),
     ),
-    "equivariance_error_border": Definition("The same in the cells that moved-in content or padding reaches.", (GRUVER,)),
+    "equivariance_error_border": Definition(
+        "The same in the cells that moved-in content or padding reaches.", (GRUVER,)
+    ),
 }
 
 MAPS = {
@@ -97,8 +100,8 @@ BOUNDARIES = {
 
 TERMS = {
     "dy, dx": Definition(
-        "The move in pixels of the model's input, down before right: dy = 3, dx = −2 means that the content lies 3 pixels "
-        "lower and 2 pixels further left."
+        "The move in pixels of the model's input, down before right: dy = 3, dx = −2 means that the content lies 3 "
+        "pixels lower and 2 pixels further left."
     ),
     "interval": Definition(
         "The range that covers the true figure at the stated confidence. The pictures are the sample: all moves of one "
@@ -112,7 +115,7 @@ TERMS = {
     ),
     "propagated, local": Definition(
         "Propagated: from the moved picture up to this layer. Local: this layer by itself, had its input been moved "
-        "perfectly. A high bar with a low mark has its cause in an earlier layer."
+        "perfectly. A high bar with a low line has its cause in an earlier layer."
     ),
     "aliasing": Definition(
         "The part of a layer's error from moves that do not fit its stride: a layer with stride 4 can follow a "
@@ -120,7 +123,9 @@ TERMS = {
         (AZULAY, ZHANG),
     ),
     "border": Definition("The part in cells that padding, or the picture's edge, reaches."),
-    "position": Definition("What remains: the layer treats one place unlike another (position embeddings, dense layers)."),
+    "position": Definition(
+        "What remains: the layer treats one place unlike another (position embeddings, dense layers)."
+    ),
     "forward equivalents": Definition(
         "CPU seconds divided by those of one bare forward of one picture through the same model: a cost that does not "
         "depend on the machine. 1.00 a view means that measuring was free."

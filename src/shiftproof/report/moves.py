@@ -1,7 +1,8 @@
-"""How a set of moves lies in the plane: a lattice, a line or scattered points, and what a picture of it needs to know."""
+"""How a set of moves lies in the plane (a lattice, a line, scattered points), and a small raster of it."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ class Lie:
     """How moves lie in the plane.
 
     Args:
-        kind: "lattice" (every crossing of evenly spaced rows and columns), "line" (all on one straight line), "scatter".
+        kind: "lattice" (every crossing of even rows and columns), "line" (all on one straight line), or "scatter".
         step_px: side of one cell: the lattice's spacing; for points, the distance typical of neighbours.
         direction: unit vector (dy, dx) of a line; (0, 0) otherwise.
         along_px: signed position of every move on its line; empty otherwise.
@@ -51,7 +52,7 @@ def lie(offsets_px: Sequence[Sequence[float]]) -> Lie:
 
 def _even(values: list[float]) -> float | None:
     """The common distance of ascending values, if there is one."""
-    gaps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(values)]
     return gaps[0] if gaps and all(math.isclose(g, gaps[0], rel_tol=1e-6, abs_tol=1e-9) for g in gaps) else None
 
 
@@ -73,8 +74,8 @@ def binned(
 ) -> tuple[list[list[float | None]], tuple[float, float, float, float]]:
     """A small raster of the map: rows from the lowest dy down, None where no move fell; with (dy0, dy1, dx0, dx1).
 
-    Each cell is the mean of the moves in it. Whole-pixel sets that fit get one cell a pixel; wider or sub-pixel ones are
-    put into `most_cells` x `most_cells` cells.
+    Each cell is the mean of the moves in it. Whole-pixel sets that fit get one cell a pixel; wider ones are put into at
+    most `most_cells` x `most_cells` cells.
 
     >>> binned([[0, 0], [0, 1], [1, 0]], [1.0, 0.5, None], 9)
     ([[1.0, 0.5], [None, None]], (0.0, 1.0, 0.0, 1.0))
@@ -92,7 +93,6 @@ def binned(
             row, column = round((dy - ends[0]) / step), round((dx - ends[2]) / step)
             sums[row][column] += value
             counts[row][column] += 1
-    raster = [
-        [s / c if c else None for s, c in zip(row, number, strict=True)] for row, number in zip(sums, counts, strict=True)
-    ]
+    means = zip(sums, counts, strict=True)
+    raster = [[s / c if c else None for s, c in zip(row, number, strict=True)] for row, number in means]
     return raster, (ends[0], ends[1], ends[2], ends[3])

@@ -25,8 +25,17 @@ MAP_WORDS = {  # the maps that an audit makes, as titles
     "sensitivity": "Sensitivity (Euclidean)",
     "sensitivity_cosine": "Sensitivity (cosine)",
 }
-_HIGH_IS_BAD = ("sensitivity", "equivariance_error", "flip", "error", "wobble", "mean_flip")
-_FRACTION = ("accuracy", "agreement", "consistency", "flip", "mean_flip", "mask_agreement", "equivariance_error", "wobble")
+_HIGH_IS_BAD = ("sensitivity", "equivariance_error", "flip", "mean_flip", "wobble")
+_FRACTION = (
+    "accuracy",
+    "agreement",
+    "consistency",
+    "flip",
+    "mean_flip",
+    "wobble",
+    "mask_agreement",
+    "equivariance_error",
+)
 CAUSES = ("aliasing", "border", "position")
 
 
@@ -117,10 +126,18 @@ def move_words(dy: float, dx: float) -> str:
     >>> move_words(-1, 0.5), move_words(0, 0)
     ('1 px up, 0.5 px right', 'not moved')
     """
-    parts = [
-        f"{abs(v):g} px {(forward, back)[v < 0]}" for v, forward, back in ((dy, "down", "up"), (dx, "right", "left")) if v
-    ]
+    ways = (dy, "down", "up"), (dx, "right", "left")
+    parts = [f"{abs(v):g} px {back if v < 0 else forward}" for v, forward, back in ways if v]
     return ", ".join(parts) or "not moved"
+
+
+def signed(value: float) -> str:
+    """A number of pixels with a real minus sign.
+
+    >>> signed(-3.0)
+    '−3'
+    """
+    return f"{value:g}".replace("-", "−")
 
 
 def set_words(translations: dict) -> str:
@@ -143,6 +160,15 @@ def _value_words(value: object) -> str:
     if isinstance(value, list | tuple):
         return "(" + ", ".join(_value_words(v) for v in value) + ")"
     return str(value)
+
+
+def confidence_words(confidence: float) -> str:
+    """A confidence level in per cent.
+
+    >>> confidence_words(0.95), confidence_words(0.999)
+    ('95 %', '99.9 %')
+    """
+    return f"{100 * confidence:.6g} %"
 
 
 def stride_words(stride: list[float] | None) -> str:
@@ -211,7 +237,7 @@ def protocol_sentence(record: AuditRecord) -> str:
         f"{boundary} boundary",
         f"{p.translations.get('kind', 'set')} of {count_words(p.views_per_image, 'move')}",
         f"{data.used:,} of {count_words(data.items, 'picture')}" + ("" if data.labelled else ", unlabelled"),
-        f"{p.confidence:.0%} intervals clustered by picture",
+        f"{confidence_words(p.confidence)} intervals clustered by picture",
         f"seed {p.seed}",
     ]
     if p.interpolator != "none":

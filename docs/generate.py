@@ -1,0 +1,149 @@
+"""The documents' tables, made from committed records: `make docs` writes them, `make check` fails where they differ.
+
+A block between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by what the function NAME here returns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "docs/results.md")
+MODELS = {
+    "resnet20-cifar10": "ResNet-20, CIFAR-10",
+    "resnet32-cifar10": "ResNet-32, CIFAR-10",
+    "mobilenet1-imagenet": "MobileNet v1 0.25, ImageNet pictures",
+    "mobilenet2-imagenet": "MobileNet v2 1.0, ImageNet pictures",
+    "mobilenet1-kodak": "MobileNet v1 0.25, Kodak photographs",
+    "mobilenet2-kodak": "MobileNet v2 1.0, Kodak photographs",
+    "onnx-mnist": "small CNN (ONNX), MNIST",
+}
+BOUNDARIES = ("circular", "zero", "crop")
+METRICS = ("accuracy_unmoved", "accuracy", "accuracy_every_move", "consistency", "consistency_adjusted", "flip_rate")
+
+
+def golden(name: str) -> dict[str, Any] | None:
+    """The record of a real run, or None if it has not been made."""
+    path = ROOT / "tests/golden/records" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def per_cent(metric: dict[str, Any] | None, *, interval: bool = True) -> str:
+    """A metric as printed in a table."""
+    if metric is None:
+        return "–"
+    value = f"{100 * metric['value']:.1f}"
+    return f"{value} ({100 * metric['low']:.1f} – {100 * metric['high']:.1f})" if interval else value
+
+
+def first_table() -> str:
+    """README: flip rate by model and boundary."""
+    rows = [
+        "| model, pictures | moves | accuracy unmoved | circular | zero | crop |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for key, words in MODELS.items():
+        runs = [golden(f"{key}-{b}") for b in BOUNDARIES]
+        if not any(runs):
+            continue
+        known = next(r for r in runs if r)["record"]
+        cells = [per_cent(r["record"]["metrics"].get("flip_rate")) if r else "–" for r in runs]
+        accuracy = per_cent(known["metrics"].get("accuracy_unmoved"), interval=False)
+        moves = f"{known['protocol']['views_per_image']}, up to {known['protocol']['translations']['max_px']:g} px"
+        rows.append(f"| {words} ({known['data']['used']}) | {moves} | {accuracy} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def accuracies() -> str:
+    """The CIFAR-10 networks' test accuracy on all 10,000 pictures, against the published weights' own."""
+    rows = ["| model | accuracy, 10,000 test pictures | its authors' figure |", "| --- | --- | --- |"]
+    for depth, published in ((20, "91.73"), (32, "92.63")):
+        run = golden(f"resnet{depth}-cifar10-unmoved")
+        if run:
+            metric = run["record"]["metrics"]["accuracy_unmoved"]
+            rows.append(f"| ResNet-{depth} | {100 * metric['value']:.2f} ({metric['n']} pictures) | {published} |")
+    return "\n".join(rows)
+
+
+def all_runs() -> str:
+    """Every headline figure of every real run."""
+    head = ["model, pictures", "boundary", *METRICS, "FE a view"]
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for key, words in MODELS.items():
+        for b in BOUNDARIES:
+            if run := golden(f"{key}-{b}"):
+                record = run["record"]
+                cells = [per_cent(record["metrics"].get(m)) for m in METRICS]
+                fe = f"{record['cost']['forward_equivalents_per_view']:.2f}"
+                rows.append(f"| {words} | {b} | {' | '.join(cells)} | {fe} |")
+    return "\n".join(rows)
+
+
+def commands() -> str:
+    """The commands behind the table."""
+    lines = []
+    for path in sorted((ROOT / "tests/golden/records").glob("*.json")):
+        lines.append(f"{path.stem:<26} shiftproof audit {' '.join(json.loads(path.read_text())['command'])}")
+    return "\n".join(["```", *lines, "```"])
+
+
+def benchmark(name: str) -> dict[str, Any] | None:
+    """A benchmark's committed result, or None."""
+    path = ROOT / "benchmarks/results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def speed() -> str:
+    """README and results: the benchmarks' ratios."""
+    rows = ["| what | cost | memory | command, hardware, date |", "| --- | --- | --- | --- |"]
+    titles = {
+        "audit": "consistency and flip rate, ResNet-18, 224 px, {images} images x {moves} moves",
+        "layers": "all layers, propagated and local, ResNet-18, {images} images x {moves} moves",
+    }
+    for name, title in titles.items():
+        if result := benchmark(name):
+            where = f"`python benchmarks/{name}.py`, {result['hardware']}, {result['date'][:10]}"
+            for row in result["rows"]:
+                what = f"{title.format(**result)}: {row['what']}"
+                memory = f"{row['memory_ratio']:.2f} x bare"
+                rows.append(f"| {what} | {row['fe_per_view']:.2f} FE a view | {memory} | {where} |")
+    if result := benchmark("startup"):
+        where = f"`python benchmarks/startup.py`, {result['hardware']}, {result['date'][:10]}"
+        rows.extend(f"| `{r['what']}` | {r['median_s']:.2f} s | | {where} |" for r in result["rows"])
+    return "\n".join(rows)
+
+
+GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed)}
+
+
+def fill(text: str) -> str:
+    """The document with every generated block made anew."""
+    return re.sub(
+        r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",
+        lambda m: f"{m[1]}{GENERATED[m[2]]()}\n{m[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def main() -> None:
+    """Write the documents, or with --check only compare them."""
+    stale = []
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text()
+        made = fill(text)
+        if made != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(made)
+    if stale and "--check" in sys.argv:
+        raise SystemExit(f"{', '.join(stale)}: generated tables are stale; run `make docs`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Pictures that lie in memory, one at a time, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from shiftproof.errors import BadItemError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One picture of the data.
+
+    Args:
+        name: its identity in the data: a file name or an index.
+        picture: (h, w, c) pixels, c = 1 or 3: uint8, or float32 in [0, 1]. A copy: the reader may write into it.
+        label: index of its class; None where the data has no labels.
+    """
+
+    name: str
+    picture: UInt8[np.ndarray, "h w c"] | Float32[np.ndarray, "h w c"]
+    label: int | None
+
+
+class ArraySource:
+    """Items out of arrays or tensors in memory; the arrays are not copied.
+
+    Args:
+        pictures: (n, h, w, c) with c = 1 or 3: whole numbers 0..255, or floats in [0, 1]. A NumPy array, a torch tensor
+            (anything with `.numpy()`), or what `numpy.asarray` takes.
+        labels: (n,) whole numbers; a negative one stands for a missing label. None: the data has no labels.
+        word: what the data is called in a record.
+        classes: names of the classes; with them, a label outside is an error of its item.
+        names: names of the items; their indices if not given.
+
+    Raises:
+        DataError: another shape or kind of number, or not as many labels or names as pictures.
+
+    >>> source = ArraySource(np.zeros((2, 4, 4, 1), np.uint8), [7, 1])
+    >>> len(source), source.read(0).label, source.read(0).picture.shape
+    (2, 7, (4, 4, 1))
+    """
+
+    def __init__(
+        self,
+        pictures: Any,
+        labels: Any | None = None,
+        word: str = "tensor",
+        *,
+        classes: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.word = word
+        self.classes = None if classes is None else list(classes)
+        self._pictures = _pictures(_to_numpy(pictures, word), word)
+        self._labels = None if labels is None else _labels(_to_numpy(labels, word), len(self._pictures), word)
+        if names is not None and len(names) != len(self._pictures):
+            raise DataError(
+                f"{len(names)} names for {len(self._pictures)} pictures", where=word, remedy="give one name a picture"
+            )
+        self._names = names
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the data has labels."""
+        return self._labels is not None
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self._pictures)
+
+    def read(self, i: int) -> Item:
+        """Item `i`, 0 <= i < len(self).
+
+        Raises:
+            BadItemError: its label is missing or no class, or a pixel is NaN, infinite or outside [0, 1].
+            IndexError: there is no such item.
+        """
+        if not 0 <= i < len(self):
+            raise IndexError(f"item {i} of {len(self)}")
+        name = str(i) if self._names is None else self._names[i]
+        where = f"{self.word}, item {name}"
+        label = None if self._labels is None else int(self._labels[i])
+        if label is not None:
+            check_label(label, self.classes, where)
+        whole = np.issubdtype(self._pictures.dtype, np.integer)
+        picture = np.array(self._pictures[i], dtype=np.uint8 if whole else np.float32)
+        if not whole and not (picture.min() >= 0 and picture.max() <= 1):  # NaN fails every comparison
+            raise BadItemError("a pixel is NaN or outside [0, 1]", where=where, remedy="scale to [0, 1], or give uint8")
+        return Item(name, picture, label)
+
+
+def check_label(label: int, classes: Sequence[str] | None, where: str) -> None:
+    """Nothing, if `label` is an index of a class; `classes` None: any index from 0 will do.
+
+    Args:
+        label: the index.
+        classes: names of all classes, if known.
+        where: which item, for the error's text.
+
+    Raises:
+        BadItemError: it is not.
+    """
+    if label < 0:
+        raise BadItemError(f"no label: {label} is negative", where=where, remedy="classes are counted from 0")
+    if classes is not None and label >= len(classes):
+        raise BadItemError(f"label {label} is not a class", where=where, remedy=f"classes are 0..{len(classes) - 1}")
+
+
+def _to_numpy(values: Any, word: str) -> np.ndarray:
+    """An array of what was given; tensors by their own methods, so that torch is not needed here."""
+    try:
+        for step in ("detach", "cpu", "numpy"):
+            values = getattr(values, step)() if hasattr(values, step) else values
+        return np.asarray(values)
+    except (TypeError, ValueError) as e:  # ragged lists, bfloat16
+        raise DataError(f"not an array: {e}", where=word, remedy="give one array (n, h, w, c), all of one size") from e
+
+
+def _pictures(array: np.ndarray, word: str) -> np.ndarray:
+    """The array, if it can stand for pictures."""
+    if array.ndim != 4 or array.shape[-1] not in (1, 3) or 0 in array.shape:
+        raise DataError(
+            f"pictures have shape {array.shape}", where=word, remedy="give (n, h, w, c), at least one, c = 1 or 3"
+        )
+    if np.issubdtype(array.dtype, np.floating) or array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() > 255:
+        raise DataError(
+            f"pictures of {array.dtype} in no known range",
+            where=word,
+            remedy="give 0..255 in uint8, or floats in [0, 1]",
+        )
+    return array
+
+
+def _labels(array: np.ndarray, count: int, word: str) -> np.ndarray:
+    """The labels as (n,), if there is one whole number a picture."""
+    if array.shape == (count, 1):
+        array = array[:, 0]
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
+        raise DataError(
+            f"labels are {array.dtype} of shape {array.shape}", where=word, remedy="give whole numbers, one a picture"
+        )
+    if len(array) != count:
+        raise DataError(f"{len(array)} labels for {count} pictures", where=word, remedy="give one label a picture")
+    return array

@@ -1,0 +1,128 @@
+"""Words for data -> items, read one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from shiftproof.data.arrays import ArraySource, Item
+from shiftproof.data.cifar import open_cifar10
+from shiftproof.data.digits import open_digits
+from shiftproof.data.folder import open_folder
+from shiftproof.data.mnist import open_mnist
+from shiftproof.data.npz import open_npz
+from shiftproof.errors import DataError
+
+__all__ = ["FORMS", "WORDS", "ArraySource", "Item", "Source", "Spread", "open_data"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Pictures to be read one at a time. All of one source have the same dtype; sizes and channels may differ.
+
+    Args:
+        word: what the user typed, or "tensor".
+        classes: names of the classes, if they are known; a label is an index into them.
+        labelled: whether it has labels. Then every item that can be read has one.
+    """
+
+    @property
+    def word(self) -> str: ...  # noqa: D102
+    @property
+    def classes(self) -> list[str] | None: ...  # noqa: D102
+    @property
+    def labelled(self) -> bool: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int) -> Item:
+        """Item `i`; may be called from several threads. Raises BadItemError where that one item cannot be used."""
+        ...
+
+
+# The first pattern that the word fits opens it.
+WORDS: dict[str, Callable[[str, str], Source]] = {
+    "digits": open_digits,
+    "mnist": open_mnist,
+    "mnist:*": open_mnist,
+    "cifar10": open_cifar10,
+    "cifar10:*": open_cifar10,
+    "*.npz": open_npz,
+    "*": open_folder,
+}
+FORMS = "digits, mnist[:DIR], cifar10:DIR, FILE.npz or a folder of pictures"
+
+
+def open_data(word: str, *, limit: int | None = None, split: str = "test") -> Source:
+    """The data that a word names.
+
+    Args:
+        word: `digits`, `mnist[:DIR]`, `cifar10:DIR`, `FILE.npz` or a folder of pictures; `./digits` is always a folder.
+        limit: at most so many items, spread evenly over the data (the first ones of a folder may be all of one class).
+        split: "test" or "train", where the data has both.
+
+    Raises:
+        DataError: there is no such data, it cannot be read as a whole, or an argument is out of range.
+
+    >>> source = open_data("digits", limit=10)
+    >>> len(source), source.labelled, source.read(0).picture.shape
+    (10, True, (8, 8, 1))
+    >>> open_data("no/such/folder")
+    Traceback (most recent call last):
+        ...
+    shiftproof.errors.DataError: no data named 'no/such/folder' (...): the words are digits, mnist[:DIR], ...
+    """
+    if split not in ("test", "train"):
+        raise DataError(f"no split {split!r}", where=word, remedy="the splits are test and train")
+    if limit is not None and limit < 1:
+        raise DataError(f"a limit of {limit} items", where=word, remedy="give a limit of at least 1")
+    opener = next(opener for pattern, opener in WORDS.items() if fnmatchcase(word, pattern))
+    if not word.strip() or (opener is open_folder and not Path(word).expanduser().exists()):
+        raise DataError(
+            f"no data named {word!r}",
+            where=f"looked for the folder {Path(word).expanduser().absolute()}",
+            remedy=f"the words are {FORMS}",
+        )
+    source = opener(word, split)
+    return source if limit is None or limit >= len(source) else Spread(source, limit)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """`count` items of a source of n, at floor(k n / count): spread evenly, in the source's order.
+
+    Args:
+        source: the whole data.
+        count: how many, 1..n.
+    """
+
+    source: Source
+    count: int
+
+    @property
+    def word(self) -> str:
+        """What the user typed."""
+        return self.source.word
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of the classes, if they are known."""
+        return self.source.classes
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the data has labels."""
+        return self.source.labelled
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return self.count
+
+    def read(self, i: int) -> Item:
+        """Item `i`, 0 <= i < count; raises what the source raises."""
+        if not 0 <= i < self.count:
+            raise IndexError(f"item {i} of {self.count}")
+        return self.source.read(i * len(self.source) // self.count)

@@ -1,0 +1,258 @@
+"""A record in a terminal: the page in short, in colour or in plain text, at 80 columns or more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from shiftproof import records
+from shiftproof.records import AuditRecord, Layer, Map
+from shiftproof.report import words
+from shiftproof.report.chart import HEAT, PALETTE, colour_domain
+from shiftproof.report.moves import binned, lie
+
+FIRST_MAPS = ("accuracy", "agreement", "mask_agreement", "mask_agreement_interior")  # the map drawn, by preference
+MOST_CELLS = 33
+SHADES = "·░▒▓█", ".:+#@"  # without colour: best to worst; the second where the terminal knows ASCII only
+BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
+MARKS = {"aliasing": "a", "border": "b", "position": "p"}
+HEAD, SOFT = Style(bold=True), Style(dim=True)
+
+
+def print_record(record: AuditRecord, console: Console) -> None:
+    """Print the record in short: headline, figures with intervals, a map, curves, worst layers and witnesses, cost.
+
+    Args:
+        record: what the audit found.
+        console: where to print; its width, colours and encoding decide how.
+
+    Example:
+        print_record(record, rich.console.Console(stderr=True))
+    """
+    parts = [
+        _head(record),
+        _metrics(record),
+        _map(record, console),
+        _layers(record, console),
+        _witnesses(record, console),
+        _foot(record),
+    ]
+    console.print(Group(*(line for part in parts if part is not None for line in (Text(), part))), highlight=False)
+
+
+def _safe(text: str) -> str:
+    """The text without what would steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _coloured(console: Console) -> bool:
+    return console.color_system is not None and not console.no_color
+
+
+def _unicode(console: Console) -> bool:
+    return console.encoding.lower().startswith("utf") and not console.legacy_windows
+
+
+def _head(record: AuditRecord) -> RenderableType:
+    title = Text.assemble((_safe(record.model.word), HEAD), (" on ", SOFT), (_safe(record.data.word), HEAD))
+    return Group(title, Text(records.headline(record)))
+
+
+def _metrics(record: AuditRecord) -> RenderableType | None:
+    found = words.rows(record)
+    if not found:
+        return None
+    table = _table()
+    table.add_column("measure")
+    table.add_column("value", justify="right", style=HEAD)
+    table.add_column(f"{words.confidence_words(record.protocol.confidence)} interval", justify="right", style=SOFT)
+    for row in found:
+        table.add_row(_safe(row.words), row.value, row.interval)
+    return table
+
+
+# ---- the map and the curves ----------------------------------------------------------------------------------------
+
+
+def _map(record: AuditRecord, console: Console) -> RenderableType | None:
+    drawn = {name: m for name, m in record.maps.items() if any(v is not None for v in m.values)}
+    if not drawn:
+        return None
+    curves = _curves(drawn, console)
+    name = next((n for n in FIRST_MAPS if n in drawn), next(iter(drawn)))
+    m = drawn[name]
+    if lie(m.offsets_px).kind == "line":
+        return curves
+    raster, (top, bottom, left, right) = binned(m.offsets_px, m.values, MOST_CELLS)
+    low, high = colour_domain(name, m)
+    bad_is_low = not words.high_is_bad(name)
+    levels = [
+        [None if v is None else _level(v, low, high, flipped=bad_is_low) for v in row] for row in raster
+    ]  # 0 best, 1 worst
+    picture = _blocks(levels, console) if _coloured(console) else _shades(levels, console)
+    beside = Text()
+    beside.append(f"{words.map_words(name)} by move\n", HEAD)
+    beside.append(f"dy {top:g} to {bottom:g} px, downwards\ndx {left:g} to {right:g} px, to the right\n\n", SOFT)
+    found = [(v, o) for v, o in zip(m.values, m.offsets_px, strict=True) if v is not None]
+    ends = [max(found, key=lambda f: f[0]), min(found, key=lambda f: f[0])]
+    for (value, (dy, dx)), worst in zip(ends if bad_is_low else ends[::-1], (0.0, 1.0), strict=True):
+        shade = _level(value, low, high, flipped=bad_is_low)
+        beside.append_text(_blocks([[shade]], console) if _coloured(console) else _shades([[shade]], console))
+        beside.append(f" {words.fixed(value, name)}", HEAD)
+        beside.append(f" {'worst' if worst else 'best'}, at dy {dy:g}, dx {dx:g}\n", SOFT)
+    pair = Table.grid(padding=(0, 3))
+    pair.add_row(picture, Group(beside, curves) if console.width >= 2 * len(raster[0]) + 46 else beside)
+    return pair if console.width >= 2 * len(raster[0]) + 46 else Group(pair, Text(), curves)
+
+
+def _level(value: float, low: float, high: float, *, flipped: bool) -> float:
+    share = min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.0
+    return 1 - share if flipped else share
+
+
+def _heat(level: float) -> str:
+    """The colour of a level from 0 (best) to 1 (worst)."""
+    place = level * (len(HEAT) - 1)
+    n = min(int(place), len(HEAT) - 2)
+    ends = [[int(PALETTE[HEAT[i]][0][k : k + 2], 16) for k in (1, 3, 5)] for i in (n, n + 1)]
+    return "#" + "".join(f"{round(a + (b - a) * (place - n)):02x}" for a, b in zip(*ends, strict=True))
+
+
+def _blocks(levels: Sequence[Sequence[float | None]], console: Console) -> Text:
+    """Two characters a cell, coloured behind."""
+    text = Text(no_wrap=True)
+    for n, row in enumerate(levels):
+        text.append("\n" if n else "")
+        for level in row:
+            text.append("  ", Style(bgcolor=_heat(level)) if level is not None else Style())
+    return text
+
+
+def _shades(levels: Sequence[Sequence[float | None]], console: Console) -> Text:
+    """Two characters a cell, denser where it is worse."""
+    glyphs = SHADES[0 if _unicode(console) else 1]
+
+    def glyph(level: float | None) -> str:
+        return "  " if level is None else 2 * glyphs[min(int(level * len(glyphs)), len(glyphs) - 1)]
+
+    return Text("\n".join("".join(glyph(level) for level in row) for row in levels), no_wrap=True)
+
+
+def _curves(maps: dict[str, Map], console: Console) -> RenderableType:
+    """Every map's radial curve as a row of bars."""
+    table = _table()
+    table.add_column("by length of the move")
+    table.add_column("", no_wrap=True)
+    table.add_column("from", justify="right")
+    table.add_column("to", justify="right")
+    for name, m in maps.items():
+        curve = m.radial
+        if len(curve.values) > 1:
+            bars = _sparkline(
+                curve.values, console, least=max(h - b for h, b in zip(curve.high, curve.low, strict=True))
+            )
+            first, last = (words.fixed(curve.values[i], name) for i in (0, -1))
+            table.add_row(_safe(words.map_words(name)), bars, first, last)
+    if not table.row_count:
+        return Text()
+    reach = max(m.radial.radius_px[-1] for m in maps.values() if m.radial.radius_px)
+    table.caption = f"0 to {reach:g} px"
+    table.caption_justify = "left"
+    return table
+
+
+def _sparkline(values: Sequence[float], console: Console, *, least: float = 0.0, most: int = 24) -> Text:
+    """The values as bars; at most `most` of them, each then the mean of its neighbours; `least` is the smallest span."""
+    step = math.ceil(len(values) / most)
+    means = [sum(part) / len(part) for part in (values[i : i + step] for i in range(0, len(values), step))]
+    glyphs = BARS[0 if _unicode(console) else 1]
+    low, span = min(means), max(max(means) - min(means), least) or 1.0
+    return Text("".join(glyphs[min(int((v - low) / span * len(glyphs)), len(glyphs) - 1)] for v in means), "cyan")
+
+
+# ---- layers, witnesses and the last lines --------------------------------------------------------------------------
+
+
+def _layers(record: AuditRecord, console: Console) -> RenderableType | None:
+    if not record.layers:
+        return None
+    worst = words.worst_layers(record.layers, 5)
+    table = _table()
+    table.add_column("worst layers", overflow="ellipsis", no_wrap=True, ratio=3)
+    if console.width >= 100:
+        table.add_column("operator", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("stride", justify="right", no_wrap=True)
+    table.add_column("local", justify="right", no_wrap=True, style=HEAD)
+    table.add_column("propagated", justify="right", no_wrap=True)
+    table.add_column(_key(console), no_wrap=True)
+    top = max(layer.error.total.value for layer in worst)
+    for layer in worst:
+        local = words.percent(layer.error.local.value) if layer.error.local else "–"
+        cells = [
+            words.stride_words(layer.stride),
+            local,
+            words.percent(layer.error.total.value),
+            _stack(layer, top, console),
+        ]
+        operator = [_safe(layer.operator)] if console.width >= 100 else []
+        table.add_row(_safe(layer.name), *operator, *cells)
+    table.expand = False
+    return table
+
+
+def _key(console: Console) -> Text:
+    """The causes' colours, or their letters."""
+    if not _coloured(console):
+        return Text("aliasing border position")
+    return Text(" ").join(Text(cause, PALETTE[cause][0]) for cause in MARKS)
+
+
+def _stack(layer: Layer, top: float, console: Console, width: int = 24) -> Text:
+    """The layer's error as a bar, its causes one after another; the longest bar is the worst layer's."""
+    text, done, drawn = Text(), 0.0, 0
+    for cause, letter in MARKS.items():
+        value = getattr(layer.error, cause).value
+        done += value if math.isfinite(value) else 0.0
+        end = min(width, round(width * done / top)) if top > 0 and math.isfinite(top) else 0
+        if _coloured(console):
+            text.append("█" * (end - drawn) if _unicode(console) else " " * (end - drawn), PALETTE[cause][0])
+        else:
+            text.append(letter * (end - drawn))
+        drawn = max(drawn, end)
+    return text
+
+
+def _witnesses(record: AuditRecord, console: Console) -> RenderableType | None:
+    if not record.witnesses:
+        return None
+    table = _table()
+    table.add_column("worst witnesses", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("dy, dx", justify="right", no_wrap=True)
+    table.add_column("answer", overflow="ellipsis", no_wrap=True, ratio=3)
+    table.add_column("its probability", justify="right", no_wrap=True)
+    arrow = "→" if _unicode(console) else "->"
+    for w in record.witnesses[:5]:
+        fell = f"{words.percent(w.probability_before, 0)} {arrow} {words.percent(w.probability_after, 0)}"
+        answer = f"{_safe(w.before)} {arrow} {_safe(w.after)}"
+        table.add_row(_safe(w.item), f"{w.dy:g}, {w.dx:g}", answer, fell)
+    return table
+
+
+def _foot(record: AuditRecord) -> RenderableType:
+    lines = [Text(_safe(sentence), SOFT) for sentence in (words.protocol_sentence(record), words.cost_sentence(record))]
+    bad = record.data.bad
+    if bad:
+        lines.append(Text())
+        lines.append(Text(f"{words.count_words(len(bad), 'item')} skipped:", "bold yellow"))
+        lines += [Text(f"  {_safe(b.item)}: {_safe(b.reason)}") for b in bad[:5]]
+        lines += [Text(f"  and {len(bad) - 5} more, all named in the record")] if len(bad) > 5 else []
+    return Group(*lines)
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), header_style=SOFT, pad_edge=False)

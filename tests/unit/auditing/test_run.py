@@ -1,0 +1,377 @@
+"""The audit end to end: null tests, brute force, resuming, bad items, precision, periods."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+import shiftproof as sp
+from shiftproof.errors import DataError, MeasureError, ModelError, TooManyBadError
+from shiftproof.records import AuditRecord, load
+
+
+class Circular(nn.Sequential):
+    """A circular convolution and a global average: invariant to every circular move."""
+
+    def __init__(self, classes=5):
+        super().__init__(
+            nn.Conv2d(3, 8, 3, padding=1, padding_mode="circular"),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, classes),
+        )
+
+
+class Positional(nn.Sequential):
+    """A dense layer on pixels: remembers every position."""
+
+    def __init__(self, classes=5, size=8):
+        super().__init__(nn.Flatten(), nn.Linear(3 * size * size, classes))
+
+
+class Constant(nn.Module):
+    """The same answer whatever it sees."""
+
+    def forward(self, x):
+        return torch.tensor([[0.0, 1.0, 0.0]]).expand(len(x), 3) + 0 * x.mean()
+
+
+def images(n=12, size=8, seed=0):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def settled(record: AuditRecord) -> dict:
+    """The record without what legitimately differs between two runs: what they cost and when they ran."""
+    plain = json.loads(json.dumps(record.to_dict()))
+    return {k: v for k, v in plain.items() if k not in ("cost", "environment")}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def test_circular_convolution_and_average_score_zero():
+    record = sp.audit(Circular(), images(), translations=sp.grid(2, boundary="circular"))
+    assert record.metrics["flip_rate"].value == 0
+    assert record.metrics["consistency"].value == 1
+    assert record.metrics["consistency"].low < 1, "twelve pictures are not all pictures"
+    assert record.metrics["sensitivity"].value < 1e-5
+    assert record.metrics["wobble"].value < 1e-6
+    assert all(layer.error.total.value < 1e-5 for layer in record.layers)
+    assert record.layers
+    assert record.witnesses == []
+
+
+def test_a_positional_network_does_not():
+    record = sp.audit(Positional(), images(), translations=sp.grid(2, boundary="circular"))
+    assert record.metrics["flip_rate"].value > 0.05
+    assert record.metrics["sensitivity"].value > 0.01
+    assert record.witnesses
+    assert record.witnesses[0].before != record.witnesses[0].after
+
+
+def test_a_constant_network_scores_zero_everywhere():
+    record = sp.audit(Constant(), images(), torch.ones(12, dtype=torch.long), translations=sp.grid(2, boundary="zero"))
+    assert record.metrics["flip_rate"].value == 0
+    assert record.metrics["accuracy_every_move"].value == 1
+    assert record.metrics["sensitivity"].value == 0
+    assert "consistency_adjusted" not in record.metrics, "undefined where agreement is certain"
+
+
+def test_an_identity_network_is_exactly_equivariant():
+    record = sp.audit(nn.Identity(), images(), translations=sp.grid(2, boundary="circular"))
+    assert record.model.task == "dense"
+    assert record.metrics["mask_agreement_interior"].value == 1
+    assert record.metrics["equivariance_error_interior"].value == 0
+
+
+def test_the_figures_equal_brute_force():
+    model, pictures, labels = Positional(), images(20), torch.randint(5, (20,))
+    moves = sp.grid(2, boundary="zero", step_px=1)
+    record = sp.audit(model, pictures, labels, translations=moves, layers=0)
+    with torch.no_grad():
+        views = sp.translate(pictures, torch.tensor(moves.offsets), "zero")
+        logits = model(views.flatten(0, 1)).reshape(20, len(moves), 5)
+        unmoved = model(pictures)
+    answer, still = logits.argmax(-1), unmoved.argmax(-1)
+    moving = torch.tensor([move != (0, 0) for move in moves.offsets])
+    flips = (answer[:, moving] != still[:, None]).double().mean()
+    pairs = (answer[:, :, None] == answer[:, None, :]).double().sum((1, 2)) - len(moves)
+    assert record.metrics["flip_rate"].value == pytest.approx(float(flips))
+    assert record.metrics["consistency"].value == pytest.approx(float((pairs / (25 * 24)).mean()))
+    assert record.metrics["accuracy"].value == pytest.approx(float((answer == labels[:, None]).double().mean()))
+    assert record.metrics["accuracy_unmoved"].value == pytest.approx(float((still == labels).double().mean()))
+    by_move = (answer == labels[:, None]).double().mean(0)
+    assert record.maps["accuracy"].values == pytest.approx(by_move.tolist())
+    assert record.metrics["accuracy_worst_move"].value == pytest.approx(float(by_move.min()))
+    distance = (logits - unmoved[:, None]).norm(dim=-1)
+    apart = torch.pdist(unmoved).median()
+    assert torch.tensor(record.maps["sensitivity"].values, dtype=torch.float64) == pytest.approx(
+        (distance.mean(0) / apart).double(), rel=0.05
+    )
+    falls = (
+        unmoved.softmax(-1).gather(1, still[:, None])
+        - logits.softmax(-1).gather(2, still[:, None, None].expand(-1, 25, 1))[..., 0]
+    )
+    falls = falls.masked_fill(answer == still[:, None], -1)
+    assert record.witnesses[0].probability_before - record.witnesses[0].probability_after == pytest.approx(
+        float(falls.max())
+    )
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero", "reflect"])
+@pytest.mark.parametrize("kind", ["grid", "ring", "path", "random", "half"])
+def test_every_boundary_and_set_gives_a_record_that_survives_json(boundary, kind):
+    moves = {
+        "grid": lambda: sp.grid(1, boundary),
+        "ring": lambda: sp.ring(2, boundary),
+        "path": lambda: sp.path(4, boundary),
+        "random": lambda: sp.random(5, 2, boundary, seed=3),
+        "half": lambda: sp.grid(1, boundary, step_px=0.5),
+    }[kind]()
+    record = sp.audit(Circular(), images(6, 16), torch.zeros(6, dtype=torch.long), translations=moves)
+    text = json.dumps(record.to_dict(), allow_nan=False)
+    assert AuditRecord.from_dict(json.loads(text)) == record
+    assert ("mean_flip_rate" in record.metrics) == (kind == "path")
+    assert (record.protocol.interpolator_error == 0) == (kind != "half")
+    assert str(record)
+    assert "<table>" in record._repr_html_()
+
+
+def test_crop_takes_the_margin_from_the_pictures():
+    class Window(nn.Module):
+        def forward(self, x):
+            assert x.shape[-2:] == (8, 8)
+            return x.flatten(1)[:, :4]
+
+    record = sp.audit(Window(), images(5, 12), translations=sp.grid(2, boundary="crop"))
+    assert record.model.input_size == [3, 8, 8]
+    assert record.data.scene == "the picture's own margin"
+    with pytest.raises(DataError, match="no window left"):
+        sp.audit(Window(), images(5, 4), translations=sp.grid(2, boundary="crop"))
+
+
+def test_the_caller_finds_everything_as_it_was():
+    model = Circular().train()
+    model[1].eval()
+    state = torch.get_rng_state()
+    weights = [p.clone() for p in model.parameters()]
+    sp.audit(model, images(), translations=sp.grid(1, boundary="zero"))
+    assert model.training
+    assert not model[1].training
+    assert model[0].training
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+class StopError(Exception):
+    pass
+
+
+def stopping(after):
+    def progress(p, seen=[0]):  # noqa: B006
+        seen[0] += 1
+        if seen[0] >= after:
+            raise StopError
+
+    return progress
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_record(tmp_path):
+    model, pictures, labels = Positional(), images(700), torch.randint(5, (700,))
+    how = {"translations": sp.grid(3, boundary="zero"), "layers": 3, "batch_size": 32}
+    whole = sp.audit(model, pictures, labels, out=tmp_path / "whole", **how)
+    for _ in range(2):
+        with pytest.raises(StopError):
+            sp.audit(model, pictures, labels, out=tmp_path / "parts", progress=stopping(2), **how)
+    assert not (tmp_path / "parts" / "record.json").exists()
+    work = [p for p in (tmp_path / "parts").iterdir() if p.name.startswith(".run-")]
+    assert len(work) == 1
+    seen = len(list(work[0].glob("block-*.npz")))
+    assert seen == 2
+    resumed = sp.audit(model, pictures, labels, out=tmp_path / "parts", **how)
+    assert settled(resumed) == settled(whole)
+    tables = [pq.read_table(tmp_path / d / "views.parquet") for d in ("whole", "parts")]
+    assert tables[0].equals(tables[1])
+    assert tables[0].num_rows == 700 * 49
+    assert [p.name for p in (tmp_path / "parts").iterdir() if p.name.startswith(".")] == []
+    assert settled(load(tmp_path / "parts")) == settled(whole)
+
+
+def test_another_run_in_the_same_folder_leaves_unfinished_work_alone(tmp_path):
+    model, pictures = Positional(), images(400)
+    with pytest.raises(StopError):
+        sp.audit(model, pictures, translations=sp.grid(3, boundary="zero"), out=tmp_path, progress=stopping(1))
+    sp.audit(model, pictures, translations=sp.grid(1, boundary="zero"), out=tmp_path)
+    assert len([p for p in tmp_path.iterdir() if p.name.startswith(".run-")]) == 1
+
+
+def test_a_process_killed_outright_goes_on(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys, time, torch, shiftproof as sp\n"
+        "torch.manual_seed(0); torch.set_num_threads(1)\n"
+        "model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 5))\n"
+        "pictures = torch.rand(900, 3, 8, 8)\n"
+        "slow = float(sys.argv[2])\n"
+        "sp.audit(model, pictures, translations=sp.grid(3, 'zero'), out=sys.argv[1], layers=0, batch_size=32,\n"
+        "         progress=lambda p: time.sleep(slow))\n"
+    )
+    killed = subprocess.Popen([sys.executable, str(script), str(tmp_path / "a"), "0.5"])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(tmp_path.glob("a/.run-*/block-*.npz"))) < 2:
+        time.sleep(0.05)
+    killed.kill()
+    assert killed.wait() != 0
+    assert not (tmp_path / "a/record.json").exists()
+    done = len(list(tmp_path.glob("a/.run-*/block-*.npz")))
+    assert 2 <= done < 6
+    for out in ("a", "b"):
+        subprocess.run([sys.executable, str(script), str(tmp_path / out), "0"], check=True)
+    assert settled(load(tmp_path / "a")) == settled(load(tmp_path / "b"))
+
+
+def test_bad_pictures_are_named_counted_and_skipped():
+    pictures = images(40)
+    pictures[7, 0, 0, 0] = float("nan")
+    record = sp.audit(Positional(), pictures, translations=sp.grid(1, boundary="zero"))
+    assert record.data.used == 39
+    assert [(b.item, "NaN" in b.reason) for b in record.data.bad] == [("7", True)]
+    with pytest.raises(TooManyBadError, match="more than max_bad=0"):
+        sp.audit(Positional(), pictures, translations=sp.grid(1, boundary="zero"), max_bad=0)
+
+
+def test_a_nan_in_the_output_is_named_with_its_move():
+    class Fragile(nn.Module):
+        def forward(self, x):
+            corner = x[:, 0, 0, 0]
+            return torch.stack([corner, torch.where(corner > 0.98, torch.nan, corner)], 1)
+
+    pictures = images(40).clamp(max=0.9)
+    pictures[3, 0, 7, 7] = 0.99
+    record = sp.audit(Fragile(), pictures, translations=sp.grid(1, boundary="circular"), layers=0)
+    assert [(b.item, b.reason) for b in record.data.bad] == [
+        ("3", "the model's output is NaN or infinite, first at dy=1, dx=1")
+    ]
+
+
+def test_labels_that_no_class_has_are_named():
+    labels = torch.zeros(12, dtype=torch.long)
+    labels[4] = 5
+    record = sp.audit(Positional(), images(), labels, translations=sp.grid(1, boundary="zero"))
+    assert [(b.item, b.reason) for b in record.data.bad] == [("4", "label 5 is not a class: the model has 5")]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"images": torch.rand(3, 8, 8)}, DataError, "have shape"),
+        ({"images": torch.rand(0, 3, 8, 8)}, DataError, "have shape"),
+        ({"images": torch.ones(2, 3, 8, 8, dtype=torch.int32)}, DataError, "int32"),
+        ({"labels": torch.zeros(3, dtype=torch.long)}, DataError, "3 labels for 12 images"),
+        ({"precision": 2.0}, MeasureError, "precision"),
+        ({"confidence": 95}, MeasureError, "confidence"),
+        ({"model": lambda x: x[:, 0]}, ModelError, "shape"),
+        ({"model": lambda x: x.argmax(1, keepdim=True)[..., 0, 0]}, ModelError, "int64"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused_with_a_reason(change, error, words):
+    given = {"model": Positional(), "images": images(), "labels": None} | change
+    with pytest.raises(error, match=words):
+        sp.audit(given.pop("model"), given.pop("images"), given.pop("labels"), translations=sp.grid(1, "zero"), **given)
+
+
+def test_precision_stops_early_and_says_so():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return torch.stack([x[:, 0, 0, 0], x[:, 0, 4, 4]], 1)
+
+    pictures = images(800)
+    loose = sp.audit(Noisy(), pictures, translations=sp.grid(3, boundary="circular"), precision=0.1, layers=0)
+    tight = sp.audit(Noisy(), pictures, translations=sp.grid(3, boundary="circular"), precision=0.03, layers=0)
+    assert 30 <= loose.data.used < tight.data.used <= 800
+    for record, asked in ((loose, 0.1), (tight, 0.03)):
+        assert record.protocol.precision == asked
+        assert record.metrics["consistency"].half_width < asked
+        assert record.metrics["flip_rate"].half_width < asked
+
+
+def test_the_batch_halves_when_memory_runs_out():
+    class Small(nn.Module):
+        def forward(self, x):
+            if len(x) > 4:
+                raise MemoryError
+            return x.flatten(1)[:, :3]
+
+    record = sp.audit(Small(), images(), translations=sp.grid(2, boundary="zero"), batch_size=64, layers=0)
+    assert record.cost.batch_size <= 4
+    assert record.data.used == 12
+
+
+class Strided(nn.Sequential):
+    """Exactly periodic with 4 px: two circular convolutions of stride 2 and a global average."""
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 6, 3, stride=2, padding=1, padding_mode="circular"),
+            nn.ReLU(),
+            nn.Conv2d(6, 6, 3, stride=2, padding=1, padding_mode="circular"),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, 4),
+        )
+
+
+def test_a_periodic_model_needs_one_view_a_residue_and_gives_the_same_map():
+    model, pictures, labels = Strided().double(), images(5, 16).double(), torch.randint(4, (5,))
+    short = sp.audit(model, pictures, labels, translations=sp.torus(16, 16), layers=0)
+    full_set = sp.TranslationSet(sp.torus(16, 16).offsets, "circular")
+    full = sp.audit(model, pictures, labels, translations=full_set, layers=0)
+    assert short.protocol.period == [4, 4]
+    assert full.protocol.period is None
+    assert short.cost.views == 5 * (16 + 2)
+    assert full.cost.views == 5 * 256
+    for name in short.maps:
+        assert short.maps[name].values == pytest.approx(full.maps[name].values, abs=1e-7)
+    for name in short.metrics:
+        assert short.metrics[name].value == pytest.approx(full.metrics[name].value, abs=1e-7)
+
+
+def test_a_model_that_is_not_periodic_gets_the_full_torus():
+    record = sp.audit(Positional(), images(3), translations=sp.torus(8, 8), layers=0)
+    assert record.protocol.period is None
+    assert record.cost.views == 3 * 64
+
+
+def test_a_model_that_is_periodic_only_on_the_first_picture_is_caught():
+    class Sly(nn.Module):
+        def forward(self, x):
+            dark = x.mean(dim=(1, 2, 3)) < 0.25
+            position = x[:, 0, 0]
+            return torch.where(dark[:, None], torch.zeros_like(position), position)
+
+    pictures = images(40)
+    first = int(np.random.default_rng(0).permutation(40)[0])
+    pictures[first] *= 0.1
+    with pytest.raises(MeasureError, match="not periodic"):
+        sp.audit(Sly(), pictures, translations=sp.torus(8, 8), layers=0)
+
+
+def test_the_cost_is_counted_in_forward_equivalents():
+    record = sp.audit(Circular(), images(), translations=sp.grid(1, boundary="zero"), layers=0)
+    cost = record.cost
+    assert cost.views == 12 * 9
+    assert cost.forward_equivalents == pytest.approx(cost.cpu_seconds / cost.forward_s)
+    assert cost.forward_equivalents_per_view == pytest.approx(cost.forward_equivalents / cost.views)
+    assert cost.peak_memory_bytes > 1e6

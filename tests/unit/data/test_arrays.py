@@ -1,0 +1,115 @@
+import sys
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from shiftproof.data import ArraySource, Source
+from shiftproof.errors import BadItemError, DataError
+
+
+def test_items_are_what_was_given(random_bytes):
+    pixels = random_bytes(3, 5, 7, 3)
+    source = ArraySource(pixels, [4, 0, 2], names=["a", "b", "c"])
+    assert isinstance(source, Source)
+    assert (source.word, source.labelled, source.classes, len(source)) == ("tensor", True, None, 3)
+    items = [source.read(i) for i in range(3)]
+    assert [(item.name, item.label) for item in items] == [("a", 4), ("b", 0), ("c", 2)]
+    assert all(np.array_equal(item.picture, pixels[i]) for i, item in enumerate(items))
+    assert items[0].picture.dtype == np.uint8
+
+
+def test_the_callers_array_is_left_alone(random_bytes):
+    pixels = random_bytes(1, 4, 4, 1)
+    before = pixels.copy()
+    ArraySource(pixels).read(0).picture[:] = 9
+    assert np.array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_tensors_that_need_gradients(dtype):
+    pictures = torch.rand(2, 4, 4, 3, dtype=dtype, requires_grad=True)
+    item = ArraySource(pictures, torch.tensor([[1], [0]])).read(0)
+    assert item.picture.dtype == np.float32
+    assert item.label == 1
+    assert np.array_equal(item.picture, pictures[0].detach().float().numpy())
+
+
+def test_whole_numbers_become_bytes():
+    source = ArraySource(np.full((1, 2, 2, 1), 255, np.int64))
+    assert source.read(0).picture.dtype == np.uint8
+    assert not source.labelled
+    assert source.read(0).label is None
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels", "message"),
+    [
+        (np.zeros((2, 3, 8, 8), np.uint8), None, r"shape \(2, 3, 8, 8\)"),
+        (np.zeros((2, 8, 8), np.uint8), None, r"shape \(2, 8, 8\)"),
+        (np.zeros((0, 8, 8, 1), np.uint8), None, "at least one"),
+        (np.full((1, 8, 8, 1), 256), None, "no known range"),
+        (np.full((1, 8, 8, 1), -1), None, "no known range"),
+        (np.full((1, 8, 8, 1), "x"), None, "no known range"),
+        (np.zeros((1, 8, 8, 1), complex), None, "no known range"),
+        ([np.zeros((8, 8, 1)), np.zeros((9, 8, 1))], None, "not an array"),
+        (torch.zeros(1, 8, 8, 1, dtype=torch.bfloat16), None, "not an array"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [1], "1 labels for 2 pictures"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [0.5, 1], "whole numbers"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [1, None], "whole numbers"),
+        (np.zeros((2, 8, 8, 1), np.uint8), np.eye(2, dtype=int), "whole numbers"),
+    ],
+)
+def test_refused_as_a_whole(pictures, labels, message):
+    with pytest.raises(DataError, match=message):
+        ArraySource(pictures, labels)
+
+
+def test_another_number_of_names():
+    with pytest.raises(DataError, match="1 names for 2 pictures"):
+        ArraySource(np.zeros((2, 8, 8, 1), np.uint8), names=["a"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.5, -0.1])
+def test_one_bad_pixel_spoils_its_item_only(value):
+    pictures = np.zeros((2, 4, 4, 1))
+    pictures[1, 2, 3, 0] = value
+    source = ArraySource(pictures, word="mine")
+    assert source.read(0).picture.max() == 0
+    with pytest.raises(BadItemError, match="mine, item 1"):
+        source.read(1)
+
+
+def test_labels_outside_the_classes_spoil_their_items_only():
+    source = ArraySource(np.zeros((3, 4, 4, 1)), [1, 2, -1], classes=["cat", "dog"])
+    assert source.read(0).label == 1
+    with pytest.raises(BadItemError, match=r"label 2 is not a class .*item 1.*: classes are 0..1"):
+        source.read(1)
+    with pytest.raises(BadItemError, match="no label: -1 is negative"):
+        source.read(2)
+
+
+@pytest.mark.parametrize("i", [-1, 2])
+def test_no_such_item(i):
+    with pytest.raises(IndexError):
+        ArraySource(np.zeros((2, 4, 4, 1))).read(i)
+
+
+def test_read_from_many_threads(random_bytes):
+    pixels = random_bytes(40, 8, 8, 3)
+    source = ArraySource(pixels)
+    wrong = []
+
+    def work():
+        wrong.extend(i for i in range(40) if not np.array_equal(source.read(i).picture, pixels[i]))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []

@@ -1,0 +1,148 @@
+import io
+import subprocess
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from shiftproof.data.decode import decode
+from shiftproof.errors import BadItemError
+
+
+def test_lossless_formats(tmp_path, save, random_bytes):
+    colour, grey = random_bytes(5, 7, 3), random_bytes(5, 7)
+    for suffix in ("png", "bmp", "tif", "ppm"):
+        assert np.array_equal(decode(save(tmp_path / f"a.{suffix}", colour)), colour)
+        assert np.array_equal(decode(save(tmp_path / f"g.{suffix}", grey)), grey[..., None])
+    assert np.array_equal(decode(save(tmp_path / "a.webp", colour, lossless=True)), colour)
+
+
+def test_the_content_counts_not_the_suffix(tmp_path, save, random_bytes):
+    colour = random_bytes(5, 7, 3)
+    save(tmp_path / "a.png", colour).rename(tmp_path / "a.jpg")
+    assert np.array_equal(decode(tmp_path / "a.jpg"), colour)
+
+
+TURNS = {  # EXIF orientation -> what makes the stored pixels upright
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_orientation(tmp_path, save, random_bytes, orientation):
+    colour = random_bytes(4, 6, 3)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", colour, exif=exif)
+    assert np.array_equal(decode(path), TURNS[orientation](colour))
+
+
+def test_modes(tmp_path, random_bytes):
+    colour = Image.fromarray(random_bytes(6, 8, 3))
+    expected = {"1": 1, "L": 1, "LA": 1, "P": 3, "RGB": 3, "RGBA": 3, "CMYK": 3}
+    for mode, channels in expected.items():
+        path = tmp_path / f"{mode}.{'tif' if mode == 'CMYK' else 'png'}"
+        colour.convert(mode).save(path)
+        assert decode(path).shape == (6, 8, channels), mode
+
+
+def test_transparency_is_dropped(tmp_path, random_bytes):
+    pixels = random_bytes(6, 8, 4)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(decode(tmp_path / "a.png"), pixels[..., :3])
+    palette = Image.fromarray(pixels[..., :3]).convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.save(tmp_path / "p.png", transparency=bytes(range(256)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(decode(tmp_path / "p.png"), np.asarray(palette.convert("RGB")))
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    values = np.array([[0, 128, 129, 257, 32768, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert decode(tmp_path / "a.png")[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+    Image.fromarray(values.astype(np.int32)).save(tmp_path / "i.tif")
+    assert decode(tmp_path / "i.tif")[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+    Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)).save(tmp_path / "f.tif")
+    assert decode(tmp_path / "f.tif")[0, :, 0].tolist() == [0, 128, 255]
+    for k, values in enumerate([np.array([[70000]], np.int32), np.array([[np.nan, 2]], np.float32)]):
+        Image.fromarray(values).save(tmp_path / f"{k}.tif")
+        with pytest.raises(BadItemError, match="pixels outside"):
+            decode(tmp_path / f"{k}.tif")
+
+
+def test_animations_give_their_first_frame(tmp_path, random_bytes):
+    first, second = (Image.fromarray(random_bytes(4, 4)) for _ in range(2))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    assert np.array_equal(decode(tmp_path / "a.gif")[..., 0], np.asarray(first))
+
+
+def test_files_that_are_no_pictures(tmp_path, save, random_bytes):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("hello")
+    path = save(tmp_path / "cut.jpg", random_bytes(64, 64, 3))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    cases = {"empty.jpg": "empty", "text.jpg": "not a picture", "cut.jpg": "truncated", "none.jpg": "no such file"}
+    for name, message in cases.items():
+        with pytest.raises(BadItemError, match=message) as caught:
+            decode(tmp_path / name)
+        assert name in str(caught.value)
+
+
+def test_a_bomb(tmp_path, monkeypatch, save, random_bytes):
+    path = save(tmp_path / "big.png", random_bytes(20, 20, 3))
+    assert decode(path).shape == (20, 20, 3)
+    for limit in (399, 150):  # Pillow warns about the first and raises at the second
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        for action in ("error", "ignore"):
+            with warnings.catch_warnings():
+                warnings.simplefilter(action)
+                with pytest.raises(BadItemError, match=r"too large.*big\.png"):
+                    decode(path)
+
+
+def test_postscript_is_not_run(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(subprocess, "check_call", lambda *a, **k: started.append(a))
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: started.append(a))
+    (tmp_path / "a.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    )
+    with pytest.raises(BadItemError, match="not a picture"):
+        decode(tmp_path / "a.jpg")
+    assert started == []
+
+
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"]),
+    spoil=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_spoilt_bytes_raise_nothing_else(tmp_path_factory, kind, spoil):
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)).save(buffer, kind)
+    content = bytearray(buffer.getvalue())
+    for at, byte in spoil:
+        content[int(at * (len(content) - 1))] = byte
+    path = tmp_path_factory.mktemp("spoilt") / "a.jpg"
+    path.write_bytes(content)
+    try:
+        picture = decode(path)
+    except BadItemError:
+        return
+    assert picture.dtype == np.uint8
+
+
+def test_the_real_photographs(shared_data):
+    for path in sorted((shared_data / "photos" / "imagenet_samples").glob("*.JPEG"))[:10]:
+        with Image.open(path) as image:
+            assert decode(path).shape[:2] == (image.height, image.width)

@@ -1,0 +1,252 @@
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from shiftproof.data import Source, open_data
+from shiftproof.data.labels import read_labels
+from shiftproof.errors import BadItemError, DataError
+
+
+@pytest.fixture
+def put(tmp_path, save, random_bytes):
+    """Writes small pictures into the folder; gives back the pixels of each."""
+
+    def write(*names):
+        return {name: random_bytes(4, 5, 3) for name in names if save(tmp_path / name, np.zeros((1, 1), np.uint8))} | {
+            name: overwrite(name) for name in names
+        }
+
+    def overwrite(name):
+        pixels = random_bytes(4, 5, 3)
+        save(tmp_path / name, pixels)
+        return pixels
+
+    return write
+
+
+def names_and_labels(source):
+    items = [source.read(i) for i in range(len(source))]
+    return [(item.name, item.label) for item in items]
+
+
+def test_no_labels(tmp_path, put):
+    pixels = put("b.png", "a.PNG", "c.bmp")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    source = open_data(str(tmp_path))
+    assert isinstance(source, Source)
+    assert (source.word, source.labelled, source.classes) == (str(tmp_path), False, None)
+    assert names_and_labels(source) == [("a.PNG", None), ("b.png", None), ("c.bmp", None)]
+    assert all(np.array_equal(source.read(i).picture, pixels[source.read(i).name]) for i in range(3))
+
+
+def test_class_subfolders(tmp_path, put):
+    put("dog/1.png", "dog/deep/2.png", "ant/3.png")
+    (tmp_path / "cat").mkdir()  # a class of which there is no picture still counts
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "__MACOSX").mkdir()
+    source = open_data(str(tmp_path))
+    assert (source.labelled, source.classes) == (True, ["ant", "cat", "dog"])
+    assert names_and_labels(source) == [("ant/3.png", 0), ("dog/1.png", 2), ("dog/deep/2.png", 2)]
+
+
+def test_a_picture_outside_the_class_subfolders_has_no_label(tmp_path, put):
+    put("ant/1.png", "stray.png")
+    source = open_data(str(tmp_path))
+    assert len(source) == 2
+    assert source.read(0).label == 0
+    with pytest.raises(BadItemError, match=r"no label: it lies outside .*stray\.png"):
+        source.read(1)
+
+
+def test_links_are_followed_and_loops_are_not(tmp_path, put):
+    put("real/ant/1.png", "data/dog/2.png")
+    data = tmp_path / "data"
+    (data / "ant").symlink_to(tmp_path / "real" / "ant")
+    (data / "bee").symlink_to(tmp_path / "real" / "ant")
+    (data / "dog" / "up").symlink_to(data)
+    (data / "dog" / "gone.png").symlink_to(tmp_path / "nothing")
+    os.mkfifo(data / "dog" / "pipe.png")  # opening it would wait for ever
+    source = open_data(str(data))
+    assert source.classes == ["ant", "bee", "dog"]
+    assert names_and_labels(source) == [("ant/1.png", 0), ("bee/1.png", 1), ("dog/2.png", 2)]
+
+
+def test_a_table(tmp_path, put):
+    put("a.png", "b.png", "c.png", "d.png", "sub/e.png")
+    rows = ["file,label", "a.png,3", "c.png,0", "./sub/e.png,7", "d.png,", "gone.png,1", "../outside.png,1"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    source = open_data(str(tmp_path))
+    assert (source.labelled, source.classes, len(source)) == (True, None, 7)
+    labels, faults = {}, {}
+    for i in range(len(source)):
+        try:
+            item = source.read(i)
+            labels[item.name] = item.label
+        except BadItemError as e:
+            faults[os.path.basename(e.where)] = str(e)
+    assert labels == {"a.png": 3, "c.png": 0, "sub/e.png": 7}
+    assert sorted(faults) == ["b.png", "d.png", "gone.png", "outside.png"]
+    assert "no label: labels.csv has no row for it" in faults["b.png"]
+    assert "no label in labels.csv line 5" in faults["d.png"]
+    assert "not in the folder" in faults["gone.png"]
+    assert "not in the folder" in faults["outside.png"]
+
+
+def test_a_table_never_leads_out_of_the_folder(tmp_path, put):
+    put("secret.png", "data/a.png")
+    (tmp_path / "data" / "labels.csv").write_text(f"file,label\n../secret.png,0\n{tmp_path}/secret.png,0\na.png,1\n")
+    source = open_data(str(tmp_path / "data"))
+    assert [entry.name for entry in source.entries if not entry.fault] == ["a.png"]
+    for i in (i for i, entry in enumerate(source.entries) if entry.name != "a.png"):
+        with pytest.raises(BadItemError, match="not in the folder"):
+            source.read(i)
+
+
+def test_a_table_names_files_of_any_suffix(tmp_path, put):
+    put("a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a")
+    (tmp_path / "labels.csv").write_text("file,label\na,1\n")
+    assert names_and_labels(open_data(str(tmp_path))) == [("a", 1)]
+
+
+def test_spoilt_pictures_spoil_their_items_only(tmp_path, put):
+    put("x/a.png", "x/c.png")
+    (tmp_path / "x" / "b.jpg").touch()
+    (tmp_path / "x" / "d.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    source = open_data(str(tmp_path))
+    assert [source.read(i).name for i in (0, 2)] == ["x/a.png", "x/c.png"]
+    for i, name in ((1, "b.jpg"), (3, "d.jpg")):
+        with pytest.raises(BadItemError, match=name):
+            source.read(i)
+
+
+def test_folders_without_pictures(tmp_path):
+    with pytest.raises(DataError, match="no pictures") as caught:
+        open_data(str(tmp_path))
+    assert ".jpg" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_file_is_no_folder(tmp_path, put):
+    put("a.png")
+    with pytest.raises(DataError, match="a file, not a folder"):
+        open_data(str(tmp_path / "a.png"))
+
+
+def test_a_folder_has_no_splits(tmp_path, put):
+    put("a.png")
+    with pytest.raises(DataError, match="no train split"):
+        open_data(str(tmp_path), split="train")
+
+
+@pytest.mark.parametrize("i", [-1, 1])
+def test_no_such_item(tmp_path, put, i):
+    put("a.png")
+    with pytest.raises(IndexError):
+        open_data(str(tmp_path)).read(i)
+
+
+def test_decoding_is_lazy_and_safe_from_many_threads(tmp_path, put):
+    pixels = put(*(f"{k:02d}.png" for k in range(20)))
+    source = open_data(str(tmp_path))
+    (tmp_path / "00.png").unlink()  # after opening: nothing was read yet
+    with pytest.raises(BadItemError, match="no such file"):
+        source.read(0)
+    wrong = []
+
+    def work():
+        for i in range(1, 20):
+            item = source.read(i)
+            if not np.array_equal(item.picture, pixels[item.name]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert wrong == []
+
+
+# ---- labels.csv ------------------------------------------------------------------------------------------------------
+
+TABLES = {  # text -> labels of a.png and b.png
+    "label": ("file,label\na.png,1\nb.png,2", (1, 2)),
+    "not the second column": ("file,width,label\na.png,640,1\nb.png,480,2", (1, 2)),
+    "class": ("file,width,class\na.png,640,1\nb.png,480,2", (1, 2)),
+    "class_index": ("file,width,class_index\na.png,640,1\nb.png,480,2", (1, 2)),
+    "index in the name": ("file,width,imagenet_index_0_999,wnid\na.png,640,1,n01\nb.png,480,2,n02", (1, 2)),
+    "first whole numbers": ("file,name,k,width\na.png,cat,1,640\nb.png,dog,2,480", (1, 2)),
+    "label before index": ("file,index,label\na.png,0,1\nb.png,1,2", (1, 2)),
+    "numbers before words": ("file,class,class_index\na.png,cat,1\nb.png,dog,2", (1, 2)),
+    "upper case, spaces": ("File, Label\na.png, 1\nb.png, 2", (1, 2)),
+    "quotes": ('"file","label"\n"a.png","1"\n"b.png","2"', (1, 2)),
+    "a byte order mark, CRLF": ("\ufefffile,label\r\na.png,1\r\n\r\nb.png,2\r\n", (1, 2)),
+    "gaps saved as floats": ("file,label\na.png,1.0\nb.png,2.0", (1, 2)),
+    "no header": ("a.png,1\nb.png,2", (1, 2)),
+    "backslashes and dots": ("file,label\n.\\a.png,1\n./b.png,2", (1, 2)),
+    "names": ("file,label\na.png,dog\nb.png,cat", (1, 0)),
+    "the same twice": ("file,label\na.png,1\nb.png,2\na.png,1", (1, 2)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), TABLES.values(), ids=TABLES)
+def test_tables(tmp_path, text, expected):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(text.encode())
+    labels = read_labels(path, ["a.png", "b.png"])
+    assert (labels.label["a.png"], labels.label["b.png"]) == expected
+    assert labels.fault == {}
+    assert labels.classes == (["cat", "dog"] if "dog\nb.png,cat" in text else None)
+
+
+FAULTS = {
+    "negative": ("file,label\na.png,1\nb.png,-1", "label '-1' is not a whole number from 0, labels.csv line 3"),
+    "a word among numbers": ("file,label\na.png,1\nb.png,dog", "label 'dog' is not a whole number"),
+    "half": ("file,label\na.png,1\nb.png,1.5", "'1.5' is not a whole number"),
+    "no cell": ("file,label\na.png,1\nb.png", "no label in labels.csv line 3"),
+    "an enormous number": (f"file,label\na.png,1\nb.png,{'9' * 5000}", "is not a whole number"),
+    "two labels": ("file,label\na.png,1\nb.png,2\nb.png,3", "a second, other label in labels.csv line 4"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), FAULTS.values(), ids=FAULTS)
+def test_rows_that_spoil_their_item_only(tmp_path, text, message):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    labels = read_labels(path)
+    assert labels.label["a.png"] == 1
+    assert set(labels.fault) == {"b.png"}
+    assert message in labels.fault["b.png"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n\n", b"file\na.png", b"file,name\na.png,cat", b'file,label\n"a.png,1', b"\xff\xfe\x00", b"a\0b,1"],
+)
+def test_no_table(tmp_path, put, content):
+    put("a.png")
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"labels\.csv") as caught:
+        open_data(str(tmp_path))
+    assert not isinstance(caught.value, BadItemError)
+
+
+# ---- real folders ----------------------------------------------------------------------------------------------------
+
+
+def test_the_real_imagenet_samples(shared_data):
+    source = open_data(str(shared_data / "photos" / "imagenet_samples"))
+    assert (len(source), source.labelled, source.classes) == (125, True, None)
+    items = [source.read(i) for i in range(125)]
+    assert [item.label for item in items] == list(range(4, 1000, 8))  # one of every eighth class
+    assert items[0].name == "n01494475_hammerhead.JPEG"
+    assert all(item.picture.dtype == np.uint8 and item.picture.shape[-1] in (1, 3) for item in items)
+
+
+def test_the_real_photographs(shared_data):
+    source = open_data(str(shared_data / "photos" / "kodak"))
+    assert (len(source), source.labelled) == (10, False)
+    assert {source.read(i).picture.shape for i in range(10)} <= {(512, 768, 3), (768, 512, 3)}

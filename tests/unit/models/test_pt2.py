@@ -1,0 +1,335 @@
+import contextlib
+import copy
+import io
+import json
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.export.pt2_archive._package import PT2ArchiveReader, PT2ArchiveWriter
+
+from shiftproof.errors import ModelError
+from shiftproof.models import load_model
+from shiftproof.models.pt2_archive import _is_expression, _is_operator, clean_archive
+
+MODEL = "models/model.json"
+SAMPLES = "data/sample_inputs/model.pt"
+WEIGHTS = "data/weights/model_weights_config.json"
+CONSTANTS = "data/constants/model_constants_config.json"
+
+
+def _changed(path, changes):
+    """Rewrites the archive with the given records instead of, or beside, its own; a function changes a record's JSON."""
+    reader = PT2ArchiveReader(str(path))
+    records = {n: reader.read_bytes(n) for n in reader.get_file_names() if not n.startswith((".data", "byteorder"))}
+    for name, change in changes.items():
+        if callable(change):
+            plain = json.loads(records[name])
+            change(plain)
+            change = json.dumps(plain).encode()
+        records[name] = change
+    with PT2ArchiveWriter(str(path)) as writer:
+        for name, content in records.items():
+            writer.write_bytes(name, content)
+    return str(path)
+
+
+def _saved(obj) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(obj, buffer)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def free(exported):
+    return exported({0: torch.export.Dim("n")})
+
+
+# ---- what is read --------------------------------------------------------------------------------------------------
+
+
+def test_a_free_batch_is_used_and_the_answers_are_the_networks(free, small):
+    model = load_model(str(free))
+    assert model.input_size == (3, 8, 8)
+    for n in (1, 2, 7):
+        x = torch.rand(n, 3, 8, 8)
+        assert torch.equal(model(x), small(x).detach())
+    assert model.parameters == sum(p.numel() for p in small.parameters())
+    assert model.traceable
+    model.module.train()  # torch's own would raise
+    model.module.eval()
+
+
+def test_a_fixed_batch_is_filled_up(exported, small):
+    model = load_model(str(exported(batch=4)))
+    x = torch.rand(6, 3, 8, 8)
+    torch.testing.assert_close(model(x), small(x).detach())
+    assert model(x[:1]).shape == (1, 5)
+    assert not model.traceable
+
+
+def test_a_batch_with_bounds_is_kept_within_them(exported, small):
+    model = load_model(str(exported({0: torch.export.Dim("n", min=3, max=5)})))
+    for n in (1, 5, 6, 11):
+        x = torch.rand(n, 3, 8, 8)
+        torch.testing.assert_close(model(x), small(x).detach())
+
+
+def test_a_free_size_must_be_given(exported, small):
+    path = str(exported({0: torch.export.Dim("n"), 2: 2 * torch.export.Dim("h"), 3: torch.export.Dim("w")}))
+    with pytest.raises(ModelError, match="size of its pictures is not known"):
+        load_model(path)
+    with pytest.raises(ModelError, match=r"\(3, any, any\), not \(1, 8, 8\)"):
+        load_model(path, input_size=(1, 8, 8))
+    x = torch.rand(2, 3, 12, 10)
+    torch.testing.assert_close(load_model(path, input_size=(3, 12, 10))(x), small(x).detach())
+
+
+def test_the_fingerprint_is_of_the_weights(free, exported, small):
+    first = load_model(str(free)).sha256
+    assert load_model(str(exported(name="fixed.pt2"))).sha256 != ""
+    small.head.bias.data += 1
+    other = load_model(str(exported({0: torch.export.Dim("n")}, name="other.pt2")))
+    assert other.sha256 != first
+
+
+def test_dicts_constants_and_no_grad_blocks_are_read(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("shift", torch.ones(3, 1, 1), persistent=False)
+
+        def forward(self, x):
+            with torch.no_grad():
+                x = torch.relu(x - self.shift * torch.tensor([0.5]))
+            return {"out": x, "logits": x.mean((2, 3))}
+
+    net, x = Net(), torch.rand(2, 3, 4, 4)
+    program = torch.export.export(net, (x,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    torch.export.save(program, tmp_path / "net.pt2")
+    assert torch.equal(load_model(str(tmp_path / "net.pt2"))(x), net(x)["logits"])
+
+
+def test_a_program_saved_on_an_accelerator_loads_on_the_cpu(free, small):
+    def elsewhere(plain):
+        for meta in plain["graph_module"]["graph"]["tensor_values"].values():
+            meta["device"] = {"type": "cuda", "index": 0}
+
+    def weights(plain):
+        for entry in plain["config"].values():
+            entry["tensor_meta"]["device"] = {"type": "cuda", "index": 0}
+
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(load_model(_changed(free, {MODEL: elsewhere, WEIGHTS: weights}))(x), small(x).detach())
+
+
+def test_the_random_state_is_left_as_found(free):
+    before = torch.get_rng_state()
+    load_model(str(free))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# ---- what is refused: each is shown to run, or to be unpickled, by torch's own reader ------------------------------
+
+
+def test_a_pickle_under_that_name_is_refused(evil, mark, tmp_path):
+    for i, content in enumerate([pickle.dumps(evil), _saved(evil), b"", b"rubbish"]):
+        path = tmp_path / f"{i}.pt2"
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match="not an exported program"):
+            load_model(str(path))
+    assert not mark.exists()
+
+
+def test_sample_inputs_are_not_read(free, evil, mark, small):
+    path = _changed(free, {SAMPLES: _saved(evil)})
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(load_model(path)(x), small(x).detach())
+    assert not mark.exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(path)
+    assert mark.is_dir()
+
+
+def _pickled_weight(plain):
+    next(iter(plain["config"].values()))["use_pickle"] = True
+
+
+def _opaque_constant(plain):
+    plain["config"]["thing"] = {
+        "path_name": "opaque_obj_0", "is_param": False, "use_pickle": True, "tensor_meta": None
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["weight", "constant", "disguised constant", "legacy weights"])
+def test_pickles_inside_are_refused_without_running(kind, free, evil, mark):
+    def disguised(plain):
+        _opaque_constant(plain)
+        plain["config"]["thing"]["use_pickle"] = False
+
+    changes = {
+        "weight": {WEIGHTS: _pickled_weight, "data/weights/weight_0": _saved(evil)},
+        "constant": {CONSTANTS: _opaque_constant, "data/constants/opaque_obj_0": pickle.dumps(evil)},
+        "disguised constant": {CONSTANTS: disguised, "data/constants/opaque_obj_0": pickle.dumps(evil)},
+        "legacy weights": {"data/weights/model.pt": _saved(evil)},
+    }[kind]
+    path = _changed(free, changes)
+    if kind == "legacy weights":
+        load_model(path)  # left out: the tensors beside it are read
+    else:
+        with pytest.raises(ModelError, match="stored as a pickle"):
+            load_model(path)
+    assert not mark.exists()
+    if kind != "disguised constant":
+        with contextlib.suppress(Exception):  # what was unpickled may be of no use; by then it has run
+            torch.export.load(path)
+        assert mark.is_dir()
+
+
+def test_operators_that_open_files_are_refused(free, mark):
+    def change(plain):
+        node = plain["graph_module"]["graph"]["nodes"][0]
+        node["target"] = "torch.ops.aten.from_file.default"
+        given = {"filename": {"as_string": str(mark)}, "shared": {"as_bool": True}, "size": {"as_int": 1}}
+        node["inputs"] = [{"name": k, "arg": v, "kind": 1} for k, v in given.items()]
+
+    path = _changed(free, {MODEL: change})
+    with pytest.raises(ModelError, match=r"calls torch\.ops\.aten\.from_file\.default, which is no operator"):
+        load_model(path)
+    assert not mark.exists()
+    program = torch.export.load(path).module(check_guards=False)
+    with contextlib.suppress(Exception):  # what follows cannot use the file; by then it is there
+        program(torch.rand(2, 3, 8, 8))
+    assert mark.is_file()
+
+
+def test_sizes_that_are_code_are_refused(free, mark):
+    def change(plain):
+        meta = plain["graph_module"]["graph"]["tensor_values"]["x"]
+        meta["sizes"][0]["as_expr"]["expr_str"] = f"__import__('os').mkdir('{mark}') or 2"
+
+    path = _changed(free, {MODEL: change})
+    with pytest.raises(ModelError, match="is no size"):
+        load_model(path)
+    assert not mark.exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(path)
+    assert mark.is_dir()
+
+
+def test_names_that_are_code_are_refused(free, mark):
+    code = f"relu = __import__('os').mkdir('{mark}'); relu"
+
+    def change(plain):
+        text = json.dumps(plain).replace('"relu"', json.dumps(code))
+        plain.update(json.loads(text))
+
+    path = _changed(free, {MODEL: change})
+    with pytest.raises(ModelError, match="is no name"):
+        load_model(path)
+    assert not mark.exists()
+
+
+def test_guards_are_left_out(free, mark, small):
+    def change(plain):
+        plain["guards_code"] = [f"__import__('os').mkdir('{mark}') or True"]
+
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(load_model(_changed(free, {MODEL: change}))(x), small(x).detach())
+    assert not mark.exists()
+
+
+def test_compiled_code_and_other_archives_are_refused(free, tmp_path):
+    with pytest.raises(ModelError, match="compiled code"):
+        load_model(_changed(copy_of(free, tmp_path), {"data/aotinductor/model/a.so": b"elf"}))
+    with pytest.raises(ModelError, match="holds 2 graphs"):
+        load_model(_changed(free, {"models/other.json": b"{}"}))
+
+
+def copy_of(path, folder):
+    other = folder / "copy.pt2"
+    other.write_bytes(path.read_bytes())
+    return other
+
+
+def test_what_is_handed_to_torch_holds_nothing_but_tensors_and_the_graph(free):
+    content, _ = clean_archive(free.read_bytes(), "small.pt2")
+    reader = PT2ArchiveReader(io.BytesIO(content))
+    assert reader.read_bytes(SAMPLES) == b""
+    kept = {n for n in reader.get_file_names() if not n.startswith(("data/weights/weight_", ".data", "byteorder"))}
+    assert kept == {MODEL, SAMPLES, WEIGHTS, CONSTANTS, "archive_format", "archive_version"}
+
+
+@pytest.mark.parametrize(
+    ("target", "fine"),
+    [
+        ("torch.ops.aten.conv2d.default", True),
+        ("torch.ops.aten.__and__.Tensor", True),
+        ("torch.ops.higher_order.cond", True),
+        ("_operator.mul", True),
+        ("torch.sym_max", True),
+        ("math.ceil", True),
+        ("torch.os.system", False),
+        ("torch.hub.load", False),
+        ("torch.load", False),
+        ("torch.ops.load_library", False),
+        ("torch.ops.aten.from_file.default", False),
+        ("torch.ops.aten.save.default", False),
+        ("torch.ops.aten.conv2d.__class__", False),
+        ("torch.ops.aten.conv2d.op", False),
+        ("torch.ops.aten.nonsense.default", False),
+        ("torch.ops.image.write_file.default", False),
+        ("torch.ops.higher_order.call_torchbind", False),
+        ("_operator.methodcaller", False),
+        ("_operator.add.__class__", False),
+        ("math.ceil.__self__", False),
+        ("#extension:op", False),
+    ],
+)
+def test_operators_are_told_from_other_functions(target, fine):
+    assert _is_operator(target) == fine
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [
+        ("Symbol('s77', positive=True, integer=True)", True),
+        ("Mul(Integer(2), Symbol('s0', positive=True, integer=True))", True),
+        ("2*s77 + 1", True),
+        ("FloorDiv(Add(Symbol('s0'), Integer(-1)), Integer(2))", True),
+        ("Max(1, u0) >= 2", True),
+        ("__import__('os').system('true')", False),
+        ("eval('1')", False),
+        ("Symbol.__class__", False),
+        ("Symbol('x').__class__", False),
+        ("Symbol('__import__(1)')", False),
+        ("(lambda: 1)()", False),
+        ("[s0][0]", False),
+        ("s0 if s1 else s2", False),
+        ("exec", False),
+        ("1 +", False),
+    ],
+)
+def test_sizes_are_told_from_code(text, fine):
+    assert _is_expression(text) == fine
+
+
+# ---- the real ones -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "size", "layers"), [("mobilenet_v1_025", 128, 28), ("mobilenet_v2_100", 224, 53)])
+def test_the_two_forms_of_a_mobilenet_agree(shared, name, size, layers):
+    pytest.importorskip("onnxruntime")
+    folder = shared / "models" / "imagenet_mobilenet"
+    program, graph = (load_model(str(folder / f"{name}.{form}")) for form in ("pt2", "onnx"))
+    assert program.input_size == graph.input_size == (3, size, size)
+    x = torch.rand(3, 3, size, size)
+    a, b = program(x), graph(x)
+    # Sums of up to 1,280 terms in another order: sqrt(1280) half-units of float32 a layer, added over the layers
+    tolerance = a.abs().max().item() * layers * 1280**0.5 * 2**-24
+    assert tolerance < 2e-3
+    torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+    assert not torch.allclose(a, b.roll(1, 0), rtol=0, atol=tolerance)  # the pictures do differ by more
+    torch.testing.assert_close(program(x[:1]), a[:1], rtol=0, atol=tolerance)
+    assert copy.copy(program).sha256 == load_model(str(folder / f"{name}.pt2")).sha256

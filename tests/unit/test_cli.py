@@ -1,0 +1,123 @@
+"""The command line as a user meets it: a process, its two streams, its exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHIFTPROOF = str(Path(sys.executable).with_name("shiftproof"))
+NETWORK = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 64, 3))
+    model.input_size = (3, 16, 16)
+    return model
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A network file and a folder of nine small pictures in three classes."""
+    (tmp_path / "net.py").write_text(NETWORK)
+    generator = np.random.default_rng(0)
+    for number in range(9):
+        folder = tmp_path / "photos" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    return tmp_path
+
+
+def shiftproof(place, *words, **more):
+    return subprocess.run([SHIFTPROOF, *words], cwd=place, capture_output=True, text=True, **more)
+
+
+def audit(place, *words):
+    return shiftproof(place, "audit", "net.py:build", "photos", "--max-px", "1", *words)
+
+
+def test_json_alone_is_on_standard_output(place):
+    done = audit(place, "--boundary", "crop", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert set(record) == {
+        "schema", "model", "data", "protocol", "metrics", "maps", "layers", "witnesses", "cost", "environment",
+    }  # fmt: skip
+    assert record["schema"] == "shiftproof.audit/1"
+    assert record["data"]["used"] == 9
+    assert record["data"]["labelled"] is True
+    assert record["protocol"]["boundary"] == "crop"
+    assert all(set(metric) == {"value", "low", "high", "n"} for metric in record["metrics"].values())
+    assert [layer["operator"] for layer in record["layers"]][:3] == ["Conv2d", "ReLU", "MaxPool2d"]
+    for name in ("index.html", "record.json", "views.parquet"):
+        assert (place / "shiftproof-report" / name).stat().st_size > 0
+
+
+def test_the_terminal_shows_the_result_and_the_page_is_named(place):
+    done = audit(place, "--out", "here")
+    assert done.returncode == 0, done.stderr
+    assert "consistency" in done.stdout
+    assert "here/index.html" in done.stderr
+    assert (place / "here/index.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "status"), [("consistency>=0", 0), ("flip_rate<=1", 0), ("accuracy>=1", 1), ("flip_rate<=-1", 1)]
+)
+def test_a_requirement_decides_the_exit_status(place, requirement, status):
+    done = audit(place, "--require", requirement, "--layers", "0")
+    assert done.returncode == status, done.stderr
+    assert ("required" in done.stderr) == bool(status)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", "net.py:build", "photos", "--require", "consistency=1"], "METRIC>=X"),
+        (["audit", "net.py:build", "photos", "--require", "beauty>=1"], "no metric"),
+        (["audit", "net.py:build", "photos", "--boundary", "polar"], "polar"),
+        (["audit", "net.py:build", "photos", "--input", "3,224"], "3,224,224"),
+        (["audit", "net.py:build", "photos", "--mean", "a,b"], "list of numbers"),
+        (["audit", "net.py:build", "nowhere"], "nowhere"),
+        (["audit", "net.py:nothing", "photos"], "nothing"),
+        (["audit", "missing.py:build", "photos"], "missing.py"),
+        (["audit", "timm:resnet1", "photos"], "resnet1"),
+        (["audit", "net.py:build", "photos", "--moves", "torus", "--boundary", "zero"], "torus"),
+        (["audit", "net.py:build", "photos", "--max-px", "0", "--layers", "0", "--require", "flip_rate<=1"], "does not measure"),
+        (["audit", "net.py:build", "photos", "--out", "net.py"], "net.py"),
+        (["audit", "net.py:build"], "DATA"),
+    ],
+)  # fmt: skip
+def test_bad_usage_and_bad_input_say_why_and_end_with_2(place, words, said):
+    done = shiftproof(place, *words, env={"COLUMNS": "200", "PATH": "/usr/bin:/bin", "HOME": str(place)})
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_bad_pictures_are_named_and_the_status_is_3(place):
+    (place / "photos/a/broken.png").write_bytes(b"not a picture")
+    done = audit(place, "--json")
+    assert done.returncode == 3, done.stderr
+    record = json.loads(done.stdout)
+    assert [b["item"] for b in record["data"]["bad"]] == ["a/broken.png"]
+    assert audit(place, "--max-bad", "0").returncode == 2
+
+
+def test_help_names_every_exit_status(place):
+    done = shiftproof(place, "audit", "--help")
+    assert done.returncode == 0
+    for words in ("0 done", "1 a --require", "2 bad usage", "3 finished"):
+        assert words in " ".join(done.stdout.split())
+
+
+def test_the_module_is_a_door_too(place):
+    done = subprocess.run([sys.executable, "-m", "shiftproof", "version"], capture_output=True, text=True, cwd=place)
+    assert done.stdout.strip() == "0.1.0"
