@@ -193,8 +193,8 @@ def classification(reach: int = 8, layers: int = 60, side: int = 224, shown: int
 def with_offsets(record: AuditRecord, kind: str, offsets: list[tuple[float, float]]) -> AuditRecord:
     """The same over another set of moves."""
     maps = {
-        "accuracy": a_map(offsets, lambda dy, dx: 0.91 - 0.01 * math.hypot(dy, dx)),
-        "sensitivity": a_map(offsets, lambda dy, dx: 0.05 * math.hypot(dy, dx), 0.01, top=9.0),
+        "accuracy": a_map(offsets, lambda dy, dx: 0.91 - 0.2 * (1 - math.exp(-math.hypot(dy, dx) / 12))),
+        "sensitivity": a_map(offsets, lambda dy, dx: 0.5 * (1 - math.exp(-math.hypot(dy, dx) / 12)), 0.01, top=9.0),
     }
     translations = {"kind": kind, "boundary": "circular", "fill": 0.0, "count": len(offsets)}
     protocol = replace(record.protocol, translations=translations, views_per_image=len(offsets))

@@ -113,7 +113,10 @@ def audit(
         float | None,
         typer.Option(min=0.01, max=1, help="side of the centre crop over the resized picture's short side, e.g. 0.875"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="use only the first N pictures of the data")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="use only so many pictures, spread evenly over the data")
+    ] = None,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="leave the data's labels out")] = False,
     layers: Annotated[int, typer.Option(min=0, help="pictures for the layer profile; 0 leaves it out")] = 16,
     precision: Annotated[
         float | None, typer.Option(help="stop when the intervals' half-width is under this fraction")
@@ -156,21 +159,19 @@ def audit(
     translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
     with _Bar(stderr) as bar:
         record = run_audit(
-            loaded, source, translations=translations, precision=precision, seed=seed, layers=layers,
-            batch_size=batch_size, max_bad=max_bad, out=out, progress=bar,
+            loaded, source, False if no_labels else None, translations=translations, precision=precision, seed=seed,
+            layers=layers, batch_size=batch_size, max_bad=max_bad, out=out, progress=bar,
         )  # fmt: skip
+    failed = [text for text in wanted if not _holds(record, text)]
     page = write_page(record, out)
     if as_json:
         typer.echo(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
         print_record(record, Console())
     stderr.print(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
-    failed = [text for text in wanted if not _holds(record, text)]
     for name, sign, bound in failed:
-        stderr.print(
-            f"required {name}{sign}{bound:g}, but {name} is {record.metrics[name].value:.6g}",
-            style="bold red", markup=False, soft_wrap=True,
-        )  # fmt: skip
+        found = f"required {name}{sign}{bound:g}, but {name} is {record.metrics[name].value:.6g}"
+        stderr.print(found, style="bold red", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(REQUIRE_FAILED)
     if record.data.bad:
@@ -207,16 +208,12 @@ def _requirement(text: str) -> tuple[str, str, float]:
     """`METRIC>=X` or `METRIC<=X` in parts."""
     from shiftproof.records import PERCENT, PLAIN
 
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*([0-9.eE+-]+)\s*", text)
-    try:
-        name, sign, bound = match.groups() if match else ("", "", "")
-        parsed = name, sign, float(bound)
-    except ValueError:
-        parsed = None
-    if not parsed:
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(-?[0-9.]+(?:[eE][+-]?\d+)?)\s*", text)
+    if match is None or match[3].count(".") > 1:
         raise typer.BadParameter(
             f"{text!r} is not METRIC>=X or METRIC<=X, e.g. consistency>=0.95", param_hint="--require"
         )
+    name, sign, bound = match.groups()
     if name not in PERCENT | PLAIN:
         raise typer.BadParameter(
             f"{name!r} is no metric; there are {', '.join(PERCENT | PLAIN)}", param_hint="--require"
@@ -270,10 +267,10 @@ class _Bar:
         self.rich.update(self.task, completed=p.done, total=p.total, note=note)
 
 
-def main() -> None:
-    """Run the command line; a known error becomes one sentence on standard error and exit status 2."""
+def main(words: list[str] | None = None) -> None:
+    """Run the command line (`words`, or the process's own); a known error becomes one sentence and exit status 2."""
     try:
-        app()
+        app(words)
     except ShiftproofError as e:
         from rich.console import Console
 

@@ -86,7 +86,7 @@ def drop(columns, i):
 def loop_degrees(values):
     n, mean = len(values), sum(values) / len(values)
     second, fourth = (sum((v - mean) ** k for v in values) / n for k in (2, 4))
-    return max(1, min(n - 1, math.floor(2 * n / max(fourth / second**2 - 1, 1e-12))))
+    return max(1, min(n - 1, math.floor(2 * n / max(fourth / second**2 - 1, 1e-12) + 1e-9)))
 
 
 def loop_jackknife(without, value, confidence):

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from shiftproof.cli import main
 
 SHIFTPROOF = str(Path(sys.executable).with_name("shiftproof"))
 NETWORK = """
@@ -34,16 +37,36 @@ def place(tmp_path):
     return tmp_path
 
 
-def shiftproof(place, *words, **more):
-    return subprocess.run([SHIFTPROOF, *words], cwd=place, capture_output=True, text=True, **more)
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def audit(place, *words):
-    return shiftproof(place, "audit", "net.py:build", "photos", "--max-px", "1", *words)
+@pytest.fixture
+def run(place, monkeypatch, capsys):
+    """The command line in this process: `run(words)` -> status and both streams."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words):
+        with pytest.raises(SystemExit) as end:
+            main(list(words))
+        out, err = capsys.readouterr()
+        return Done(int(end.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def audit(run):
+    return lambda *words: run("audit", "net.py:build", "photos", "--max-px", "1", *words)
 
 
 def test_json_alone_is_on_standard_output(place):
-    done = audit(place, "--boundary", "crop", "--json")
+    command = [SHIFTPROOF, "audit", "net.py:build", "photos", "--max-px", "1", "--boundary", "crop", "--json"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert set(record) == {
@@ -59,8 +82,8 @@ def test_json_alone_is_on_standard_output(place):
         assert (place / "shiftproof-report" / name).stat().st_size > 0
 
 
-def test_the_terminal_shows_the_result_and_the_page_is_named(place):
-    done = audit(place, "--out", "here")
+def test_the_terminal_shows_the_result_and_the_page_is_named(place, audit):
+    done = audit("--out", "here")
     assert done.returncode == 0, done.stderr
     assert "consistency" in done.stdout
     assert "here/index.html" in done.stderr
@@ -70,8 +93,8 @@ def test_the_terminal_shows_the_result_and_the_page_is_named(place):
 @pytest.mark.parametrize(
     ("requirement", "status"), [("consistency>=0", 0), ("flip_rate<=1", 0), ("accuracy>=1", 1), ("flip_rate<=-1", 1)]
 )
-def test_a_requirement_decides_the_exit_status(place, requirement, status):
-    done = audit(place, "--require", requirement, "--layers", "0")
+def test_a_requirement_decides_the_exit_status(audit, requirement, status):
+    done = audit("--require", requirement, "--layers", "0")
     assert done.returncode == status, done.stderr
     assert ("required" in done.stderr) == bool(status)
 
@@ -91,28 +114,28 @@ def test_a_requirement_decides_the_exit_status(place, requirement, status):
         (["audit", "net.py:build", "photos", "--moves", "torus", "--boundary", "zero"], "torus"),
         (["audit", "net.py:build", "photos", "--max-px", "0", "--layers", "0", "--require", "flip_rate<=1"], "does not measure"),
         (["audit", "net.py:build", "photos", "--out", "net.py"], "net.py"),
-        (["audit", "net.py:build"], "DATA"),
+        (["audit", "net.py:build"], "data"),
     ],
 )  # fmt: skip
-def test_bad_usage_and_bad_input_say_why_and_end_with_2(place, words, said):
-    done = shiftproof(place, *words, env={"COLUMNS": "200", "PATH": "/usr/bin:/bin", "HOME": str(place)})
+def test_bad_usage_and_bad_input_say_why_and_end_with_2(run, words, said):
+    done = run(*words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_bad_pictures_are_named_and_the_status_is_3(place):
+def test_bad_pictures_are_named_and_the_status_is_3(place, audit):
     (place / "photos/a/broken.png").write_bytes(b"not a picture")
-    done = audit(place, "--json")
+    done = audit("--json")
     assert done.returncode == 3, done.stderr
     record = json.loads(done.stdout)
-    assert [b["item"] for b in record["data"]["bad"]] == ["a/broken.png"]
-    assert audit(place, "--max-bad", "0").returncode == 2
+    assert [b["item"] for b in record["data"]["bad"]] == ["photos/a/broken.png"]
+    assert audit("--max-bad", "0").returncode == 2
 
 
-def test_help_names_every_exit_status(place):
-    done = shiftproof(place, "audit", "--help")
+def test_help_names_every_exit_status(run):
+    done = run("audit", "--help")
     assert done.returncode == 0
     for words in ("0 done", "1 a --require", "2 bad usage", "3 finished"):
         assert words in " ".join(done.stdout.split())

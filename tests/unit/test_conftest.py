@@ -21,7 +21,7 @@ def test_a_wrong_shape_is_caught():
 
 def test_a_wrong_field_is_caught():
     with pytest.raises(jaxtyping.TypeCheckError):
-        Translation(0, 1, "zero", fill=True if False else "0")
+        Translation(0, 1, "zero", fill="0")
 
 
 def test_an_int_is_a_float():

@@ -144,7 +144,7 @@ def _finish(
     good = np.flatnonzero(scores.finite)
     bad = [
         (pictures[i][1].name, "the model's output is NaN or infinite, " + scores.where_bad(i))
-        for i in np.flatnonzero(~scores.finite)
+        for i in np.flatnonzero(~scores.finite).tolist()
     ]
     per_image, per_view = scores.result()
     per_image["index"] = np.array([i for i, _ in pictures], dtype=np.int64)

@@ -46,6 +46,7 @@ class Pictures:
     _source: Source | None = None
     _tensors: tuple[Tensor, Tensor | None] | None = None
     _model: LoadedModel | None = None
+    _index: dict[int, int] | None = None
     _mirrored: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -73,10 +74,34 @@ class Pictures:
             if mirrored:
                 with self._lock:
                     self._mirrored.add(i)
-            picture = Picture(item.name, torch.from_numpy(np.ascontiguousarray(pixels)), item.label)
+            label = item.label if item.label is None or self._index is None else self._index[item.label]
+            picture = Picture(item.name, torch.from_numpy(np.ascontiguousarray(pixels)), label)
         if picture.pixels.is_floating_point() and not bool(torch.isfinite(picture.pixels).all()):
             raise BadItemError("a pixel is NaN or infinite", where=picture.name, remedy="mend or remove the picture")
         return picture
+
+    def match(self, classes: int, labels: list[str] | None) -> None:
+        """Let the labels mean the model's classes: by name where both sides have names, else by number.
+
+        Args:
+            classes: how many classes the model has.
+            labels: their names, if known.
+
+        Raises:
+            DataError: the data has another number of classes, and their names are not among the model's.
+        """
+        if not self.labelled or self.classes is None:
+            return
+        places = {name.casefold(): i for i, name in reversed(list(enumerate(labels or [])))}
+        wanted = [name.casefold() for name in self.classes]
+        if all(name in places for name in wanted):
+            self._index = {i: places[name] for i, name in enumerate(wanted)}
+        elif len(wanted) != classes:
+            raise DataError(
+                f"{len(wanted)} classes in the data ({', '.join(self.classes[:3])} ...), but the model has {classes}",
+                where=self.word,
+                remedy="give a labels.csv with the model's class indices, or leave labels out (--no-labels)",
+            )
 
     def scene(self, boundary: str, fill: float) -> str:
         """Where the pixels that move in come from, in words."""
@@ -88,19 +113,19 @@ class Pictures:
         return "the picture's own margin"
 
 
-def from_source(source: Source, model: LoadedModel, *, margin_px: int) -> Pictures:
-    """The pictures of `source`, prepared for `model` with a margin of `margin_px` on every side."""
+def from_source(source: Source, model: LoadedModel, *, margin_px: int, labelled: bool) -> Pictures:
+    """The pictures of `source`, prepared for `model` with a margin of `margin_px` on every side; labels if `labelled`."""
     c, h, w = model.input_size
     if not len(source):
         raise DataError("no pictures", where=source.word, remedy="give data that holds at least one picture")
     return Pictures(
         word=source.word,
         count=len(source),
-        labelled=source.labelled,
+        labelled=source.labelled and labelled,
         classes=source.classes,
         margin_px=margin_px,
         preparation=f"short side to {h}/{model.crop_fraction:g} px, {model.interpolation}, centre crop {h} x {w}, {c} channels",
-        fingerprint=f"{source.word}:{len(source)}",
+        fingerprint=f"{source.word}:{len(source)}:{labelled}",
         _source=source,
         _model=model,
     )

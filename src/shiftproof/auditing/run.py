@@ -51,7 +51,7 @@ class Progress:
 def audit(
     model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
     images: Tensor | Source,
-    labels: Tensor | None = None,
+    labels: Tensor | bool | None = None,
     *,
     translations: TranslationSet,
     precision: float | None = None,
@@ -74,7 +74,8 @@ def audit(
             `load_model` returns. A module is run in evaluation mode and left as it was found.
         images: (n, c, h, w) as the model takes them, with a margin of `translations.margin_px` on every side for
             `crop` sets; or what `open_data` returns.
-        labels: (n,) class indices; None measures consistency only.
+        labels: (n,) class indices for a tensor of images; None measures consistency only. For a source: False leaves
+            its labels out.
         translations: the moves, e.g. `grid(8, boundary="circular")`.
         precision: stop as soon as the headline intervals' half-width is under this fraction; None uses all pictures.
         seed: of the order of the pictures and every other random choice.
@@ -117,12 +118,14 @@ def audit(
 def _bind(
     model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
     images: Tensor | Source,
-    labels: Tensor | None,
+    labels: Tensor | bool | None,
     translations: TranslationSet,
 ) -> tuple[LoadedModel, Pictures]:
     """The model with its input size, and the pictures with their margin."""
     margin = translations.margin_px if translations.boundary == "crop" else 0
     if isinstance(images, Tensor):
+        if isinstance(labels, bool):
+            raise DataError(f"labels={labels}", where="labels", remedy="give one class index an image, or None")
         pictures = from_tensors(images, labels, margin_px=margin)
         c, height, width = images.shape[1:]
         size = (c, height - 2 * margin, width - 2 * margin)
@@ -133,7 +136,7 @@ def _bind(
                 remedy="give larger pictures or smaller moves",
             )
         return (model if isinstance(model, LoadedModel) else wrap(model, size)), pictures
-    if labels is not None:
+    if isinstance(labels, Tensor):
         raise DataError("labels given beside a data source", where="labels", remedy="the source has its own")
     if not isinstance(model, LoadedModel):
         raise ModelError(
@@ -141,7 +144,7 @@ def _bind(
             where="model",
             remedy="use load_model(...), wrap(module, (c, h, w)), or give a tensor of images",
         )
-    return model, from_source(images, model, margin_px=margin)
+    return model, from_source(images, model, margin_px=margin, labelled=labels is not False)
 
 
 class _Run:
@@ -195,6 +198,8 @@ class _Run:
         window = pixels[..., m : pixels.shape[-2] - m, m : pixels.shape[-1] - m]
         output = self.model(window)
         self.shapes = Shapes.of(output, window)
+        if self.shapes.task == "classification":
+            self.pictures.match(self.shapes.classes, self.model.labels)
         kept = self.folder.settings() if self.folder else None
         if kept is None:
             period = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from shiftproof.auditing.folder import Block
-from shiftproof.measure import answers, sensitivity, statistics
+from shiftproof.measure import METRICS, answers, sensitivity, statistics
 from shiftproof.records import Curve, Map, Metric
 
 WITNESSES = 8
@@ -69,12 +70,12 @@ class Moments:
             return None
         m2 = float(self.m2[i])
         found = statistics.moments_interval(
-            min(max(float(self.mean[i]), 0.0), 1.0) if bounded else float(self.mean[i]),
+            min(max(float(self.mean[i]), 0.0), 1.0) if bounded else max(float(self.mean[i]), 0.0),
             m2 / (n - 1) if n > 1 else float("nan"),
             n,
             kurtosis=n * float(self.m4[i]) / m2**2 if m2 > 0 and m2**2 > 0 else None,
             confidence=confidence,
-            bounded=UNIT if bounded else None,
+            bounded=UNIT if bounded else (0.0, math.inf),
         )
         return Metric(found.value * scale, found.low * scale, found.high * scale, found.n)
 
@@ -201,7 +202,10 @@ class Tally:
             if not len(array):
                 continue
             free = name.startswith(("sensitivity", "equivariance_error"))
-            metric = statistics.mean_interval(array, confidence=self.confidence, bounded=None if free else UNIT)
+            if free and len(array) < 2:
+                continue  # one picture gives no interval, and no figure goes without
+            bounds = (0.0, math.inf) if free else UNIT
+            metric = statistics.mean_interval(array, confidence=self.confidence, bounded=bounds)
             by = self.scale(name)
             found[name] = Metric(metric.value * by, metric.low * by, metric.high * by, metric.n)
         if self.labelled and "accuracy" in self.maps_moments:
@@ -245,17 +249,12 @@ class Tally:
 
 
 def _dense(block: Block) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Per-picture means over moves, NaN where a picture has no such cells, and the maps of a dense model."""
-    scalars = {}
-    for name in (
-        "mask_agreement_interior",
-        "mask_agreement_border",
-        "equivariance_error_interior",
-        "equivariance_error_border",
-    ):
-        values = block.per_view[name].astype(float)
-        known = np.isfinite(values)
-        count = known.sum(axis=1)
-        scalars[name] = np.where(count > 0, np.where(known, values, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
-    maps = {name: block.per_view[name].astype(float) for name in ("mask_agreement", "equivariance_error")}
-    return scalars, maps
+    """Per-picture figures over moves, and the maps, of a dense model."""
+    values = {name: _finite(block.per_view[name].astype(float)) for name in block.per_view}
+    scalars = {name: METRICS[name](values[name]) for name in values if name in METRICS}
+    return scalars, {name: values[name] for name in ("mask_agreement", "equivariance_error")}
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """NaN, "no value", for the relative error against a reference that is zero everywhere."""
+    return np.where(np.isfinite(values), values, np.nan)

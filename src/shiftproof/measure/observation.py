@@ -176,7 +176,7 @@ def _operator(node: fx.Node) -> str:
 
 # nodes that move or view values without computing any, beyond those whose schema says that they are views
 _MOVES = frozenset(
-    ("pad", "constant_pad_nd", "clone", "contiguous", "dropout", "to", "_to_copy", "getitem", "getattr", "size", "view",
+    ("clone", "contiguous", "dropout", "to", "_to_copy", "getitem", "getattr", "size", "view",
      "reshape", "flatten", "permute", "transpose", "unsqueeze", "squeeze", "expand", "slice", "chunk", "split", "dim")
 )  # fmt: skip
 

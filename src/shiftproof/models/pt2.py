@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ def load_pt2(path: str, input_size: tuple[int, int, int] | None, device: str = "
     """
     if not Path(path).is_file():
         raise ModelError("no such file", where=path)
-    content, program = clean_archive(Path(path).read_bytes(), path)
-    batch, size = _input(program, path)
+    try:
+        content, program = clean_archive(Path(path).read_bytes(), path)
+        (low, high), size = _input(program, path)
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as e:
+        raise ModelError("its records do not fit together", where=path, remedy="write it with torch.export.save") from e
     module = _build(content, path, device)
-    low, high = batch
     if low > 2 or high is not None:  # torch says 2 for any
         module = InBatches(module, low, high or 2**31)
     return Found(module, agree(size, input_size, path), traceable=isinstance(module, fx.GraphModule))
@@ -79,10 +82,9 @@ def _input(
     n, c, h, w = (s.get("as_int") for s in sizes[0])
     if n is not None:
         return (n, n), (c, h, w)
-    symbols = [
-        limits
-        for symbol, limits in program["range_constraints"].items()
-        if symbol in sizes[0][0]["as_expr"]["expr_str"]
-    ]
-    low = max([s["min_val"] or 1 for s in symbols], default=1)
-    return (low, min([s["max_val"] for s in symbols if s["max_val"] is not None], default=None)), (c, h, w)
+    free = sizes[0][0]["as_expr"]
+    symbol = re.fullmatch(r"Symbol\('(\w+)'.*\)", free["expr_str"])
+    if symbol is None:  # a multiple of something: the size of the example will do
+        return (free["hint"]["as_int"], free["hint"]["as_int"]), (c, h, w)
+    limits = program["range_constraints"].get(symbol[1], {})
+    return (limits.get("min_val") or 1, limits.get("max_val")), (c, h, w)

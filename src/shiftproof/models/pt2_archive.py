@@ -44,7 +44,7 @@ ARITHMETIC = (
 SUBGRAPHS = frozenset(
     f"torch.ops.higher_order.{n}" for n in ("cond", "while_loop", "wrap_with_set_grad_enabled", "wrap_with_autocast")
 )
-TREES = frozenset(("builtins.tuple", "builtins.list", "builtins.dict", None))
+TREES = frozenset(("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None))
 FREE_TEXT = frozenset(
     ("as_string", "as_strings", "in_spec", "out_spec", "expr_str", "torch_version", "nn_module_stack")
 )
@@ -85,8 +85,11 @@ def clean_archive(content: bytes, where: str) -> tuple[bytes, dict[str, Any]]:
             if config not in names:
                 raise ModelError(f"its {kind} are in the older, pickled format", where=where, remedy=REMEDY)
             held = json.loads(reader.read_bytes(config))
-            for record in sorted(_tensor_records(held, kind, where)):
-                writer.write_bytes(record, reader.read_bytes(record))
+            for record, filled in sorted(_tensor_records(held, kind, where)):
+                raw = reader.read_bytes(record)
+                if filled and not raw:  # torch would take zeros
+                    raise ModelError(f"{record} is empty", where=where, remedy=REMEDY)
+                writer.write_bytes(record, raw)
             writer.write_string(config, json.dumps(_on_cpu(held)))
         program = _without_extras(json.loads(reader.read_bytes(models[0])))
         _check_program(program, where)
@@ -96,8 +99,8 @@ def clean_archive(content: bytes, where: str) -> tuple[bytes, dict[str, Any]]:
     return out.getvalue(), program
 
 
-def _tensor_records(config: dict[str, Any], kind: str, where: str) -> set[str]:
-    """The records with the raw bytes of tensors that a config names; refuses any that would be unpickled."""
+def _tensor_records(config: dict[str, Any], kind: str, where: str) -> set[tuple[str, bool]]:
+    """The records of raw bytes that a config names, and whether they hold any; refuses any that would be unpickled."""
     records = set()
     for tensor, meta in config["config"].items():
         path = meta["path_name"]
@@ -107,7 +110,7 @@ def _tensor_records(config: dict[str, Any], kind: str, where: str) -> set[str]:
                 where=where,
                 remedy=REMEDY,
             )
-        records.add(f"data/{kind}/{path}")
+        records.add((f"data/{kind}/{path}", all(size["as_int"] for size in meta["tensor_meta"]["sizes"])))
     return records
 
 
@@ -145,7 +148,7 @@ def _check_program(value: Any, where: str, key: str = "") -> None:
     """Refuses names, operators and expressions that would be more than that once torch has them in Python source."""
     if isinstance(value, dict):
         for k, v in value.items():
-            _check_text(k, "", where)
+            _check_text(k, "expr_str" if key == "range_constraints" else "", where)
             _check_program(v, where, k)
     elif isinstance(value, list):
         for v in value:
@@ -205,6 +208,7 @@ def _is_expression(text: str) -> bool:
 
 
 def _is_tree(spec: dict[str, Any]) -> bool:
-    """Whether a structure is made of tuples, lists and dicts."""
-    plain = spec["type"] in TREES and "__enum__" not in str(spec["context"])
-    return plain and all(_is_tree(child) for child in spec["children_spec"])
+    """Whether a structure is made of tuples, lists and dicts with plain keys."""
+    keys = json.loads(spec["context"] or "null") or []
+    plain = isinstance(keys, list) and all(re.fullmatch(r"[\w.:/-]+", str(k)) for k in keys)
+    return plain and spec["type"] in TREES and all(_is_tree(child) for child in spec["children_spec"])

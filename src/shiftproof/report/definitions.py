@@ -27,6 +27,7 @@ class Definition:
 
 
 AZULAY = Source("Azulay & Weiss 2019", "https://jmlr.org/papers/v20/19-519.html")
+COHEN = Source("Cohen 1960", "https://doi.org/10.1177/001316446002000104")
 GRUVER = Source("Gruver et al. 2022", "https://arxiv.org/abs/2210.02984")
 HENDRYCKS = Source("Hendrycks & Dietterich 2019", "https://arxiv.org/abs/1903.12261")
 KAUDERER = Source("Kauderer-Abrams 2017", "https://arxiv.org/abs/1801.01450")
@@ -46,12 +47,13 @@ METRICS = {
         (ZHANG,),
     ),
     "consistency_adjusted": Definition(
-        "Consistency beyond what accuracy alone would give: 0 if answers agree no more than that, 100 % if they never "
-        "differ. Plain consistency rewards a model for being right.",
-        (ZHANG,),
+        "Consistency beyond what accuracy alone would give, in the form of Cohen's kappa: 100 % if answers never differ, "
+        "0 if they agree no more often than independent answers of that accuracy, below 0 if less. Plain consistency "
+        "rewards a model for being right.",
+        (COHEN,),
     ),
     "flip_rate": Definition(
-        "Fraction of moves, over all pictures, whose answer differs from the answer to the unmoved picture.", (AZULAY,)
+        "Fraction of moved pictures whose answer differs from the answer to the same picture unmoved.", (AZULAY,)
     ),
     "mean_flip_rate": Definition("How often the answer changes from one move to the next along a path.", (HENDRYCKS,)),
     "wobble": Definition(
@@ -64,7 +66,9 @@ METRICS = {
         (KAUDERER,),
     ),
     "sensitivity_cosine": Definition(
-        "The same with the cosine distance, which does not feel the length of the output.", (MYBURGH,)
+        "Cosine distance between the outputs for the moved and the unmoved picture: 0 in the same direction, 1 at a right "
+        "angle. It does not feel the length of the output.",
+        (MYBURGH,),
     ),
     "mask_agreement_interior": Definition(
         "Fraction of the mask's cells that keep their class after the mask of the moved picture is moved back; cells "
@@ -87,7 +91,7 @@ MAPS = {
     "flip_rate": "Fraction of pictures whose answer, moved by (dy, dx), is not the one they get unmoved.",
     "mask_agreement": "Fraction of the mask's cells that keep their class, once moved back.",
     "sensitivity": "Distance of the moved output from the unmoved one, in units of the distance between two pictures.",
-    "sensitivity_cosine": "Cosine distance of the moved output from the unmoved one, in the same units.",
+    "sensitivity_cosine": "Cosine distance of the moved output from the unmoved one: 0 in the same direction, 1 at a right angle.",
     "equivariance_error": "Relative distance of the output, moved back, from the unmoved one.",
 }
 

@@ -25,11 +25,7 @@ def why_empty(record: AuditRecord) -> dict[str, str]:
     if not any(m.offsets_px for m in record.maps.values()):
         reasons["maps"] = "There is no map: the record holds no figure for each single move."
     if not record.layers:
-        reasons["layers"] = (
-            "There is no layer profile: the model is one piece from outside (as ONNX programs are), or none was asked for."
-            if record.protocol.layer_images == 0
-            else "There is no layer profile: none of the model's layers gave an output that could be compared."
-        )
+        reasons["layers"] = "There is no layer profile: " + _why_no_layers(record)
     if not record.witnesses:
         flip = record.metrics.get("flip_rate")
         if flip and flip.value == 0:
@@ -39,6 +35,16 @@ def why_empty(record: AuditRecord) -> dict[str, str]:
         else:
             reasons["witnesses"] = "There is no witness: the record kept none."
     return reasons
+
+
+def _why_no_layers(record: AuditRecord) -> str:
+    if record.protocol.layer_images:
+        return "none of the model's layers gave an output that could be compared."
+    if record.protocol.period:
+        return "the model is periodic, so that only one move a residue was run."
+    if record.model.parameters is None:
+        return "from outside the model is one piece; its layers cannot be seen."
+    return "the run was not asked for one, or the model's layers cannot be seen."
 
 
 def _model(record: AuditRecord) -> Facts:

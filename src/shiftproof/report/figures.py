@@ -34,7 +34,8 @@ class MapFigures:
 def map_figures(record: AuditRecord) -> list[MapFigures]:
     """The charts of every map that has at least one move."""
     confidence = words.confidence_words(record.protocol.confidence)
-    return [_map_figures(n, name, m, confidence) for n, (name, m) in enumerate(record.maps.items()) if m.offsets_px]
+    maps = ((name, record.maps[name]) for name in words.map_names(record))
+    return [_map_figures(n, name, m, confidence) for n, (name, m) in enumerate(maps) if m.offsets_px]
 
 
 def _map_figures(n: int, name: str, m: Map, confidence: str) -> MapFigures:
@@ -53,7 +54,8 @@ def _map_figures(n: int, name: str, m: Map, confidence: str) -> MapFigures:
     figure = _plane_figure(f"map-{n}", f"{title} at every move. {extremes}", name, m, shape, confidence)
     curve = m.radial
     if len(curve.radius_px) < 2:
-        note = " ".join(["All moves have (nearly) the same length, so there is no radial curve.", note]).strip()
+        why = "All moves have (nearly) the same length, so there is no radial curve." if curve.radius_px else ""
+        note = " ".join([why, note]).strip()
         return MapFigures(name, figure, None, extremes, note)
     radial = _curve_figure(
         f"radial-{n}", f"{title} against the length of the move. {_ends(name, curve)}", name, confidence,
@@ -110,10 +112,11 @@ def _plane_figure(id: str, description: str, name: str, m: Map, shape: Lie, conf
         alt.Axis(title="dx, pixels to the right", labelExpr=chart.PIXELS, **axis),
     )
     if shape.kind == "lattice":
-        columns = round((ends[3] - ends[2]) / shape.step_px) + 1
-        edges = {f"{e}{n}": f"datum.d{e} + {sign * half}" for e in "yx" for n, sign in enumerate((-1, 1))}
+        fine = ends[3] - ends[2] > 40 * shape.step_px  # no gaps then: a cell reaches under the next one
+        edges = {f"{e}0": f"datum.d{e} - {half}" for e in "yx"}
+        edges |= {f"{e}1": f"datum.d{e} + {2 * half if fine else half}" for e in "yx"}
         mark = base.transform_calculate(**edges).mark_rect(
-            tooltip=chart.TIP, stroke=alt.ExprRef("paper"), strokeWidth=1.0 if columns <= 40 else 0.0
+            tooltip=chart.TIP, clip=True, stroke=alt.ExprRef("paper"), strokeWidth=0 if fine else 1
         )
         y, x = (alt.Y("y0:Q", scale=scales[0], axis=axes[0]), alt.X("x0:Q", scale=scales[1], axis=axes[1]))
         placed = {"y": y, "y2": "y1:Q", "x": x, "x2": "x1:Q"}

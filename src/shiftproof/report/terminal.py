@@ -20,6 +20,7 @@ FIRST_MAPS = ("accuracy", "agreement", "mask_agreement", "mask_agreement_interio
 MOST_CELLS = 33
 SHADES = "·░▒▓█", ".:+#@"  # without colour: best to worst; the second where the terminal knows ASCII only
 BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
+PLAIN_SIGNS = str.maketrans("→–…×÷−±", ">-~x/-~")
 MARKS = {"aliasing": "a", "border": "b", "position": "p"}
 HEAD, SOFT = Style(bold=True), Style(dim=True)
 
@@ -42,12 +43,25 @@ def print_record(record: AuditRecord, console: Console) -> None:
         _witnesses(record, console),
         _foot(record),
     ]
-    console.print(Group(*(line for part in parts if part is not None for line in (Text(), part))), highlight=False)
+    shown = Group(*(line for part in parts if part is not None for line in (Text(), part)))
+    if _unicode(console):
+        console.print(shown, highlight=False)
+        return
+    with console.capture() as capture:
+        console.print(shown, highlight=False)
+    plain = capture.get().translate(PLAIN_SIGNS).encode(console.encoding, "replace").decode(console.encoding)
+    console.file.write(plain)
 
 
 def _safe(text: str) -> str:
     """The text without what would steer the terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _clip(text: str, width: int) -> str:
+    """The text in at most `width` characters, its end kept: paths and layer names differ there."""
+    text = _safe(text)
+    return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
 
 
 def _coloured(console: Console) -> bool:
@@ -80,7 +94,8 @@ def _metrics(record: AuditRecord) -> RenderableType | None:
 
 
 def _map(record: AuditRecord, console: Console) -> RenderableType | None:
-    drawn = {name: m for name, m in record.maps.items() if any(v is not None for v in m.values)}
+    maps = {name: record.maps[name] for name in words.map_names(record)}
+    drawn = {name: m for name, m in maps.items() if any(v is not None for v in m.values)}
     if not drawn:
         return None
     curves = _curves(drawn, console)
@@ -94,20 +109,27 @@ def _map(record: AuditRecord, console: Console) -> RenderableType | None:
     levels = [
         [None if v is None else _level(v, low, high, flipped=bad_is_low) for v in row] for row in raster
     ]  # 0 best, 1 worst
-    picture = _blocks(levels, console) if _coloured(console) else _shades(levels, console)
+    picture = _blocks(levels) if _coloured(console) else _shades(levels, console)
     beside = Text()
-    beside.append(f"{words.map_words(name)} by move\n", HEAD)
-    beside.append(f"dy {top:g} to {bottom:g} px, downwards\ndx {left:g} to {right:g} px, to the right\n\n", SOFT)
+    beside.append(f"{_safe(words.map_words(name))} by move\n", HEAD)
+    beside.append(
+        f"dy {top:.3g} to {bottom:.3g} px, downwards\ndx {left:.3g} to {right:.3g} px, to the right\n\n", SOFT
+    )
     found = [(v, o) for v, o in zip(m.values, m.offsets_px, strict=True) if v is not None]
     ends = [max(found, key=lambda f: f[0]), min(found, key=lambda f: f[0])]
-    for (value, (dy, dx)), worst in zip(ends if bad_is_low else ends[::-1], (0.0, 1.0), strict=True):
-        shade = _level(value, low, high, flipped=bad_is_low)
-        beside.append_text(_blocks([[shade]], console) if _coloured(console) else _shades([[shade]], console))
-        beside.append(f" {words.fixed(value, name)}", HEAD)
-        beside.append(f" {'worst' if worst else 'best'}, at dy {dy:g}, dx {dx:g}\n", SOFT)
+    if ends[0][0] == ends[1][0]:
+        beside.append(f"{words.fixed(ends[0][0], name)}", HEAD)
+        beside.append(" at every move\n", SOFT)
+    else:
+        for (value, (dy, dx)), end in zip(ends if bad_is_low else ends[::-1], ("best", "worst"), strict=True):
+            shade = _level(value, low, high, flipped=bad_is_low)
+            beside.append_text(_blocks([[shade]]) if _coloured(console) else _shades([[shade]], console))
+            beside.append(f" {words.fixed(value, name)}", HEAD)
+            beside.append(f" {end}, at dy {dy:g}, dx {dx:g}\n", SOFT)
+    wide = console.width >= 2 * len(raster[0]) + 46
     pair = Table.grid(padding=(0, 3))
-    pair.add_row(picture, Group(beside, curves) if console.width >= 2 * len(raster[0]) + 46 else beside)
-    return pair if console.width >= 2 * len(raster[0]) + 46 else Group(pair, Text(), curves)
+    pair.add_row(picture, Group(beside, curves) if wide else beside)
+    return pair if wide else Group(pair, Text(), curves)
 
 
 def _level(value: float, low: float, high: float, *, flipped: bool) -> float:
@@ -123,7 +145,7 @@ def _heat(level: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * (place - n)):02x}" for a, b in zip(*ends, strict=True))
 
 
-def _blocks(levels: Sequence[Sequence[float | None]], console: Console) -> Text:
+def _blocks(levels: Sequence[Sequence[float | None]]) -> Text:
     """Two characters a cell, coloured behind."""
     text = Text(no_wrap=True)
     for n, row in enumerate(levels):
@@ -145,28 +167,25 @@ def _shades(levels: Sequence[Sequence[float | None]], console: Console) -> Text:
 
 def _curves(maps: dict[str, Map], console: Console) -> RenderableType:
     """Every map's radial curve as a row of bars."""
-    table = _table()
-    table.add_column("by length of the move")
-    table.add_column("", no_wrap=True)
-    table.add_column("from", justify="right")
-    table.add_column("to", justify="right")
-    for name, m in maps.items():
-        curve = m.radial
-        if len(curve.values) > 1:
-            bars = _sparkline(
-                curve.values, console, least=max(h - b for h, b in zip(curve.high, curve.low, strict=True))
-            )
-            first, last = (words.fixed(curve.values[i], name) for i in (0, -1))
-            table.add_row(_safe(words.map_words(name)), bars, first, last)
-    if not table.row_count:
+    drawn = {name: m.radial for name, m in maps.items() if len(m.radial.values) > 1}
+    if not drawn:
         return Text()
-    reach = max(m.radial.radius_px[-1] for m in maps.values() if m.radial.radius_px)
-    table.caption = f"0 to {reach:g} px"
-    table.caption_justify = "left"
+    ends = [f(f(curve.radius_px) for curve in drawn.values()) for f in (min, max)]
+    table, most = _table(), 24 if console.width >= 100 else 12
+    table.add_column("by length", no_wrap=True)
+    table.add_column(f"{ends[0]:g} to {ends[1]:g} px", no_wrap=True)
+    table.add_column("from, to", no_wrap=True)
+    for name, curve in drawn.items():
+        least = max(high - low for high, low in zip(curve.high, curve.low, strict=True))
+        first, last = (
+            words.percent(curve.values[i], 1) if words.is_fraction(name) else f"{curve.values[i]:.3g}" for i in (0, -1)
+        )
+        bars = _sparkline(curve.values, console, least=least, most=most)
+        table.add_row(_safe(name.replace("_", " ")), bars, f"{first.removesuffix(' %')} → {last}")
     return table
 
 
-def _sparkline(values: Sequence[float], console: Console, *, least: float = 0.0, most: int = 24) -> Text:
+def _sparkline(values: Sequence[float], console: Console, *, least: float, most: int) -> Text:
     """The values as bars; at most `most` of them, each then the mean of its neighbours; `least` is the smallest span."""
     step = math.ceil(len(values) / most)
     means = [sum(part) / len(part) for part in (values[i : i + step] for i in range(0, len(values), step))]
@@ -183,9 +202,10 @@ def _layers(record: AuditRecord, console: Console) -> RenderableType | None:
         return None
     worst = words.worst_layers(record.layers, 5)
     table = _table()
-    table.add_column("worst layers", overflow="ellipsis", no_wrap=True, ratio=3)
-    if console.width >= 100:
-        table.add_column("operator", overflow="ellipsis", no_wrap=True, ratio=2)
+    wide = console.width >= 100
+    table.add_column("worst layers", no_wrap=True)
+    if wide:
+        table.add_column("operator", no_wrap=True)
     table.add_column("stride", justify="right", no_wrap=True)
     table.add_column("local", justify="right", no_wrap=True, style=HEAD)
     table.add_column("propagated", justify="right", no_wrap=True)
@@ -193,15 +213,9 @@ def _layers(record: AuditRecord, console: Console) -> RenderableType | None:
     top = max(layer.error.total.value for layer in worst)
     for layer in worst:
         local = words.percent(layer.error.local.value) if layer.error.local else "–"
-        cells = [
-            words.stride_words(layer.stride),
-            local,
-            words.percent(layer.error.total.value),
-            _stack(layer, top, console),
-        ]
-        operator = [_safe(layer.operator)] if console.width >= 100 else []
-        table.add_row(_safe(layer.name), *operator, *cells)
-    table.expand = False
+        total = words.percent(layer.error.total.value)
+        names = [_clip(layer.name, 30), _clip(layer.operator, 18)] if wide else [_clip(layer.name, 22)]
+        table.add_row(*names, words.stride_words(layer.stride), local, total, _stack(layer, top, console))
     return table
 
 
@@ -209,7 +223,7 @@ def _key(console: Console) -> Text:
     """The causes' colours, or their letters."""
     if not _coloured(console):
         return Text("aliasing border position")
-    return Text(" ").join(Text(cause, PALETTE[cause][0]) for cause in MARKS)
+    return Text(" ").join(Text(cause, Style(color=PALETTE[cause][0], dim=False)) for cause in MARKS)
 
 
 def _stack(layer: Layer, top: float, console: Console, width: int = 24) -> Text:
@@ -220,7 +234,7 @@ def _stack(layer: Layer, top: float, console: Console, width: int = 24) -> Text:
         done += value if math.isfinite(value) else 0.0
         end = min(width, round(width * done / top)) if top > 0 and math.isfinite(top) else 0
         if _coloured(console):
-            text.append("█" * (end - drawn) if _unicode(console) else " " * (end - drawn), PALETTE[cause][0])
+            text.append(" " * (end - drawn), Style(bgcolor=PALETTE[cause][0]))
         else:
             text.append(letter * (end - drawn))
         drawn = max(drawn, end)
@@ -231,15 +245,15 @@ def _witnesses(record: AuditRecord, console: Console) -> RenderableType | None:
     if not record.witnesses:
         return None
     table = _table()
-    table.add_column("worst witnesses", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("dy, dx", justify="right", no_wrap=True)
-    table.add_column("answer", overflow="ellipsis", no_wrap=True, ratio=3)
-    table.add_column("its probability", justify="right", no_wrap=True)
-    arrow = "→" if _unicode(console) else "->"
+    for title in ("worst witnesses", "dy, dx", "answer", "chance of first"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "dy, dx" else "left")
+    item_width = 24 if console.width >= 100 else 18
+    answer_width = max(12, console.width - item_width - 31)
     for w in record.witnesses[:5]:
-        fell = f"{words.percent(w.probability_before, 0)} {arrow} {words.percent(w.probability_after, 0)}"
-        answer = f"{_safe(w.before)} {arrow} {_safe(w.after)}"
-        table.add_row(_safe(w.item), f"{w.dy:g}, {w.dx:g}", answer, fell)
+        fell = f"{words.percent(w.probability_before, 0)} → {words.percent(w.probability_after, 0)}"
+        answer = Text(f"{_safe(w.before)} → {_safe(w.after)}")
+        answer.truncate(answer_width, overflow="ellipsis")
+        table.add_row(_clip(w.item, item_width), f"{w.dy:g}, {w.dx:g}", answer, fell)
     return table
 
 

@@ -110,6 +110,12 @@ def map_words(name: str) -> str:
     return MAP_WORDS.get(name) or metric_words(name).capitalize()
 
 
+def map_names(record: AuditRecord) -> list[str]:
+    """The record's maps in reading order, those that this version does not know last."""
+    known = [name for name in MAP_WORDS if name in record.maps]
+    return known + [name for name in record.maps if name not in known]
+
+
 def rows(record: AuditRecord) -> list[Row]:
     """Every metric of the record in reading order, those that this version does not know last."""
     known = [name for name in PERCENT | PLAIN if name in record.metrics]

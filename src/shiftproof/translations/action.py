@@ -70,13 +70,12 @@ def translate(
         return _move_windows(x, moves, boundary, fill=fill, margin_px=margin_px, pairing=pairing)
     if not whole.any():
         return move_by_matrices(x, moves, boundary, fill=fill, margin_px=margin_px, pairing=pairing)
-    parts = []  # of both kinds: whole pixels stay exact
-    for move, some in ((_move_windows, whole), (move_by_matrices, ~whole)):
-        pictures = x[some.to(x.device)] if pairing == "each" else x
+    parts, at = [], [whole.nonzero()[:, 0], (~whole).nonzero()[:, 0]]
+    for move, some in zip((_move_windows, move_by_matrices), at, strict=True):  # whole pixels stay exact
+        pictures = x.index_select(0, some.to(x.device)) if pairing == "each" else x
         parts.append(move(pictures, moves[some], boundary, fill=fill, margin_px=margin_px, pairing=pairing))
-    order = torch.cat([whole.nonzero(), (~whole).nonzero()])[:, 0].argsort().to(x.device)
     axis = 0 if pairing == "each" else 1
-    return torch.cat(parts, axis).index_select(axis, order)
+    return torch.cat(parts, axis).index_select(axis, torch.cat(at).argsort().to(x.device))
 
 
 def _move_windows(

@@ -5,12 +5,12 @@ e^(-2 pi i k d / h) gives; exact for band-limited pictures. Its kernel is Dirich
 Nyquist frequency stands for a cosine and is multiplied by cos(pi d), so that real pictures stay real; there alone two
 sub-pixel moves do not compose.
 
-Other boundaries: sinc(t) under a Kaiser window of 16 taps. It passes up to about 0.4 cycles a pixel and loses some of
-what is finer.
+Other boundaries: sinc(t) under a Kaiser window of 16 taps. It keeps waves of up to 0.38 cycles a pixel to a few
+thousandths and damps or distorts finer ones, up to the Nyquist frequency of 0.5.
 
 Reference:
-    Trefethen (2000), Spectral Methods in MATLAB, ch. 3, eq. 3.7, https://doi.org/10.1137/1.9780898719598 (Dirichlet).
-    Kaiser & Schafer (1980), On the use of the I0-sinh window for spectrum analysis, eq. 1,
+    Trefethen (2000), Spectral Methods in MATLAB, ch. 3, https://doi.org/10.1137/1.9780898719598 (Dirichlet).
+    Kaiser & Schafer (1980), On the use of the I0-sinh window for spectrum analysis,
     https://doi.org/10.1109/TASSP.1980.1163349 (window).
     Differs: the window's weights are scaled to sum to 1, so that constants stay as they are.
 """

@@ -186,6 +186,7 @@ TABLES = {  # text -> labels of a.png and b.png
     "a byte order mark, CRLF": ("\ufefffile,label\r\na.png,1\r\n\r\nb.png,2\r\n", (1, 2)),
     "gaps saved as floats": ("file,label\na.png,1.0\nb.png,2.0", (1, 2)),
     "no header": ("a.png,1\nb.png,2", (1, 2)),
+    "no header, a byte order mark": ("\ufeffa.png,1\nb.png,2", (1, 2)),
     "backslashes and dots": ("file,label\n.\\a.png,1\n./b.png,2", (1, 2)),
     "names": ("file,label\na.png,dog\nb.png,cat", (1, 0)),
     "the same twice": ("file,label\na.png,1\nb.png,2\na.png,1", (1, 2)),

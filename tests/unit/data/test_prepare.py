@@ -50,6 +50,16 @@ def test_what_is_missing_is_mirrored_and_said(margin):
     assert mirrored == (margin > 1)  # the picture has one pixel to spare on each side
 
 
+@pytest.mark.parametrize(
+    ("length", "margin", "first", "last"), [(7, 1, 0, 0), (7, 2, 0, 1), (5, 0, 0, 0), (5, 1, 1, 0)]
+)
+def test_one_missing_line_is_said(length, margin, first, last):
+    ours, mirrored = prepare(picture(length, length), (3, 4, 4), **PLAIN, fit="exact", margin_px=margin)
+    assert mirrored == bool(first or last)
+    assert np.array_equal(ours[:, 0], ours[:, 2]) == bool(first)  # the edge itself is not repeated
+    assert np.array_equal(ours[:, -1], ours[:, -3]) == bool(last)
+
+
 def test_one_pixel_is_mirrored_into_itself():
     ours, mirrored = prepare(picture(1, 1), (3, 1, 1), **PLAIN, fit="exact", margin_px=2)
     assert (ours == ours[:, :1, :1]).all()

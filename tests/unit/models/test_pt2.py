@@ -11,7 +11,7 @@ from torch.export.pt2_archive._package import PT2ArchiveReader, PT2ArchiveWriter
 
 from shiftproof.errors import ModelError
 from shiftproof.models import load_model
-from shiftproof.models.pt2_archive import _is_expression, _is_operator, clean_archive
+from shiftproof.models.pt2_archive import _is_expression, _is_operator, _is_tree, clean_archive
 
 MODEL = "models/model.json"
 SAMPLES = "data/sample_inputs/model.pt"
@@ -74,6 +74,12 @@ def test_a_batch_with_bounds_is_kept_within_them(exported, small):
     for n in (1, 5, 6, 11):
         x = torch.rand(n, 3, 8, 8)
         torch.testing.assert_close(model(x), small(x).detach())
+
+
+def test_a_batch_that_must_be_even_is_asked_in_batches_of_the_example(exported, small):
+    model = load_model(str(exported({0: 2 * torch.export.Dim("half")}, batch=4)))
+    x = torch.rand(5, 3, 8, 8)
+    torch.testing.assert_close(model(x), small(x).detach())
 
 
 def test_a_free_size_must_be_given(exported, small):
@@ -219,16 +225,34 @@ def test_sizes_that_are_code_are_refused(free, mark):
 
 
 def test_names_that_are_code_are_refused(free, mark):
-    code = f"relu = __import__('os').mkdir('{mark}'); relu"
+    # the name stands twice in the source that torch writes and runs: the string hides what lies between
+    name = f"x):\n    pass\n__import__('os').mkdir('{mark}')\nz = (''')\ndef other(self, x):\n    #"
 
     def change(plain):
-        text = json.dumps(plain).replace('"relu"', json.dumps(code))
-        plain.update(json.loads(text))
+        plain["graph_module"]["module_call_graph"][0]["signature"]["forward_arg_names"] = [name]
 
     path = _changed(free, {MODEL: change})
     with pytest.raises(ModelError, match="is no name"):
         load_model(path)
     assert not mark.exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(path).module(check_guards=False)
+    assert mark.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("context", "kind", "fine"),
+    [
+        ("null", "builtins.tuple", True),
+        ('["out", "aux"]', "collections.OrderedDict", True),
+        ('["x):"]', "builtins.dict", False),
+        ('{"__enum__": true, "fqn": "os:mkdir", "name": "x"}', "builtins.dict", False),
+        ('{"default_factory_module": "os", "default_factory_name": "mkdir"}', "collections.defaultdict", False),
+        ("null", "transformers.modeling_outputs.ModelOutput", False),
+    ],
+)
+def test_structures_are_plain(context, kind, fine):
+    assert _is_tree({"type": kind, "context": context, "children_spec": []}) == fine
 
 
 def test_guards_are_left_out(free, mark, small):
@@ -236,8 +260,12 @@ def test_guards_are_left_out(free, mark, small):
         plain["guards_code"] = [f"__import__('os').mkdir('{mark}') or True"]
 
     x = torch.rand(2, 3, 8, 8)
-    assert torch.equal(load_model(_changed(free, {MODEL: change}))(x), small(x).detach())
+    path = _changed(free, {MODEL: change})
+    assert torch.equal(load_model(path)(x), small(x).detach())
     assert not mark.exists()
+    with contextlib.suppress(Exception):
+        torch.export.load(path).module()(x)
+    assert mark.is_dir()
 
 
 def test_compiled_code_and_other_archives_are_refused(free, tmp_path):
@@ -245,6 +273,16 @@ def test_compiled_code_and_other_archives_are_refused(free, tmp_path):
         load_model(_changed(copy_of(free, tmp_path), {"data/aotinductor/model/a.so": b"elf"}))
     with pytest.raises(ModelError, match="holds 2 graphs"):
         load_model(_changed(free, {"models/other.json": b"{}"}))
+
+
+@pytest.mark.parametrize("record", [MODEL, WEIGHTS, CONSTANTS, "archive_version", "data/weights/weight_0"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"graph_module": {"graph": []}, "config": {"a": {}}}'])
+def test_damaged_archives_are_refused_by_name(free, record, content):
+    with pytest.raises(ModelError, match=r"small\.pt2"):
+        load_model(_changed(free, {record: content}))
+    free.write_bytes(free.read_bytes()[:-99])
+    with pytest.raises(ModelError, match=r"small\.pt2"):
+        load_model(str(free))
 
 
 def copy_of(path, folder):
