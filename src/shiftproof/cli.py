@@ -218,7 +218,7 @@ def _requirement(text: str) -> tuple[str, str, float]:
         raise typer.BadParameter(
             f"{name!r} is no metric; there are {', '.join(PERCENT | PLAIN)}", param_hint="--require"
         )
-    return parsed
+    return name, sign, float(bound)
 
 
 def _holds(record: AuditRecord, wanted: tuple[str, str, float]) -> bool:
