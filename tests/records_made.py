@@ -142,8 +142,7 @@ def classification(reach: int = 8, layers: int = 60, side: int = 224, shown: int
     """A labelled run of a ResNet-like classifier over circular moves."""
     offsets = lattice(reach)
     found, pictures = witnesses(side, shown) if shown else ([], {})
-    maps = {
-        "accuracy": a_map(offsets, accuracy_of),
+    maps = {  # in the order in which an audit makes them
         "agreement": a_map(
             offsets, lambda dy, dx: 1 - 0.02 * (math.hypot(dy, dx) > 0) - 1.3 * (0.912 - accuracy_of(dy, dx))
         ),
@@ -153,6 +152,8 @@ def classification(reach: int = 8, layers: int = 60, side: int = 224, shown: int
             0.012,
             top=9.0,
         ),
+        "sensitivity_cosine": a_map(offsets, lambda dy, dx: 0.014 * math.hypot(dy, dx) ** 0.9, 0.004, top=2.0),
+        "accuracy": a_map(offsets, accuracy_of),
     }
     return AuditRecord(
         model=Model(

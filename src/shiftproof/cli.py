@@ -6,6 +6,7 @@ Exit status: 0 done; 1 a `--require` not met; 2 bad usage or input; 3 finished, 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -155,6 +156,8 @@ def audit(
             model, weights=None if weights is None else str(weights), input_size=size, mean=means, std=stds,
             scale=scale, crop_fraction=crop_fraction, device=device,
         )  # fmt: skip
+    if weights is None and model.startswith(("timm:", "torchvision:")):
+        stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
     source = open_data(data, limit=limit)
     translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
     with _Bar(stderr) as bar:
@@ -269,6 +272,8 @@ class _Bar:
 
 def main(words: list[str] | None = None) -> None:
     """Run the command line (`words`, or the process's own); a known error becomes one sentence and exit status 2."""
+    # Threads that wait must not spin: one moves pictures while the others run the model. Read by OpenMP when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(words)
     except ShiftproofError as e:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
+from itertools import groupby, product
 from typing import NamedTuple
 
 import numpy as np
@@ -19,13 +19,38 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from shiftproof.measure.geometry import Cells
-
 Move = tuple[Fraction, Fraction]
 _AT_ONCE = 1 << 17  # numbers compared in one step: what a core keeps at hand
 
 
-class _Shift(NamedTuple):
+@dataclass(frozen=True)
+class Cells:
+    """How the cells of a tensor (n, ...) move with the picture.
+
+    Args:
+        dims: the dimensions of rows and columns; None along an axis that the tensor does not have.
+        strides: px a cell, per axis.
+        wraps: whether the cells repeat with the picture and the moves are circular, per axis.
+    """
+
+    dims: tuple[int | None, int | None]
+    strides: tuple[Fraction, Fraction]
+    wraps: tuple[bool, bool]
+
+    @property
+    def is_map(self) -> bool:
+        """Whether there are rows or columns to move."""
+        return any(d is not None for d in self.dims)
+
+    def as_maps(self, y: Shaped[Tensor, "*dims"]) -> Shaped[Tensor, "*channels_h_w"]:
+        """The same numbers with rows and columns last; one of each where there are none."""
+        kept = [d for d in self.dims if d is not None]
+        y = y.movedim(kept, list(range(-len(kept), 0))) if kept else y
+        y = y.unsqueeze(-1) if self.dims[1] is None else y
+        return y.unsqueeze(-2) if self.dims[0] is None else y
+
+
+class Shift(NamedTuple):
     """Along one axis: by how many cells the reference moves, whether around, and which cells (start, end) are compared."""
 
     by: int
@@ -34,12 +59,61 @@ class _Shift(NamedTuple):
     end: int
 
 
-class _Pair(NamedTuple):
-    """One view against one candidate."""
+class Group(NamedTuple):
+    """The views that are compared with the reference moved in one way."""
 
-    view: int
-    y: _Shift
-    x: _Shift
+    y: Shift
+    x: Shift
+    views: list[int]
+
+
+class Comparison:
+    """How the views of a layer are compared; holds for every picture.
+
+    Args:
+        cells: where its cells are.
+        reached: (h, w), the cells that padding reaches.
+    """
+
+    def __init__(self, cells: Cells, reached: Bool[Tensor, "h w"]) -> None:
+        self.cells, self.reached = cells, reached
+        self.some_reached, self.all_reached = bool(reached.any()), bool(reached.all())
+        self.plans: dict[tuple[Sequence[Move], tuple[bool, bool]], list[Group]] = {}
+        self.masks: dict[tuple[Shift, Shift], Tensor] = {}
+
+    def plan(self, moves: tuple[Move, ...], wraps: tuple[bool, bool]) -> list[Group]:
+        """Which views are compared with what."""
+        if (moves, wraps) not in self.plans:
+            pairs = [
+                (*shifts, view)
+                for view, move in enumerate(moves)
+                for shifts in product(*(self._shifts(k, move[k], self.cells.wraps[k] and wraps[k]) for k in range(2)))
+            ]
+            pairs.sort()
+            self.plans[moves, wraps] = [
+                Group(*shifts, [view for *_, view in some]) for shifts, some in groupby(pairs, lambda pair: pair[:2])
+            ]
+        return self.plans[moves, wraps]
+
+    def border(self, y: Shift, x: Shift, device: torch.device) -> Bool[Tensor, "h w"]:
+        """The compared cells that padding reaches in the view, or in the moved reference."""
+        if (y, x) not in self.masks:
+            here = self.reached[y.start : y.end, x.start : x.end]
+            self.masks[y, x] = (here | moved(self.reached, y, x)).to(device)
+        return self.masks[y, x]
+
+    def _shifts(self, axis: int, move: Fraction, wraps: bool) -> list[Shift]:
+        """The candidates along one axis; none where the views have no cell in common."""
+        size = self.reached.shape[axis]
+        if self.cells.dims[axis] is None:
+            return [Shift(0, False, 0, size)]
+        exact = move / self.cells.strides[axis]
+        low, high = math.floor(exact), math.ceil(exact)
+        if wraps:
+            return [Shift(by, True, 0, size) for by in sorted({low % size, high % size})]
+        # the same cells for both neighbours: those whose content was in view before
+        start, end = max(0, high), min(size, size + low)
+        return [Shift(by, False, start, end) for by in sorted({low, high})] if start < end else []
 
 
 @dataclass(frozen=True)
@@ -60,18 +134,18 @@ class Reference:
 
     Args:
         y: (1, ...), the output; copied.
-        cells: where its cells are.
-        reached: cells that padding reaches; None if that is not asked.
+        how: how they are compared.
     """
 
-    def __init__(self, y: Shaped[Tensor, "1 *dims"], cells: Cells, reached: Bool[Tensor, "h w"] | None) -> None:
-        self.cells = cells
+    def __init__(self, y: Shaped[Tensor, "1 *dims"], how: Comparison) -> None:
+        self.how = how
         self.shape = y.shape[1:]
         self.dtype = torch.promote_types(y.dtype, torch.float32)
-        self.map = self._as_maps(y)[0].to(self.dtype, copy=True)
-        self.power = self.map.square().sum(tuple(range(self.map.ndim - 2)), dtype=torch.float64)
-        self.reached = None if reached is None or not reached.any() else reached.to(y.device)
-        self.all_reached = reached is not None and bool(reached.all())
+        self.map = how.cells.as_maps(y)[0].to(self.dtype, copy=True)
+        power = self.map.square().sum(tuple(range(self.map.ndim - 2)), dtype=torch.float64) if self.map.ndim > 2 else (
+            self.map.double().square()
+        )
+        self.power = power.cpu().numpy()
 
     @property
     def energy(self) -> float:
@@ -79,103 +153,63 @@ class Reference:
         return float(self.power.sum())
 
     def errors(
-        self, moved: Shaped[Tensor, "n *dims"], moves: Sequence[Move], wraps: tuple[bool, bool] = (True, True)
+        self, views: Shaped[Tensor, "n *dims"], moves: tuple[Move, ...], wraps: tuple[bool, bool] = (True, True)
     ) -> Errors:
         """The best phase's error of each view.
 
         Args:
-            moved: the layer's outputs on moved pictures.
+            views: the layer's outputs on moved pictures.
             moves: by how much, in px, one a view.
             wraps: whether cells may be compared all around, where this map's do.
         """
-        nothing = np.full(len(moves), np.nan)
-        if moved.shape[1:] != self.shape or len(moved) != len(moves):
-            return Errors(nothing, nothing.copy())
-        shifts = [self._shifts(k, [m[k] for m in moves], self.cells.wraps[k] and wraps[k]) for k in range(2)]
-        pairs = [_Pair(i, y, x) for i in range(len(moves)) for y, x in product(shifts[0][i], shifts[1][i])]
-        if not pairs:
-            return Errors(nothing, nothing.copy())
-        pairs.sort(key=lambda p: (p.y, p.x, p.view))
-        maps = self._as_maps(moved)
-        found: list[Tensor] = []
-        first = 0
-        for last in range(1, len(pairs) + 1):
-            if last == len(pairs) or pairs[last][1:] != pairs[first][1:]:
-                found.append(self._against(maps, [p.view for p in pairs[first:last]], *pairs[first][1:]))
-                first = last
-        values = torch.cat(found).cpu().numpy()
-        total, border = nothing, nothing.copy()
-        for pair, (t, b) in zip(pairs, values, strict=True):
-            if math.isnan(total[pair.view]) or t < total[pair.view]:
-                total[pair.view], border[pair.view] = t, b
+        total, border = np.full(len(moves), np.nan), np.full(len(moves), np.nan)
+        groups = self.how.plan(moves, wraps)
+        if views.shape[1:] != self.shape or len(views) != len(moves) or not groups:
+            return Errors(total, border)
+        maps = self.how.cells.as_maps(views)
+        sums = torch.cat([self._against(maps, group) for group in groups], 1).cpu().numpy()
+        power = np.repeat([self._power(g.y, g.x) for g in groups], [len(g.views) for g in groups])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # 0/0 is 0; an error where there should be nothing is 1
+            relative = np.where(sums == 0, 0.0, np.where(power == 0, 1.0, sums / power))
+        for view, t, b in zip([v for g in groups for v in g.views], *relative, strict=True):
+            if math.isnan(total[view]) or t < total[view]:
+                total[view], border[view] = t, b
         return Errors(total, border)
 
-    def _as_maps(self, y: Tensor) -> Tensor:
-        """(n, ..., rows, columns), one row or column where it has none."""
-        kept = [d for d in self.cells.dims if d is not None]
-        y = y.movedim(kept, list(range(-len(kept), 0))) if kept else y
-        y = y.unsqueeze(-1) if self.cells.dims[1] is None else y
-        return y.unsqueeze(-2) if self.cells.dims[0] is None else y
+    def _power(self, y: Shift, x: Shift) -> float:
+        """The energy of the compared cells of the moved reference."""
+        rows, columns = (slice(None) if s.wraps else slice(s.start - s.by, s.end - s.by) for s in (y, x))
+        return float(self.power[rows, columns].sum())
 
-    def _shifts(self, axis: int, moves: Sequence[Fraction], wraps: bool) -> list[list[_Shift]]:
-        """The candidates of each move along one axis; none where the views have no cell in common."""
-        size = self.map.shape[axis - 2]
-        if self.cells.dims[axis] is None:
-            return [[_Shift(0, False, 0, size)]] * len(moves)
-        out: dict[Fraction, list[_Shift]] = {}
-        for move in moves:
-            if move in out:
-                continue
-            exact = move / self.cells.strides[axis]
-            low, high = math.floor(exact), math.ceil(exact)
-            if wraps:
-                ends = (0, size)
-            else:  # the same cells for both neighbours: those whose content was in view before
-                ends = (max(0, high), min(size, size + low))
-            whole = sorted({low % size, high % size} if wraps else {low, high})
-            out[move] = [_Shift(by, wraps, *ends) for by in whole] if ends[0] < ends[1] else []
-        return [out[move] for move in moves]
-
-    def _against(self, maps: Tensor, views: list[int], y: _Shift, x: _Shift) -> Float[Tensor, "k 2"]:
-        """Total and border error of these views against the reference moved by (y, x)."""
-        window = (..., slice(y.start, y.end), slice(x.start, x.end))
-        there = _moved(self.map, y, x)
-        mine = maps[window]
-        rest = tuple(range(1, there.ndim - 1))
+    def _against(self, maps: Tensor, group: Group) -> Float[Tensor, "2 k"]:
+        """Sums of squared differences of these views from the moved reference: over all cells, and at the border."""
+        y, x, views = group
+        there = moved(self.map, y, x)
+        mine = maps[..., y.start : y.end, x.start : x.end]
+        channels = tuple(range(1, there.ndim - 1))
         square = torch.empty(len(views), *there.shape[-2:], dtype=self.dtype, device=maps.device)
         step = max(1, _AT_ONCE // max(1, there.numel()))
         spare = torch.empty_like(there)[None] if step == 1 else None
         for k in range(0, len(views), step):
             some = views[k : k + step]
             block = mine[some[0] : some[-1] + 1] if some[-1] - some[0] == len(some) - 1 else mine[some]
-            difference = torch.sub(block, there, out=spare) if spare is not None else block - there
-            difference.square_()
-            if rest:
-                torch.sum(difference, rest, out=square[k : k + step])
+            difference = torch.sub(block, there, out=spare).square_()
+            if channels:
+                torch.sum(difference, channels, out=square[k : k + step])
             else:
                 square[k : k + step] = difference
-        power = _moved(self.power, y, x).sum()
         total = square.sum((-2, -1), dtype=torch.float64)
-        if self.reached is None:
-            border = torch.zeros_like(total)
-        elif self.all_reached:
-            border = total
-        else:
-            either = self.reached[window] | _moved(self.reached, y, x)
-            border = (square * either).sum((-2, -1), dtype=torch.float64)
-        return torch.stack([_relative(total, power), _relative(border, power)], 1)
+        if self.how.all_reached or not self.how.some_reached:
+            return torch.stack([total, total if self.how.all_reached else torch.zeros_like(total)])
+        square *= self.how.border(y, x, square.device)
+        return torch.stack([total, square.sum((-2, -1), dtype=torch.float64)])
 
 
-def _moved(z: Tensor, y: _Shift, x: _Shift) -> Tensor:
-    """The reference (..., rows, columns) moved, cut to the compared cells."""
+def moved(z: Shaped[Tensor, "*channels_h_w"], y: Shift, x: Shift) -> Shaped[Tensor, "*channels_h_w"]:
+    """Rows and columns moved, cut to the compared cells."""
     around = [(s.by, d) for s, d in ((y, -2), (x, -1)) if s.wraps and s.by % z.shape[d]]
     if around:
         z = z.roll(*zip(*around, strict=True))
     rows, columns = (slice(s.start, s.end) if s.wraps else slice(s.start - s.by, s.end - s.by) for s in (y, x))
     return z[..., rows, columns]
-
-
-def _relative(part: Tensor, power: Tensor) -> Tensor:
-    """part / power; 0/0 = 0, and an error where there should be nothing is 1."""
-    one = torch.ones_like(part)
-    return torch.where(part == 0, 0 * one, torch.where(power == 0, one, part / power))

@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from shiftproof.measure.cells import Cells
 from shiftproof.measure.layout import SPATIAL, Atom, Dim, Known, Layout, Unknown, contracted, picture, place
 from shiftproof.measure.observation import Call, first_tensor, left_as_found, observed
 from shiftproof.translations import Boundary
@@ -44,26 +45,6 @@ class LayerGeometry:
     operator: str
     stride: tuple[float, float] | None
     interior: float
-
-
-@dataclass(frozen=True)
-class Cells:
-    """How the cells of a tensor (n, ...) move with the picture.
-
-    Args:
-        dims: the dimensions of rows and columns; None along an axis that the tensor does not have.
-        strides: px a cell, per axis.
-        wraps: whether the cells repeat with the picture and the moves are circular, per axis.
-    """
-
-    dims: tuple[int | None, int | None]
-    strides: tuple[Fraction, Fraction]
-    wraps: tuple[bool, bool]
-
-    @property
-    def is_map(self) -> bool:
-        """Whether there are rows or columns to move."""
-        return any(d is not None for d in self.dims)
 
 
 @dataclass(frozen=True)
@@ -164,11 +145,12 @@ def _fed(leaves: Sequence[Any], follow: _Follow) -> tuple[tuple[Cells | None, ..
 
 def _reached(y: Tensor, cells: Cells) -> Bool[Tensor, "h w"]:
     """Which cells are NaN in some channel."""
-    bad = y.isnan()
-    kept = [d for d in cells.dims if d is not None]
-    bad = bad.movedim(kept, list(range(-len(kept), 0))) if kept else bad
-    bad = bad.reshape(-1, *(y.shape[d] for d in kept)).any(0)
-    return bad[tuple(slice(None) if d is not None else None for d in cells.dims)].cpu()
+    return cells.as_maps(y.isnan()).reshape(-1, *_sides(y, cells)).any(0).cpu()
+
+
+def _sides(y: Tensor, cells: Cells) -> tuple[int, int]:
+    rows, columns = (1 if d is None else y.shape[d] for d in cells.dims)
+    return rows, columns
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from shiftproof.errors import MeasureError
-from shiftproof.measure.cells import Move, Reference
+from shiftproof.measure.cells import Cells, Comparison, Move, Reference
 from shiftproof.measure.geometry import LayerGeometry, Place, find_places
 from shiftproof.measure.observation import Call, first_tensor, left_as_found, observed
 from shiftproof.measure.statistics import function_interval
@@ -120,6 +120,7 @@ class LayerProfiler:
         self.fill = fill.tolist() if isinstance(fill, Tensor) else fill
         self.size = tuple(example.shape[-2:])
         self.places, self.skipped = find_places(self.module, example[:1], boundary)
+        self._how = [Comparison(place.cells, place.reached) for place in self.places]
 
     @property
     def layers(self) -> tuple[LayerGeometry, ...]:
@@ -160,8 +161,8 @@ class LayerProfiler:
                 where="LayerProfiler.profile",
                 remedy=f"the example had {self.size} px without margin",
             )
-        moves = [(Fraction(dy), Fraction(dx)) for dy, dx in offsets.tolist()]
-        sums = _Sums(self.places, moves, batch_size)
+        moves = tuple((Fraction(dy), Fraction(dx)) for dy, dx in offsets.tolist())
+        sums = _Sums(self.places, self._how, moves, batch_size)
         with left_as_found(self.module, picture.device), observed(self.module, sums.before, sums.after) as run:
             run(picture[..., margin_px : margin_px + h, margin_px : margin_px + w])
             for first in range(0, len(moves), batch_size):
@@ -268,9 +269,11 @@ def _interval(sums: Float[np.ndarray, "n 3"], confidence: float) -> Metric:
 class _Sums:
     """Listens to the model's layers and adds up their errors."""
 
-    def __init__(self, places: Sequence[Place], moves: Sequence[Move], batch_size: int) -> None:
+    def __init__(
+        self, places: Sequence[Place], how: Sequence[Comparison], moves: tuple[Move, ...], batch_size: int
+    ) -> None:
         self.at = {place.geometry.name: k for k, place in enumerate(places)}
-        self.places, self.moves, self.batch_size = places, moves, batch_size
+        self.places, self.how, self.moves, self.batch_size = places, how, moves, batch_size
         self.views: slice | None = None  # of the moves; None while the unmoved picture runs
         self.references: dict[int, Reference] = {}
         self.kept: Any = None
@@ -304,11 +307,11 @@ class _Sums:
 
     def _refer(self, k: int, y: Tensor) -> None:
         if y.shape[0] == 1:
-            self.references[k] = reference = Reference(y, self.places[k].cells, self.places[k].reached)
+            self.references[k] = reference = Reference(y, self.how[k])
             energy = reference.energy
             self.sums["reference"][k] = energy if math.isfinite(energy) else 0.0
 
-    def _propagated(self, k: int, y: Tensor, moves: Sequence[Move]) -> None:
+    def _propagated(self, k: int, y: Tensor, moves: tuple[Move, ...]) -> None:
         errors, grid = self.references[k].errors(y, moves), self.places[k].grid
         on_grid = np.array([all(_whole(v, r) for v, r in zip(move, grid, strict=True)) for move in moves])
         used = np.isfinite(errors.total) & np.array([any(move) for move in moves])
@@ -335,7 +338,7 @@ class _Sums:
             y = first_tensor(call.again(*args, **kwargs))
             if y is None or k not in self.references:
                 return
-            by_px = [(dy * first.strides[0], dx * first.strides[1]) for dy, dx in some]
+            by_px = tuple((dy * first.strides[0], dx * first.strides[1]) for dy, dx in some)
             total = self.references[k].errors(y, by_px, (wraps[0], wraps[1])).total
             weight = np.array([weights[by] for by in some], dtype=np.float64)
             used = np.isfinite(total)
@@ -343,7 +346,7 @@ class _Sums:
             self.sums["local_count"][k] += weight[used].sum()
 
 
-def _moved_around(t: Tensor, cells: Any, moves: Sequence[tuple[int, int]]) -> Tensor:
+def _moved_around(t: Tensor, cells: Cells, moves: Sequence[tuple[int, int]]) -> Tensor:
     """(1, ...) moved around by each of these whole cells: (n, ...)."""
     there = [(k, d) for k, d in enumerate(cells.dims) if d is not None]
     if not there:

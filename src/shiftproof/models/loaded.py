@@ -26,7 +26,7 @@ from shiftproof.models.weights import fingerprint, read_state
 __all__ = ["LOADERS", "LoadedModel", "answer", "evaluating", "load_model", "wrap"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A network, and how a picture in [0, 1] becomes its input: x = (picture * scale - mean) / std.
 

@@ -82,6 +82,7 @@ def number(value: float | None) -> float | None:
 def colour_domain(name: str, m: Map) -> tuple[float, float]:
     """Ends of the colour scale: the values' own, but at least a typical interval apart, so that noise looks like noise.
 
+    >>> from shiftproof.records import Curve
     >>> curve = Curve([0.0], [0.9], [0.8], [1.0])
     >>> flat = Map([[0, 0], [0, 1]], [0.9, 0.9], [0.85, 0.85], [0.95, 0.95], curve)
     >>> [round(end, 3) for end in colour_domain("accuracy", flat)]

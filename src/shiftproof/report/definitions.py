@@ -91,7 +91,9 @@ MAPS = {
     "flip_rate": "Fraction of pictures whose answer, moved by (dy, dx), is not the one they get unmoved.",
     "mask_agreement": "Fraction of the mask's cells that keep their class, once moved back.",
     "sensitivity": "Distance of the moved output from the unmoved one, in units of the distance between two pictures.",
-    "sensitivity_cosine": "Cosine distance of the moved output from the unmoved one: 0 in the same direction, 1 at a right angle.",
+    "sensitivity_cosine": (
+        "Cosine distance of the moved output from the unmoved one: 0 in the same direction, 1 at a right angle."
+    ),
     "equivariance_error": "Relative distance of the output, moved back, from the unmoved one.",
 }
 

@@ -18,9 +18,11 @@ from shiftproof.report.moves import binned, lie
 
 FIRST_MAPS = ("accuracy", "agreement", "mask_agreement", "mask_agreement_interior")  # the map drawn, by preference
 MOST_CELLS = 33
+BESIDE = 46  # columns of what stands beside the map
 SHADES = "·░▒▓█", ".:+#@"  # without colour: best to worst; the second where the terminal knows ASCII only
 BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 PLAIN_SIGNS = str.maketrans("→–…×÷−±", ">-~x/-~")
+SHORT = {"sensitivity_cosine": "cosine", "equivariance_error": "equivariance", "mask_agreement": "mask"}
 MARKS = {"aliasing": "a", "border": "b", "position": "p"}
 HEAD, SOFT = Style(bold=True), Style(dim=True)
 
@@ -103,7 +105,9 @@ def _map(record: AuditRecord, console: Console) -> RenderableType | None:
     m = drawn[name]
     if lie(m.offsets_px).kind == "line":
         return curves
-    raster, (top, bottom, left, right) = binned(m.offsets_px, m.values, MOST_CELLS)
+    wide = console.width >= 80  # what is said about the map stands beside it, else under it
+    most = (console.width - BESIDE) // 2 if wide else console.width // 2
+    raster, (top, bottom, left, right) = binned(m.offsets_px, m.values, min(most, MOST_CELLS))
     low, high = colour_domain(name, m)
     bad_is_low = not words.high_is_bad(name)
     levels = [
@@ -111,7 +115,7 @@ def _map(record: AuditRecord, console: Console) -> RenderableType | None:
     ]  # 0 best, 1 worst
     picture = _blocks(levels) if _coloured(console) else _shades(levels, console)
     beside = Text()
-    beside.append(f"{_safe(words.map_words(name))} by move\n", HEAD)
+    beside.append(f"{_clip(words.map_words(name), 34)} by move\n", HEAD)
     beside.append(
         f"dy {top:.3g} to {bottom:.3g} px, downwards\ndx {left:.3g} to {right:.3g} px, to the right\n\n", SOFT
     )
@@ -126,10 +130,11 @@ def _map(record: AuditRecord, console: Console) -> RenderableType | None:
             beside.append_text(_blocks([[shade]]) if _coloured(console) else _shades([[shade]], console))
             beside.append(f" {words.fixed(value, name)}", HEAD)
             beside.append(f" {end}, at dy {dy:g}, dx {dx:g}\n", SOFT)
-    wide = console.width >= 2 * len(raster[0]) + 46
+    if not wide:
+        return Group(picture, Text(), beside, curves)
     pair = Table.grid(padding=(0, 3))
-    pair.add_row(picture, Group(beside, curves) if wide else beside)
-    return pair if wide else Group(pair, Text(), curves)
+    pair.add_row(picture, Group(beside, curves))
+    return pair
 
 
 def _level(value: float, low: float, high: float, *, flipped: bool) -> float:
@@ -181,7 +186,7 @@ def _curves(maps: dict[str, Map], console: Console) -> RenderableType:
             words.percent(curve.values[i], 1) if words.is_fraction(name) else f"{curve.values[i]:.3g}" for i in (0, -1)
         )
         bars = _sparkline(curve.values, console, least=least, most=most)
-        table.add_row(_safe(name.replace("_", " ")), bars, f"{first.removesuffix(' %')} → {last}")
+        table.add_row(_clip(SHORT.get(name, name.replace("_", " ")), 12), bars, f"{first.removesuffix(' %')} → {last}")
     return table
 
 
