@@ -234,9 +234,10 @@ def dense() -> AuditRecord:
         "equivariance_error_border": metric(0.2412, 0.013, 64),
     }
     maps = {
+        "equivariance_error": a_map(offsets, lambda dy, dx: 0.012 * math.hypot(dy, dx), 0.01, top=9.0),
         "mask_agreement": a_map(
             offsets, lambda dy, dx: 0.98 - 0.004 * math.hypot(dy, dx) - 0.01 * bool(dy % 8 or dx % 8)
-        )
+        ),
     }
     model = replace(record.model, word="torchvision:lraspp_mobilenet_v3_large", task="dense")
     return replace(record, model=model, metrics=metrics, maps=maps, data=replace(record.data, labelled=False))

@@ -439,9 +439,14 @@ def metric_rows(record: AuditRecord) -> list[tuple[str, str, str]]:
     for name, words in (PERCENT | PLAIN).items():
         if metric := record.metrics.get(name):
             scale, unit, places = (100, " %", 2) if name in PERCENT else (1, "", 4)
-            number = f"{metric.value * scale:.{places}f}{unit}"
-            rows.append((words, number, f"{metric.low * scale:.{places}f} – {metric.high * scale:.{places}f}"))
+            value, low, high = (_number(scale * v, places) for v in (metric.value, metric.low, metric.high))
+            rows.append((words, value + unit, f"{low} – {high}"))
     return rows
+
+
+def _number(value: float, places: int) -> str:
+    """Fixed places, but what is not zero never prints as zero."""
+    return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-places else f"{value:.{places}f}"
 
 
 def headline(record: AuditRecord) -> str:
@@ -449,12 +454,12 @@ def headline(record: AuditRecord) -> str:
     p, m = record.protocol, record.metrics
     set_words = f"{p.views_per_image} {p.boundary} moves of {record.data.used} pictures"
     if metric := m.get("flip_rate"):
-        ends = f"({metric.low:.2%} – {metric.high:.2%})"
+        ends = f"({100 * metric.low:.2f} – {100 * metric.high:.2f} %)"
         if metric.value == 0:
             return f"No answer changed in {set_words}: flip rate 0 {ends}."
-        return f"The answer changes in {metric.value:.2%} {ends} of {set_words}."
+        return f"The answer changes in {100 * metric.value:.2f} % {ends} of {set_words}."
     if metric := m.get("mask_agreement_interior"):
-        return f"Away from the border, {metric.value:.2%} of the mask's cells keep their class in {set_words}."
+        return f"Away from the border, {100 * metric.value:.2f} % of the mask's cells keep their class in {set_words}."
     return f"{set_words} were measured."
 
 

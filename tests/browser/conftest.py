@@ -61,7 +61,9 @@ class Watched:
     """A page that remembers what it asked for and what it complained about."""
 
     def __init__(self, browser, *, scheme="light", width=1280, height=900):
-        self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
+        self.context = browser.new_context(
+            color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce"
+        )
         self.page = self.context.new_page()
         self.requests, self.complaints = [], []
         self.page.on("request", lambda r: self.requests.append(r.url))

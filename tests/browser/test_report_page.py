@@ -42,8 +42,7 @@ def test_hostile_names_are_inert(page_file, watched, made):
     assert one.complaints == []
     assert one.page.locator("img[src=x]").count() == 0
     assert one.page.title().startswith(made.HOSTILE)
-    box = one.page.locator("#layer-profile svg").bounding_box()
-    one.page.locator("#layer-profile").scroll_into_view_if_needed()
+    show(one.page, "#layer-profile")
     box = one.page.locator("#layer-profile svg").bounding_box()
     one.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     one.page.wait_for_selector("#tip:not([hidden])")
@@ -61,12 +60,18 @@ def test_the_policy_stops_a_foreign_script(page_file, watched):
     assert any("Content Security Policy" in c for c in one.complaints)
 
 
+def show(page, selector):
+    """Scroll there, and wait until the scrolling has been seen (which hides a tooltip)."""
+    page.locator(selector).scroll_into_view_if_needed()
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def cell(page, dy, dx, reach=8):
     """Where the cell of a move lies in the first map, in the window."""
-    page.locator("#map-0").scroll_into_view_if_needed()
+    show(page, "#map-0")
     # the frame of the plotting area: the union of all the cells
     boxes = page.evaluate(
-        """() => [...document.querySelectorAll('#map-0 .mark-rect path')].map(p => p.getBoundingClientRect())
+        """() => [...document.querySelectorAll('#map-0 .mark-rect.role-mark path')].map(p => p.getBoundingClientRect())
               .map(b => [b.left, b.top, b.right, b.bottom])"""
     )
     left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
@@ -93,7 +98,7 @@ def test_a_cell_tells_its_move_figure_and_interval(dy, dx, page_file, watched, m
 
 def test_a_layer_tells_its_name_and_causes(page_file, watched):
     one = watched(page_file("whole"))
-    one.page.locator("#layer-profile").scroll_into_view_if_needed()
+    show(one.page, "#layer-profile")
     box = one.page.locator("#layer-profile svg").bounding_box()
     one.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
     one.page.wait_for_selector("#tip:not([hidden])")
@@ -108,7 +113,7 @@ def fills(page):
     """The colours of the page and of its first map's cells."""
     return page.evaluate(
         """() => [getComputedStyle(document.body).backgroundColor,
-                  [...document.querySelectorAll('#map-0 .mark-rect path')].map(p => p.getAttribute('fill')).join()]"""
+                  [...document.querySelectorAll('#map-0 .mark-rect.role-mark path')].map(p => p.getAttribute('fill')).join()]"""
     )
 
 

@@ -35,7 +35,7 @@ HEAT = [f"heat{i}" for i in range(5)]
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif'
 MOST_SVG_MARKS = 12_000  # beyond this a chart is drawn on a canvas
 PIXELS = "format(datum.value, '~g')"  # an axis' `format` would be given too few digits
-DIGITS = 6  # significant digits of a figure that is only drawn
+DIGITS = 8  # significant digits of a figure that is drawn or stands in a tooltip
 
 
 @dataclass(frozen=True)

@@ -253,9 +253,9 @@ def _witnesses(record: AuditRecord, console: Console) -> RenderableType | None:
     for title in ("worst witnesses", "dy, dx", "answer", "chance of first"):
         table.add_column(title, no_wrap=True, justify="right" if title == "dy, dx" else "left")
     item_width = 24 if console.width >= 100 else 18
-    answer_width = max(12, console.width - item_width - 31)
+    answer_width = max(12, console.width - item_width - 33)
     for w in record.witnesses[:5]:
-        fell = f"{words.percent(w.probability_before, 0)} → {words.percent(w.probability_after, 0)}"
+        fell = f"{words.chance(w.probability_before).removesuffix(' %')} → {words.chance(w.probability_after)}"
         answer = Text(f"{_safe(w.before)} → {_safe(w.after)}")
         answer.truncate(answer_width, overflow="ellipsis")
         table.add_row(_clip(w.item, item_width), f"{w.dy:g}, {w.dx:g}", answer, fell)

@@ -81,6 +81,17 @@ def percent(value: float, places: int = 2) -> str:
     return f"{100 * value:.{places}f} %"
 
 
+def chance(probability: float) -> str:
+    """A probability in per cent, to the tenth; very small and very large ones only by their side.
+
+    >>> chance(0.831), chance(1e-9), chance(0.9999), chance(1.0)
+    ('83.1 %', '< 0.1 %', '> 99.9 %', '100.0 %')
+    """
+    if 0 < probability < 0.001:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.999 < probability < 1 else percent(probability, 1)
+
+
 def fixed(value: float, name: str) -> str:
     """A figure of the named metric or map, in its unit."""
     if is_fraction(name):
@@ -225,22 +236,25 @@ def count_words(count: int, noun: str) -> str:
 
 
 def worst_layers(layers: list[Layer], count: int) -> list[Layer]:
-    """The layers that add most by themselves: by local error where there is one, else by the propagated total."""
+    """The layers that add most by themselves: by local error where there is one, else by the propagated total.
+
+    Those that add nothing that would be printed are left out, unless there are no others.
+    """
 
     def weight(layer: Layer) -> float:
         value = (layer.error.local or layer.error.total).value
         return value if math.isfinite(value) else math.inf
 
     measured = [layer for layer in layers if layer.error.local is not None] or layers
-    return sorted(measured, key=weight, reverse=True)[:count]
+    guilty = [layer for layer in measured if weight(layer) >= 5e-5] or measured
+    return sorted(guilty, key=weight, reverse=True)[:count]
 
 
 def protocol_sentence(record: AuditRecord) -> str:
     """How it was measured, in one line."""
     p, data = record.protocol, record.data
-    boundary = p.boundary + (f" (fill {p.fill:g})" if p.boundary == "zero" else "")
     parts = [
-        f"{boundary} boundary",
+        f"{p.boundary} boundary" + (f" (fill {p.fill:g})" if p.boundary == "zero" else ""),
         f"{p.translations.get('kind', 'set')} of {count_words(p.views_per_image, 'move')}",
         f"{data.used:,} of {count_words(data.items, 'picture')}" + ("" if data.labelled else ", unlabelled"),
         f"{confidence_words(p.confidence)} intervals clustered by picture",

@@ -24,7 +24,7 @@ def test_plain_text_keeps_to_the_terminals_width(every_kind, width, record_of):
     assert "\x1b" not in text
     assert max(len(line) for line in text.splitlines()) <= width
     cut = [line for line in text.splitlines() if "…" in line]  # long names of files, layers and classes, no figure
-    assert all(re.search(r"…(tos/astro|.*onerror)|single(-lens)?…|onerror=al…", line) for line in cut), cut
+    assert all(re.search(r"…(tos/astro|.*alert)|reflex camera.*…|onerror=al?…", line) for line in cut), cut
 
 
 def test_a_narrow_terminal_is_served_as_well(record_of):
@@ -38,7 +38,7 @@ def test_everything_is_there_in_short(record_of):
     for words in (
         "timm:resnet18.a1_in1k on photos/", "The answer changes in 8.9", "consistency, adjusted", "74.11 %",
         "71.06 – 77.16 %", "Accuracy by move", "91.20 % best, at dy 0, dx 0", "74.21 % worst, at dy 7, dx 7",
-        "layer1.0.conv2d0", "11.00 %", "aaaaab", "space suit → military uniform", "83 % → 12 %", "-7, 3",
+        "layer1.0.conv2d0", "11.00 %", "aaaaab", "space suit → military uniform", "83.0 → 12.0 %", "-7, 3",
         "circular boundary", "147,968 views", "91.2 → 78.0 %",
     ):  # fmt: skip
         assert words in text, words
@@ -65,7 +65,7 @@ def test_an_old_terminal_gets_ascii(every_kind, record_of):
     assert text.isascii()
     if every_kind == "whole":
         assert "@@" in text
-        assert "83 % > 12 %" in text
+        assert "83.0 > 12.0 %" in text
         assert "?" not in text
 
 

@@ -51,6 +51,15 @@ def test_worst_layers_are_those_that_add_most_by_themselves(record_of):
     assert worst != by_total  # so the order is not the total's by chance
 
 
+def test_layers_that_add_nothing_are_not_called_worst(record_of):
+    layers = record_of("whole").layers
+    added = [layer.error.local.value for layer in words.worst_layers(layers, 100)]
+    assert min(added) > 0
+    assert len(added) < len(layers)
+    exact = [layer for layer in layers if layer.error.local and layer.error.local.value == 0]
+    assert len(words.worst_layers(exact, 3)) == 3  # an exact network has a list too
+
+
 def test_without_local_errors_the_total_decides(record_of):
     def without(error: LayerError) -> LayerError:
         return replace(error, local=None)

@@ -1,0 +1,48 @@
+"""assert_invariant passes what is invariant, and names the worst view of what is not."""
+
+import pytest
+import torch
+from torch import nn
+
+import shiftproof as sp
+from shiftproof.errors import InvarianceError, MeasureError
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero", "reflect", "crop"])
+def test_a_constant_is_invariant_to_everything(boundary):
+    moves = sp.grid(2, boundary=boundary)
+    images = torch.rand(3, 2, 12, 12)
+    sp.testing.assert_invariant(lambda x: torch.ones(len(x), 4), images, moves, tolerance=0)
+
+
+def test_a_circular_average_is_invariant_to_circular_moves_only():
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1, padding_mode="circular"), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    images = torch.rand(3, 2, 8, 8)
+    sp.testing.assert_invariant(model, images, sp.grid(3, boundary="circular"), tolerance=1e-5)
+    with pytest.raises(InvarianceError, match="not invariant"):
+        sp.testing.assert_invariant(model, images, sp.grid(3, boundary="zero"), tolerance=1e-5)
+
+
+def test_the_error_is_an_assertion_and_names_the_worst_view():
+    images = torch.zeros(2, 1, 4, 4)
+    images[1, 0, 0, 0] = 3.0
+    with pytest.raises(AssertionError, match=r"by 3, .*image 1, dy=.*boundary=circular, output 0"):
+        sp.testing.assert_invariant(lambda x: x[:, 0, :1, 0], images, sp.grid(1, boundary="circular"))
+
+
+def test_nan_is_not_invariance():
+    with pytest.raises(InvarianceError, match="inf"):
+        sp.testing.assert_invariant(
+            lambda x: x.sum((1, 2, 3))[:, None] * torch.nan, torch.rand(1, 1, 4, 4), sp.grid(1, boundary="circular")
+        )
+
+
+def test_a_negative_tolerance_is_refused():
+    with pytest.raises(MeasureError, match="below zero"):
+        sp.testing.assert_invariant(nn.Identity(), torch.rand(1, 1, 4, 4), sp.grid(1, "zero"), tolerance=-1)
+
+
+def test_gradients_and_modes_are_left_alone():
+    model = nn.Sequential(nn.Dropout(0.0), nn.AdaptiveAvgPool2d(1)).train()
+    sp.testing.assert_invariant(model, torch.rand(1, 1, 4, 4), sp.grid(1, boundary="circular"))
+    assert model.training
