@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 2
 .PHONY: demo test check format bench golden docs clean
 
 demo: .venv/installed
-	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 3 --out shiftproof-report
+	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-report
 
 test: .venv/installed .venv/chromium check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --jaxtyping-packages=shiftproof,beartype.beartype

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -119,6 +120,9 @@ def audit(
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="leave the data's labels out")] = False,
     layers: Annotated[int, typer.Option(min=0, help="pictures for the layer profile; 0 leaves it out")] = 16,
+    features: Annotated[
+        str | None, typer.Option(help="layer whose output the sensitivity is measured on; the model's own if not given")
+    ] = None,
     precision: Annotated[
         float | None, typer.Option(help="stop when the intervals' half-width is under this fraction")
     ] = None,
@@ -151,22 +155,28 @@ def audit(
     from shiftproof.report import print_record, write_page
 
     stderr = Console(stderr=True)
-    with stderr.status(f"loading {model}"):
-        loaded = load_model(
-            model, weights=None if weights is None else str(weights), input_size=size, mean=means, std=stds,
-            scale=scale, crop_fraction=crop_fraction, device=device,
-        )  # fmt: skip
-    if weights is None and model.startswith(("timm:", "torchvision:")):
-        stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
-    source = open_data(data, limit=limit)
-    translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
-    with _Bar(stderr) as bar:
-        record = run_audit(
-            loaded, source, False if no_labels else None, translations=translations, precision=precision, seed=seed,
-            layers=layers, batch_size=batch_size, max_bad=max_bad, out=out, progress=bar,
-        )  # fmt: skip
-    failed = [text for text in wanted if not _holds(record, text)]
+    with redirect_stdout(sys.stderr):  # what a user's own model prints is not the record
+        with stderr.status(f"loading {model}"):
+            loaded = load_model(
+                model, weights=None if weights is None else str(weights), input_size=size, mean=means, std=stds,
+                scale=scale, crop_fraction=crop_fraction, device=device,
+            )  # fmt: skip
+        if weights is None and model.startswith(("timm:", "torchvision:")):
+            stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
+        source = open_data(data, limit=limit)
+        translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
+        try:
+            with _Bar(stderr) as bar:
+                record = run_audit(
+                    loaded, source, False if no_labels else None, translations=translations, precision=precision,
+                    seed=seed, layers=layers, features=features, batch_size=batch_size, max_bad=max_bad, out=out,
+                    progress=bar,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            stderr.print("stopped; the same command goes on from here", markup=False)
+            raise typer.Exit(130) from None
     page = write_page(record, out)
+    failed = [text for text in wanted if not _holds(record, text)]
     if as_json:
         typer.echo(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
@@ -211,8 +221,8 @@ def _requirement(text: str) -> tuple[str, str, float]:
     """`METRIC>=X` or `METRIC<=X` in parts."""
     from shiftproof.records import PERCENT, PLAIN
 
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(-?[0-9.]+(?:[eE][+-]?\d+)?)\s*", text)
-    if match is None or match[3].count(".") > 1:
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", text)
+    if match is None:
         raise typer.BadParameter(
             f"{text!r} is not METRIC>=X or METRIC<=X, e.g. consistency>=0.95", param_hint="--require"
         )
@@ -281,6 +291,3 @@ def main(words: list[str] | None = None) -> None:
 
         Console(stderr=True).print(f"error: {e}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)

@@ -452,7 +452,7 @@ def _number(value: float, places: int) -> str:
 def headline(record: AuditRecord) -> str:
     """The result in one sentence."""
     p, m = record.protocol, record.metrics
-    set_words = f"{p.views_per_image} {p.boundary} moves of {record.data.used} pictures"
+    set_words = f"{p.views_per_image} moves ({p.boundary}) of {record.data.used} pictures"
     if metric := m.get("flip_rate"):
         ends = f"({100 * metric.low:.2f} – {100 * metric.high:.2f} %)"
         if metric.value == 0:

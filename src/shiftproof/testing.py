@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from shiftproof.errors import InvarianceError, MeasureError
-from shiftproof.models import LoadedModel, answer
+from shiftproof.models import LoadedModel, answer, evaluating
 from shiftproof.translations import TranslationSet, translate
 
 BATCH = 64
@@ -26,7 +27,8 @@ def assert_invariant(
     max over images, translations T and outputs k of abs(f(Tx)_k - f(x)_k) <= tolerance
 
     Args:
-        model: a module or function from (n, c, h, w) to a tensor (n, ...); run as it is, in the mode it is in.
+        model: a module or function from (n, c, h, w) to a tensor (n, ...); a module is run in evaluation mode and left
+            as it was found.
         images: (n, c, h, w); for `crop` sets with a margin of `translations.margin_px` on every side.
         translations: the moves, e.g. `grid(3, boundary="zero")`.
         tolerance: largest absolute difference allowed, in the output's own unit; 0 asks for equality.
@@ -45,11 +47,14 @@ def assert_invariant(
     """
     if not tolerance >= 0:
         raise MeasureError(f"tolerance={tolerance} is below zero", where="tolerance", remedy="use 0 for equality")
+    if not len(images):
+        raise MeasureError("no images", where="images", remedy="give at least one")
+    module = getattr(model, "module", model)
     margin = translations.margin_px if translations.boundary == "crop" else 0
     how = {"fill": translations.fill, "margin_px": margin}
     worst, where = -1.0, ""
     moves = torch.tensor(translations.offsets, dtype=torch.float64)
-    with torch.no_grad():
+    with torch.no_grad(), evaluating(module) if isinstance(module, nn.Module) else contextlib.nullcontext():
         for i in range(len(images)):
             picture = images[i : i + 1]
             still = translate(picture, torch.zeros(1, 2), translations.boundary, **how)[0]  # type: ignore[arg-type]

@@ -32,11 +32,12 @@ def commands() -> dict[str, list[str]]:
         model += ["--weights", f"{d}/models/cifar10_resnet/resnet{depth}.safetensors"]
         found[f"resnet{depth}-cifar10-unmoved"] = [*model, "--max-px", "0", "--layers", "0"]
         for b in BOUNDARIES:
-            found[f"resnet{depth}-cifar10-{b}"] = [*model, "--boundary", b, "--limit", "500"]
+            found[f"resnet{depth}-cifar10-{b}"] = [*model, "--boundary", b, "--limit", "500" if depth == 20 else "300"]
     for name, net in (("v1_025", "mobilenet1"), ("v2_100", "mobilenet2")):
         model = f"{d}/models/imagenet_mobilenet/mobilenet_{name}.pt2"
         for b in BOUNDARIES:
-            moves = ["--boundary", b, "--step-px", "2", "--crop-fraction", "0.875"]
+            # random moves: a coarse grid would keep to multiples of the strides, where networks do best
+            moves = ["--boundary", b, "--moves", "random", "--count", "64", "--crop-fraction", "0.875"]
             found[f"{net}-imagenet-{b}"] = [model, f"{d}/photos/imagenet_samples", *moves]
             found[f"{net}-kodak-{b}"] = [model, f"{d}/photos/kodak", *moves]
     for b in BOUNDARIES:

@@ -1,8 +1,10 @@
 """The command line as a user meets it: a process, its two streams, its exit status."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,24 @@ def build():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 64, 3))
     model.input_size = (3, 16, 16)
     return model
+
+class Loud(nn.Module):
+    input_size = (3, 16, 16)
+    def forward(self, x):
+        print("hello from forward")
+        return x.mean((2, 3))
+
+def loud():
+    print("hello from the factory")
+    return Loud()
+
+class Broken(nn.Module):
+    input_size = (3, 16, 16)
+    def forward(self, x):
+        raise ValueError("out of order")
+
+def leaving():
+    raise SystemExit(0)
 """
 
 
@@ -109,6 +129,10 @@ def test_a_requirement_decides_the_exit_status(audit, requirement, status):
         (["audit", "net.py:build", "photos", "--mean", "a,b"], "list of numbers"),
         (["audit", "net.py:build", "nowhere"], "nowhere"),
         (["audit", "net.py:nothing", "photos"], "nothing"),
+        (["audit", "net.py:Broken", "photos"], "out of order"),
+        (["audit", "net.py:leaving", "photos"], "SystemExit"),
+        (["audit", "net.py:build", "photos", "--features", "9"], "no layer '9'"),
+        (["audit", "net.py:build", "photos", "--require", "consistency>=."], "METRIC>=X"),
         (["audit", "missing.py:build", "photos"], "missing.py"),
         (["audit", "timm:resnet1", "photos"], "resnet1"),
         (["audit", "net.py:build", "photos", "--moves", "torus", "--boundary", "zero"], "torus"),
@@ -130,7 +154,7 @@ def test_bad_pictures_are_named_and_the_status_is_3(place, audit):
     done = audit("--json")
     assert done.returncode == 3, done.stderr
     record = json.loads(done.stdout)
-    assert [b["item"] for b in record["data"]["bad"]] == ["photos/a/broken.png"]
+    assert [b["item"] for b in record["data"]["bad"]] == ["a/broken.png"]
     assert audit("--max-bad", "0").returncode == 2
 
 
@@ -144,3 +168,35 @@ def test_help_names_every_exit_status(run):
 def test_the_module_is_a_door_too(place):
     done = subprocess.run([sys.executable, "-m", "shiftproof", "version"], capture_output=True, text=True, cwd=place)
     assert done.stdout.strip() == "0.1.0"
+
+
+def test_what_a_model_prints_is_not_the_record(run):
+    done = run("audit", "net.py:loud", "photos", "--max-px", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]["used"] == 9
+    assert "hello from forward" in done.stderr
+
+
+def test_an_edited_file_never_goes_on_with_old_work(place, run):
+    command = ["audit", "net.py:build", "photos", "--max-px", "1", "--layers", "0", "--json"]
+    before = json.loads(run(*command).stdout)["metrics"]
+    (place / "net.py").write_text(NETWORK.replace("nn.ReLU()", "nn.Hardtanh(-9, 0)"))
+    after = json.loads(run(*command).stdout)["metrics"]
+    assert before != after
+
+
+def test_an_interrupt_says_that_the_run_goes_on(place):
+    slow = "import time\nfrom torch import nn\nclass Slow(nn.Module):\n    input_size = (3, 16, 16)\n"
+    slow += "    def forward(self, x):\n        time.sleep(0.2)\n        return x.mean((2, 3))\n"
+    (place / "slow.py").write_text(slow)
+    command = [SHIFTPROOF, "audit", "slow.py:Slow", "photos", "--max-px", "8", "--batch-size", "1", "--layers", "0"]
+    started = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(place.glob("shiftproof-report/.run-*/settings.json")):
+        time.sleep(0.1)
+    time.sleep(0.5)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said

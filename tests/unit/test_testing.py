@@ -46,3 +46,15 @@ def test_gradients_and_modes_are_left_alone():
     model = nn.Sequential(nn.Dropout(0.0), nn.AdaptiveAvgPool2d(1)).train()
     sp.testing.assert_invariant(model, torch.rand(1, 1, 4, 4), sp.grid(1, boundary="circular"))
     assert model.training
+
+
+def test_batch_norm_counts_nothing():
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.AdaptiveAvgPool2d(1)).train()
+    sp.testing.assert_invariant(model, torch.rand(2, 1, 4, 4), sp.grid(1, boundary="circular"))
+    assert model[0].num_batches_tracked == 0
+    assert model.training
+
+
+def test_no_images_prove_nothing():
+    with pytest.raises(MeasureError, match="no images"):
+        sp.testing.assert_invariant(nn.Identity(), torch.rand(0, 1, 4, 4), sp.grid(1, "zero"))

@@ -9,8 +9,18 @@ import torch
 from torch import Tensor
 
 from shiftproof.auditing.pictures import Picture
-from shiftproof.auditing.stream import Plan, agrees, as_unit, batches, views
-from shiftproof.errors import MeasureError, ModelError
+from shiftproof.auditing.stream import (
+    Features,
+    Plan,
+    agrees,
+    as_unit,
+    batches,
+    is_out_of_memory,
+    model_failed,
+    run,
+    views,
+)
+from shiftproof.errors import MeasureError, ModelError, ShiftproofError
 from shiftproof.measure.dense import dense_agreement
 from shiftproof.measure.layers import LayerEnergies, LayerProfiler
 from shiftproof.measure.sensitivity import distance
@@ -71,6 +81,8 @@ def evaluate(
     batch_size: int,
     profiler: LayerProfiler | None,
     profiled: int,
+    features: Features | None,
+    keep: int,
     seed: int,
 ) -> Evaluation:
     """Every picture of a block at every move of the plan.
@@ -86,6 +98,8 @@ def evaluate(
         batch_size: views a forward.
         profiler: of the layers, or None.
         profiled: how many of these pictures the profiler still has to see; the first that many.
+        features: the layer whose output the distances are of; None for the model's own.
+        keep: of how many pictures the unmoved output is kept, to know how far apart different pictures lie.
         seed: of the period's spot checks.
     """
     device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
@@ -93,13 +107,13 @@ def evaluate(
     if shapes.task == "dense":
         scores = _DenseScores(len(pictures), plan, model, translations.boundary, border_px)
     else:
-        scores = _Scores(len(pictures), plan, shapes.classes)
+        scores = _Scores(len(pictures), plan, features, keep)
     energies: list[LayerEnergies] = []
     count = 0
     seen = min(profiled, len(pictures)) if profiler is not None else 0
     for i in range(seen):
         assert profiler is not None
-        pixels = model.normalise(as_unit(pictures[i][1].pixels[None].to(device)))
+        pixels = model.ready(as_unit(pictures[i][1].pixels[None].to(device)).clone())
         place = 0
 
         def on_output(output: Tensor, i: int = i) -> None:
@@ -107,15 +121,15 @@ def evaluate(
             scores.add(i * len(plan.run) + np.arange(place, place + len(output)), output)
             place += len(output)
 
-        energies.append(
-            profiler.profile(
-                pixels,
-                torch.from_numpy(plan.run),
-                margin_px=margin_px,
-                batch_size=batch_size,
-                on_output=on_output,
+        moves = torch.from_numpy(plan.run)
+        try:
+            energies.append(
+                profiler.profile(pixels, moves, margin_px=margin_px, batch_size=batch_size, on_output=on_output)
             )
-        )
+        except Exception as e:
+            if isinstance(e, ShiftproofError) or is_out_of_memory(e):
+                raise
+            raise model_failed(model, pixels, e) from e
         count += place
     rest = pictures[seen:]
     if rest:
@@ -127,7 +141,7 @@ def evaluate(
             else [i * len(plan.run) + b for i in range(len(rest)) for b in batches(len(plan.run), batch_size)]
         )
         for flat, moved in views(stack, cut, plan.run, translations, margin_px):
-            scores.add(seen * len(plan.run) + flat, model(moved))
+            scores.add(seen * len(plan.run) + flat, run(model, moved))
             count += len(flat)
         if plan.period is not None:
             count += _spot_check(model, stack, [p.name for _, p in rest], plan, seed)
@@ -148,8 +162,8 @@ def _finish(
     ]
     per_image, per_view = scores.result()
     per_image["index"] = np.array([i for i, _ in pictures], dtype=np.int64)
-    if pictures and all(p.label is not None for _, p in pictures):
-        per_image["label"] = np.array([p.label for _, p in pictures], dtype=np.int64)
+    per_image["label"] = np.array([-1 if p.label is None else p.label for _, p in pictures], dtype=np.int64)
+    per_image["mirrored"] = np.array([p.mirrored for _, p in pictures], dtype=bool)
     return Evaluation(
         names=[pictures[i][1].name for i in good],
         per_image={k: v[good] for k, v in per_image.items()},
@@ -171,14 +185,14 @@ def _spot_check(model: LoadedModel, stack: Tensor, names: list[str], plan: Plan,
     whole = plan.asked[generator.integers(0, len(plan.asked), len(stack))]
     folded = np.mod(whole, np.array(plan.period))
     outputs = [
-        model(translate(stack, torch.from_numpy(moves), "circular", pairing="each")) for moves in (whole, folded)
+        run(model, translate(stack, torch.from_numpy(moves), "circular", pairing="each")) for moves in (whole, folded)
     ]
     for name, a, b, move in zip(names, *outputs, whole, strict=True):
         if not agrees(a, b) and bool(torch.isfinite(a).all()):
             raise MeasureError(
-                f"the model is not periodic with {plan.period} at move {tuple(move)}",
+                f"the model seemed periodic with {plan.period} px, but is not at dy={move[0]:g}, dx={move[1]:g}",
                 where=name,
-                remedy="use grid(...) with the moves you need instead of torus(...)",
+                remedy="measure every move: TranslationSet(torus(h, w).offsets, 'circular'), or a grid",
             )
     return 2 * len(stack)
 
@@ -186,8 +200,9 @@ def _spot_check(model: LoadedModel, stack: Tensor, names: list[str], plan: Plan,
 class _Scores:
     """A classifier's answers, reduced as the batches come; each picture's unmoved view comes first."""
 
-    def __init__(self, n: int, plan: Plan, classes: int) -> None:
+    def __init__(self, n: int, plan: Plan, features: Features | None, keep: int) -> None:
         r = len(plan.run)
+        self.features, self.keep = features, keep
         self.plan, self.r = plan, r
         self.answer = np.zeros((n, r), np.int32)
         self.probability = np.zeros((n, r), np.float32)
@@ -195,29 +210,35 @@ class _Scores:
         self.cosine = np.zeros((n, r), np.float32)
         self.finite = np.ones(n, bool)
         self.first_bad: dict[int, int] = {}
+        self.top: Tensor | None = None
         self.reference: Tensor | None = None
-        self.shape = (n, classes)
 
     def add(self, flat: np.ndarray, output: Tensor) -> None:
         """The outputs (b, k) of the views with these flat indices picture * r + move."""
+        if output.dtype in (torch.float16, torch.bfloat16):
+            output = output.float()
         if output.ndim != 2:
             raise ModelError(f"the model's output changed to shape {tuple(output.shape)}", remedy="return (n, k)")
-        if self.reference is None:
-            self.reference = output.new_zeros(self.shape)
+        layer = output if self.features is None else self.features.take(len(output))
+        if self.reference is None or self.top is None:
+            self.reference = layer.new_zeros(len(self.finite), layer.shape[1])
+            self.top = torch.zeros(len(self.finite), dtype=torch.long, device=output.device)
         picture, move = np.divmod(flat, self.r)
         unmoved = np.flatnonzero(move == 0)
         if len(unmoved):
-            self.reference[torch.from_numpy(picture[unmoved])] = output[torch.from_numpy(unmoved)]
-        reference = self.reference[torch.from_numpy(picture).to(output.device)]
+            first, rows = torch.from_numpy(picture[unmoved]), torch.from_numpy(unmoved)
+            self.reference[first] = layer[rows]
+            self.top[first] = output[rows].argmax(dim=1)
+        place = torch.from_numpy(picture).to(output.device)
+        reference, top = self.reference[place], self.top[place][:, None]
         finite = torch.isfinite(output).all(dim=1).cpu().numpy()
         for i in np.flatnonzero(~finite):
             self.finite[picture[i]] = False
             self.first_bad.setdefault(int(picture[i]), int(move[i]))
-        top = reference.argmax(dim=1, keepdim=True)
         self.answer[picture, move] = output.argmax(dim=1).cpu().numpy()
         self.probability[picture, move] = output.softmax(dim=1).gather(1, top)[:, 0].cpu().numpy()
-        self.distance[picture, move] = distance(output, reference, "euclidean").cpu().numpy()
-        self.cosine[picture, move] = distance(output, reference, "cosine").cpu().numpy()
+        self.distance[picture, move] = distance(layer, reference, "euclidean").cpu().numpy()
+        self.cosine[picture, move] = distance(layer, reference, "cosine").cpu().numpy()
 
     def where_bad(self, i: int) -> str:
         """At which move picture `i` first gave no number, in words."""
@@ -226,7 +247,9 @@ class _Scores:
 
     def result(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Per picture, and per picture and asked move."""
-        reference = np.zeros(self.shape, np.float32) if self.reference is None else self.reference.float().cpu().numpy()
+        reference = np.zeros((len(self.finite), 0), np.float32)
+        if self.reference is not None and self.keep > 0:
+            reference = self.reference.float().cpu().numpy()
         per_image = {"answer": self.answer[:, 0], "probability": self.probability[:, 0], "features": reference}
         source = self.plan.source
         per_view = {
@@ -251,6 +274,8 @@ class _DenseScores:
 
     def add(self, flat: np.ndarray, output: Tensor) -> None:
         """The maps (b, k, h', w') of one picture's views."""
+        if output.dtype in (torch.float16, torch.bfloat16):
+            output = output.float()
         picture, move = np.divmod(flat, self.r)
         i = int(picture[0])
         if move[0] == 0:

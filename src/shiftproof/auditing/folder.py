@@ -142,18 +142,19 @@ def write_views(blocks: Iterator[Block], offsets: np.ndarray, path: Path) -> Non
     try:
         for block in blocks:
             n, m = len(block.names), len(offsets)
+            if n == 0:
+                continue
             columns: dict[str, Any] = {
                 "image": pa.array(np.repeat(np.array(block.names, dtype=object), m), pa.string()).dictionary_encode(),
                 "dy": np.tile(offsets[:, 0].astype(np.float32), n),
                 "dx": np.tile(offsets[:, 1].astype(np.float32), n),
             }
-            if "label" in block.per_image:
-                columns["label"] = np.repeat(block.per_image["label"], m)
+            label = np.repeat(block.per_image["label"], m)
+            columns["label"] = pa.array(label, mask=label < 0)
             columns |= {name: values.reshape(-1) for name, values in block.per_view.items()}
             table = pa.table(columns)
             writer = writer or pq.ParquetWriter(beside, table.schema, compression="zstd")
-            if n:
-                writer.write_table(table)
+            writer.write_table(table)
         if writer is not None:
             writer.close()
             beside.replace(path)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,11 +17,15 @@ from shiftproof.models import LoadedModel
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture ready to be moved: pixels (c, H, W), with the margin that a `crop` set needs; label or None."""
+    """One picture ready to be moved: pixels (c, H, W), with the margin that a `crop` set needs; label or None.
+
+    `mirrored` says that part of that margin is made up, by mirroring, because the picture has too little of its own.
+    """
 
     name: str
     pixels: Tensor
     label: int | None
+    mirrored: bool = False
 
 
 @dataclass
@@ -34,6 +39,7 @@ class Pictures:
         classes: names of the classes, if the data has them.
         margin_px: pixels on every side of the window that a picture carries.
         preparation: how pictures were resized and cropped, in words.
+        fingerprint: tells these pictures and labels from all others.
     """
 
     word: str
@@ -42,13 +48,11 @@ class Pictures:
     classes: list[str] | None
     margin_px: int
     preparation: str
-    fingerprint: str
+    fingerprint: Callable[[], str]
     _source: Source | None = None
     _tensors: tuple[Tensor, Tensor | None] | None = None
     _model: LoadedModel | None = None
     _index: dict[int, int] | None = None
-    _mirrored: set[int] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def load(self, i: int) -> Picture:
         """Picture `i`.
@@ -71,11 +75,8 @@ class Pictures:
                 interpolation=model.interpolation,  # type: ignore[arg-type]
                 margin_px=self.margin_px,
             )
-            if mirrored:
-                with self._lock:
-                    self._mirrored.add(i)
             label = item.label if item.label is None or self._index is None else self._index[item.label]
-            picture = Picture(item.name, torch.from_numpy(np.ascontiguousarray(pixels)), label)
+            picture = Picture(item.name, torch.from_numpy(np.ascontiguousarray(pixels)), label, mirrored)
         if picture.pixels.is_floating_point() and not bool(torch.isfinite(picture.pixels).all()):
             raise BadItemError("a pixel is NaN or infinite", where=picture.name, remedy="mend or remove the picture")
         return picture
@@ -103,13 +104,13 @@ class Pictures:
                 remedy="give a labels.csv with the model's class indices, or leave labels out (--no-labels)",
             )
 
-    def scene(self, boundary: str, fill: float) -> str:
-        """Where the pixels that move in come from, in words."""
+    def scene(self, boundary: str, fill: float, mirrored: int) -> str:
+        """Where the pixels that move in come from, in words; `mirrored` pictures had too little margin."""
         if boundary != "crop":
             words = {"circular": "the opposite edge", "zero": f"constant fill {fill:g}", "reflect": "mirrored picture"}
             return words[boundary]
-        if self._mirrored:
-            return f"the picture's own margin, mirrored where it has too little ({len(self._mirrored)} pictures)"
+        if mirrored:
+            return f"the picture's own margin, mirrored where it has too little ({mirrored} pictures)"
         return "the picture's own margin"
 
 
@@ -125,7 +126,7 @@ def from_source(source: Source, model: LoadedModel, *, margin_px: int, labelled:
         classes=source.classes,
         margin_px=margin_px,
         preparation=f"short side to {h}/{model.crop_fraction:g} px, {model.interpolation}, centre crop {h} x {w}, {c} channels",
-        fingerprint=f"{source.word}:{len(source)}:{labelled}",
+        fingerprint=lambda: f"{source.word}:{source.fingerprint()}:{labelled}",
         _source=source,
         _model=model,
     )
@@ -152,6 +153,16 @@ def from_tensors(images: Tensor, labels: Tensor | None, *, margin_px: int) -> Pi
         classes=None,
         margin_px=margin_px,
         preparation="as given",
-        fingerprint=f"tensor:{tuple(images.shape)}:{images.double().sum().item():.17g}",
+        fingerprint=lambda: digest(images, labels),
         _tensors=(images, labels),
     )
+
+
+def digest(images: Tensor, labels: Tensor | None) -> str:
+    """What tells these images and labels from others: SHA-256 of shape, dtype and bytes, one image at a time."""
+    found = hashlib.sha256(f"{tuple(images.shape)} {images.dtype}".encode())
+    for image in images:
+        found.update(image.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    if labels is not None:
+        found.update(labels.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

@@ -9,12 +9,13 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +24,18 @@ from torch import Tensor, nn
 from shiftproof import records
 from shiftproof.auditing.evaluate import Evaluation, Shapes, evaluate
 from shiftproof.auditing.folder import Block, RunFolder, write_views
+from shiftproof.auditing.identity import identify
 from shiftproof.auditing.pictures import Picture, Pictures, from_source, from_tensors
-from shiftproof.auditing.stream import Forward, as_unit, find_period, is_out_of_memory, measure_forward, plan_moves
+from shiftproof.auditing.stream import (
+    Features,
+    Forward,
+    as_unit,
+    find_period,
+    is_out_of_memory,
+    measure_forward,
+    plan_moves,
+    run,
+)
 from shiftproof.auditing.tally import Tally
 from shiftproof.auditing.witnesses import draw
 from shiftproof.data import Source
@@ -34,6 +45,7 @@ from shiftproof.measure.layers import LayerEnergies, LayerProfiler, summarise
 from shiftproof.models import LoadedModel, evaluating, wrap
 from shiftproof.translations import TranslationSet, offsets_tensor, roundtrip_error
 
+PERIOD_PICTURES = 4  # a period is looked for on so many
 BLOCK_VIEWS = 8192  # pictures are done, written and counted in blocks of at most so many views
 BLOCK_VALUES = 2**25  # and of at most so many pixels x channels in all views (seconds of a large network)
 
@@ -48,10 +60,36 @@ class Progress:
     half_width: float | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the caller of `audit` asked for; see there."""
+
+    precision: float | None
+    seed: int
+    confidence: float
+    layers: int
+    batch_size: int | None
+    max_bad: int
+    border_px: int | None
+    features: str | None
+    out: Path | None
+
+    def check(self) -> None:
+        """Nothing, or a MeasureError that names the argument that is out of range."""
+        if not 0 < self.confidence < 1:
+            raise MeasureError(f"{self.confidence} is not in (0, 1)", where="confidence", remedy="use 0.95")
+        if self.precision is not None and not 0 < self.precision < 0.5:
+            raise MeasureError(f"{self.precision} is not in (0, 0.5)", where="precision", remedy="use e.g. 0.005")
+        for name, least in (("seed", 0), ("layers", 0), ("max_bad", 0), ("border_px", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise MeasureError(f"{value} is less than {least}", where=name, remedy=f"give {least} or more")
+
+
 def audit(
     model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
-    images: Tensor | Source,
-    labels: Tensor | bool | None = None,
+    images: Tensor | np.ndarray | Source,
+    labels: Tensor | np.ndarray | Sequence[int] | bool | None = None,
     *,
     translations: TranslationSet,
     precision: float | None = None,
@@ -61,6 +99,7 @@ def audit(
     batch_size: int | None = None,
     max_bad: int = 10,
     border_px: int | None = None,
+    features: str | None = None,
     out: Path | str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> records.AuditRecord:
@@ -84,6 +123,7 @@ def audit(
         batch_size: views a forward; None tries and chooses. It halves when memory runs out.
         max_bad: number of pictures that may be skipped before the run stops.
         border_px: dense models: cells nearer to the edge count as border; None is an eighth of the shorter side.
+        features: name of a layer whose output, instead of the model's, the sensitivity is measured on.
         out: run folder for `record.json`, `views.parquet` and the witnesses' pictures; a killed run goes on from there.
         progress: called after every block of pictures.
 
@@ -102,31 +142,41 @@ def audit(
     0.0
     """
     started, cpu_started = time.perf_counter(), time.process_time()
-    if not 0 < confidence < 1:
-        raise MeasureError(f"confidence={confidence} is not in (0, 1)", where="confidence", remedy="use 0.95")
-    if precision is not None and not 0 < precision < 0.5:
-        raise MeasureError(f"precision={precision} is not in (0, 0.5)", where="precision", remedy="use e.g. 0.005")
+    asked = Asked(
+        precision,
+        seed,
+        confidence,
+        layers,
+        batch_size,
+        max_bad,
+        border_px,
+        features,
+        None if out is None else Path(out),
+    )
+    asked.check()
+    if not isinstance(translations, TranslationSet):
+        raise MeasureError(f"translations is a {type(translations).__name__}", remedy="use e.g. grid(8, 'circular')")
     loaded, pictures = _bind(model, images, labels, translations)
     with evaluating(loaded.module), torch.inference_mode():
-        run = _Run(
-                loaded, pictures, translations, precision, seed, confidence, layers, batch_size, max_bad, border_px,
-                Path(out) if out is not None else None, progress,
-            )  # fmt: skip
-        return run.record(started, cpu_started)
+        work = _Run(loaded, pictures, translations, asked, progress)
+        try:
+            return work.record(started, cpu_started)
+        finally:
+            work.close()
 
 
 def _bind(
     model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
-    images: Tensor | Source,
-    labels: Tensor | bool | None,
+    images: Tensor | np.ndarray | Source,
+    labels: Tensor | np.ndarray | Sequence[int] | bool | None,
     translations: TranslationSet,
 ) -> tuple[LoadedModel, Pictures]:
     """The model with its input size, and the pictures with their margin."""
     margin = translations.margin_px if translations.boundary == "crop" else 0
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(images)
     if isinstance(images, Tensor):
-        if isinstance(labels, bool):
-            raise DataError(f"labels={labels}", where="labels", remedy="give one class index an image, or None")
-        pictures = from_tensors(images, labels, margin_px=margin)
+        pictures = from_tensors(images, _class_indices(labels), margin_px=margin)
         c, height, width = images.shape[1:]
         size = (c, height - 2 * margin, width - 2 * margin)
         if min(size) < 1:
@@ -136,7 +186,13 @@ def _bind(
                 remedy="give larger pictures or smaller moves",
             )
         return (model if isinstance(model, LoadedModel) else wrap(model, size)), pictures
-    if isinstance(labels, Tensor):
+    if not isinstance(images, Source):
+        raise DataError(
+            f"images are a {type(images).__name__}",
+            where="images",
+            remedy="give a tensor (n, c, h, w), or open_data(...)",
+        )
+    if labels is not None and not isinstance(labels, bool):
         raise DataError("labels given beside a data source", where="labels", remedy="the source has its own")
     if not isinstance(model, LoadedModel):
         raise ModelError(
@@ -147,6 +203,17 @@ def _bind(
     return model, from_source(images, model, margin_px=margin, labelled=labels is not False)
 
 
+def _class_indices(labels: Any) -> Tensor | None:
+    """Labels as whole numbers (n,)."""
+    if labels is None:
+        return None
+    found = None if isinstance(labels, bool) else torch.as_tensor(labels)
+    if found is None or found.ndim != 1 or found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        said = f"of shape {tuple(found.shape)}, {found.dtype}" if found is not None else str(labels)
+        raise DataError(f"labels {said}", where="labels", remedy="give one class index an image: whole numbers (n,)")
+    return found.long()
+
+
 class _Run:
     """One run: what it was asked, and its state between blocks."""
 
@@ -155,48 +222,55 @@ class _Run:
         model: LoadedModel,
         pictures: Pictures,
         translations: TranslationSet,
-        precision: float | None,
-        seed: int,
-        confidence: float,
-        layers: int,
-        batch_size: int | None,
-        max_bad: int,
-        border_px: int | None,
-        out: Path | None,
+        asked: Asked,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.model, self.pictures, self.translations = model, pictures, translations
-        self.precision, self.seed, self.confidence, self.max_bad, self.out = precision, seed, confidence, max_bad, out
+        self.model, self.pictures, self.translations, self.asked = model, pictures, translations, asked
         self.progress = progress
-        self.layer_images = layers if model.traceable else 0
-        self.border_px = border_px if border_px is not None else min(model.input_size[1:]) // 8
+        self.layer_images = asked.layers if model.traceable else 0
+        self.border_px = asked.border_px if asked.border_px is not None else min(model.input_size[1:]) // 8
         self.offsets = offsets_tensor(translations, "cpu").numpy().astype(float)
-        self.order = np.random.default_rng(seed).permutation(pictures.count)
+        self.order = np.random.default_rng(asked.seed).permutation(pictures.count)
         self.device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
         self.bad: list[records.BadItem] = []
         self.views, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.profiler: LayerProfiler | None = None
         self.energies: list[LayerEnergies] = []
-        identity = {
-            "version": _version("shiftproof"),
+        self.folder = RunFolder(asked.out, self._identity()) if asked.out is not None else None
+        self.features = None if asked.features is None else Features(model, asked.features)
+        try:
+            self._begin(asked.batch_size)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the model as it was found."""
+        if self.features is not None:
+            self.features.close()
+
+    def _identity(self) -> dict[str, Any]:
+        """Everything that decides the figures: only a run of the same goes on where this one stopped."""
+        options = {**dataclasses.asdict(self.asked), "out": None, "max_bad": None}
+        return {
+            "versions": [_version(name) for name in ("shiftproof", "torch", "onnxruntime")],
             "schema": records.SCHEMA,
-            "model": (model.word, model.sha256, model.input_size, model.mean, model.std, model.scale),
-            "data": pictures.fingerprint,
-            "moves": (translations.to_dict(), hashlib.sha256(self.offsets.tobytes()).hexdigest()),
-            "run": (precision, seed, confidence, self.layer_images, batch_size, self.border_px, str(self.device)),
+            "model": identify(self.model),
+            "data": (self.pictures.fingerprint(), self.pictures.preparation, self.pictures.margin_px),
+            "moves": (self.translations.to_dict(), hashlib.sha256(self.offsets.tobytes()).hexdigest()),
+            "options": options,
+            "device": str(self.device),
         }
-        self.folder = RunFolder(out, identity) if out is not None else None
-        self._begin(batch_size)
 
     # ---- before the first block -------------------------------------------------------------------------------------
 
     def _begin(self, batch_size: int | None) -> None:
         """The first good picture tells the task, the cost of a forward, the batch size, the period and the geometry."""
         first = self._first_good()
-        pixels = as_unit(first.pixels[None].to(self.device))
+        pixels = as_unit(first[0].pixels[None].to(self.device)).clone()
         m = self.pictures.margin_px
         window = pixels[..., m : pixels.shape[-2] - m, m : pixels.shape[-1] - m]
-        output = self.model(window)
+        output = run(self.model, window.clone())
         self.shapes = Shapes.of(output, window)
         if self.shapes.task == "classification":
             self.pictures.match(self.shapes.classes, self.model.labels)
@@ -204,7 +278,8 @@ class _Run:
         if kept is None:
             period = None
             if self.translations.kind == "torus" and self.shapes.task == "classification":
-                period = find_period(self.model, window, seed=self.seed)
+                several = as_unit(torch.stack([p.pixels for p in first]).to(self.device))
+                period = find_period(self.model, several, seed=self.asked.seed)
             moves = len(plan_moves(self.offsets, period).run)
             forward = measure_forward(self.model, window, most=batch_size or moves * self.pictures.count)
             if batch_size is not None:
@@ -221,9 +296,8 @@ class _Run:
         self.plan = plan_moves(self.offsets, tuple(kept["period"]) if kept["period"] else None)  # type: ignore[arg-type]
         if self.layer_images and self.plan.period is None:
             fill = self.model.normalise(torch.full_like(window[..., :1, :1], self.translations.fill)).reshape(-1)
-            self.profiler = LayerProfiler(
-                self.model.module, self.model.normalise(window), self.translations.boundary, fill
-            )
+            example = self.model.ready(window.clone())
+            self.profiler = LayerProfiler(self.model.module, example, self.translations.boundary, fill)
         else:
             self.layer_images = 0
         self.tally = Tally(
@@ -231,20 +305,25 @@ class _Run:
             is_path=self.translations.kind == "path",
             classes=self.shapes.classes,
             labelled=self.pictures.labelled and self.shapes.task == "classification",
-            confidence=self.confidence,
-            seed=self.seed,
+            confidence=self.asked.confidence,
+            seed=self.asked.seed,
         )
 
-    def _first_good(self) -> Picture:
-        reason = ""
-        for i in self.order[: self.max_bad + 1]:
+    def _first_good(self) -> list[Picture]:
+        """The first few pictures that can be used, at least one."""
+        reason, found = "", []
+        for i in self.order[: self.asked.max_bad + PERIOD_PICTURES]:
             try:
-                return self.pictures.load(int(i))
+                found.append(self.pictures.load(int(i)))
             except BadItemError as e:
                 reason = str(e)
-        raise TooManyBadError(
-            "none of the first pictures could be used", where=reason, remedy="mend the data, or raise max_bad"
-        )
+            if len(found) == (PERIOD_PICTURES if self.translations.kind == "torus" else 1):
+                break
+        if not found:
+            raise TooManyBadError(
+                "none of the first pictures could be used", where=reason, remedy="mend the data, or raise max_bad"
+            )
+        return found
 
     # ---- blocks -----------------------------------------------------------------------------------------------------
 
@@ -275,11 +354,11 @@ class _Run:
                         self.folder.write(block)
                 self._fold(block)
                 done += 1
-                half = self.tally.half_width() if self.precision is not None else None
+                half = self.tally.half_width() if self.asked.precision is not None else None
                 if self.progress:
                     finished = sum(len(b) for b in blocks[:done])
                     self.progress(Progress(finished, len(self.order), self.views, half))
-                if self.precision is not None and half is not None and half < self.precision:
+                if self.asked.precision is not None and half is not None and half < self.asked.precision:
                     for futures in ahead.values():
                         for future in futures:
                             future.cancel()
@@ -321,7 +400,9 @@ class _Run:
                     batch_size=self.forward.batch_size,
                     profiler=self.profiler,
                     profiled=remaining,
-                    seed=self.seed,
+                    features=self.features,
+                    keep=self.tally.wants_features,
+                    seed=self.asked.seed,
                 )
                 break
             except Exception as e:
@@ -350,10 +431,10 @@ class _Run:
         self.views += block.views
         self.seconds += block.seconds
         self.cpu_seconds += block.cpu_seconds
-        if len(self.bad) > self.max_bad:
+        if len(self.bad) > self.asked.max_bad:
             last = self.bad[-1]
             raise TooManyBadError(
-                f"{len(self.bad)} pictures had to be skipped, more than max_bad={self.max_bad}",
+                f"{len(self.bad)} pictures had to be skipped, more than max_bad={self.asked.max_bad}",
                 where=f"last: {last.item}: {last.reason}",
                 remedy="mend the data, or raise --max-bad",
             )
@@ -365,7 +446,12 @@ class _Run:
         before = time.perf_counter() - started, time.process_time() - cpu_started
         count = self.work()
         if not self.tally.images:
-            raise DataError("no picture could be used", where=self.pictures.word, remedy="see the reasons above")
+            first = self.bad[0] if self.bad else records.BadItem(self.pictures.word, "no pictures")
+            raise DataError(
+                f"no picture could be used, {len(self.bad)} were skipped",
+                where=f"first: {first.item}: {first.reason}",
+                remedy="mend the data or the model",
+            )
         witnesses, drawn = draw(self.tally.witnesses(), self.pictures, self.translations, self.offsets, self.model)
         record = records.AuditRecord(
             model=_describe(self.model, self.shapes.task),
@@ -374,13 +460,15 @@ class _Run:
                 items=self.pictures.count,
                 used=self.tally.images,
                 labelled=self.tally.labelled,
-                scene=self.pictures.scene(self.translations.boundary, float(self.translations.fill)),
+                scene=self.pictures.scene(
+                    self.translations.boundary, float(self.translations.fill), self.tally.mirrored
+                ),
                 bad=self.bad,
             ),
             protocol=self._protocol(),
             metrics=self.tally.metrics(),
             maps=self.tally.maps(),
-            layers=summarise(self.profiler.layers, self.energies, confidence=self.confidence)
+            layers=summarise(self.profiler.layers, self.energies, confidence=self.asked.confidence)
             if self.profiler and self.energies
             else [],
             witnesses=witnesses,
@@ -388,9 +476,11 @@ class _Run:
             environment=_environment(self.device),
             pictures=drawn,
         )
-        if self.folder and self.out:
-            write_views(self.folder.blocks(count), self.offsets, self.out / "views.parquet")
-            records.save(record, self.out)
+        if self.folder and self.asked.out:
+            write_views(self.folder.blocks(count), self.offsets, self.asked.out / "views.parquet")
+            for old in self.asked.out.glob("witnesses/*.png"):
+                old.unlink()
+            records.save(record, self.asked.out)
             self.folder.finish()
         return record
 
@@ -404,10 +494,10 @@ class _Run:
             interpolator=t.interpolator,
             interpolator_error=self.interpolator_error,
             order="seeded permutation",
-            seed=self.seed,
-            confidence=self.confidence,
+            seed=self.asked.seed,
+            confidence=self.asked.confidence,
             intervals=INTERVALS,
-            precision=self.precision,
+            precision=self.asked.precision,
             period=list(self.plan.period) if self.plan.period else None,
             preparation=self.pictures.preparation,
             layer_images=len(self.energies),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shiftproof.errors import ModelError
+from shiftproof.errors import ModelError, ShiftproofError
 from shiftproof.models import LoadedModel
 from shiftproof.translations import TranslationSet, translate
 
@@ -54,21 +57,21 @@ def as_unit(pixels: Tensor) -> Tensor:
 
 
 def views(
-    stack: Tensor, pairs: list[np.ndarray], run: np.ndarray, translations: TranslationSet, margin_px: int
+    stack: Tensor, pairs: list[np.ndarray], moves: np.ndarray, translations: TranslationSet, margin_px: int
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Each batch of flat (picture, move) indices with its moved pictures (b, c, h, w), made one batch ahead on a thread.
 
     Args:
         stack: (n, c, H, W) the block's pictures, in [0, 1] or as given.
         pairs: flat indices picture * r + move, one array per batch.
-        run: (r, 2) moves in pixels.
+        moves: (r, 2) in pixels.
         translations: names the boundary and the fill.
         margin_px: pixels on every side that the pictures carry.
     """
 
     def make(flat: np.ndarray) -> Tensor:
-        picture, move = np.divmod(flat, len(run))
-        offsets = torch.from_numpy(run[move])
+        picture, move = np.divmod(flat, len(moves))
+        offsets = torch.from_numpy(moves[move])
         how = {"fill": translations.fill, "margin_px": margin_px}
         if picture[0] == picture[-1]:
             one = int(picture[0])
@@ -126,6 +129,72 @@ def batches(total: int, batch_size: int) -> list[np.ndarray]:
     return np.array_split(np.arange(total), max(1, math.ceil(total / batch_size)))
 
 
+def run(model: LoadedModel, pictures: Tensor) -> Tensor:
+    """The model's answer to pictures that it may do with as it likes.
+
+    Args:
+        model: the model.
+        pictures: (b, c, h, w); a model that works in place changes them.
+
+    Raises:
+        ModelError: the model's own error, in a sentence; or an output of another length than the batch.
+    """
+    try:
+        output = model(pictures)
+    except Exception as e:
+        if isinstance(e, ShiftproofError) or is_out_of_memory(e):
+            raise
+        raise model_failed(model, pictures, e) from e
+    if output.ndim == 0 or len(output) != len(pictures):
+        raise ModelError(
+            f"the model's output for {len(pictures)} pictures has shape {tuple(output.shape)}",
+            where=model.word,
+            remedy="return one row a picture, (n, k) or (n, k, h', w')",
+        )
+    return output
+
+
+def model_failed(model: LoadedModel, pictures: Tensor, error: BaseException) -> ModelError:
+    """The error to raise for an exception out of the model's own code."""
+    said = str(error).strip().splitlines()
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return ModelError(
+        f"the model failed on pictures of shape {tuple(pictures.shape)}: {type(error).__name__}"
+        + (f": {said[0]}" if said else ""),
+        where=f"{model.word}, {Path(at.filename).name} line {at.lineno}",
+        remedy="it must take (n, c, h, w) for any n",
+    )
+
+
+class Features:
+    """The output of one layer at the model's last forward, flattened; `close` takes the hook away again.
+
+    Raises:
+        ModelError: there is no such layer, or the model has none to look at.
+    """
+
+    def __init__(self, model: LoadedModel, name: str) -> None:
+        layers = dict(model.module.named_modules())
+        if name not in layers or not name or not model.traceable:
+            near = difflib.get_close_matches(name, layers, n=3) or list(layers)[1:6]
+            raise ModelError(f"no layer {name!r}", where=model.word, remedy=f"there are {', '.join(near) or 'none'}")
+        self.name, self.latest = name, None
+        self.handle = layers[name].register_forward_hook(self._keep)
+
+    def _keep(self, layer: object, inputs: object, output: object) -> None:
+        self.latest = output
+
+    def take(self, batch: int) -> Tensor:
+        """The last forward's output for its `batch` pictures, (batch, d)."""
+        if not isinstance(self.latest, Tensor) or len(self.latest) != batch:
+            raise ModelError(f"layer {self.name!r} gives no tensor with one row a picture", remedy="name another layer")
+        return self.latest.detach().flatten(1).to(torch.promote_types(self.latest.dtype, torch.float32))
+
+    def close(self) -> None:
+        """Leave the model as it was found."""
+        self.handle.remove()
+
+
 @dataclass(frozen=True)
 class Forward:
     """What one bare forward costs: the batch size at which a picture is cheapest, and CPU seconds a picture there."""
@@ -147,16 +216,16 @@ def measure_forward(model: LoadedModel, picture: Tensor, *, most: int) -> Forwar
 
     Args:
         model: the model.
-        picture: (1, c, h, w) any picture of the right size, on the model's device.
+        picture: (1, c, h, w) any picture of the right size, on the model's device; left as it is.
         most: no larger batch is of use (the number of views there are).
     """
-    model(picture)
+    run(model, picture.clone())
     cost: dict[int, float] = {}
     size = 1
     while size <= min(MAX_BATCH, max(most, 1)):
         batch = picture.expand(size, -1, -1, -1).contiguous()
         try:
-            cost[size] = min(_cpu_seconds(model, batch) for _ in range(2 if size > 4 else 3)) / size
+            cost[size] = min(_cpu_seconds(model, batch.clone()) for _ in range(2 if size > 4 else 3)) / size
         except Exception as e:
             if size > 1 and is_out_of_memory(e):
                 break
@@ -173,31 +242,31 @@ def _cpu_seconds(model: LoadedModel, batch: Tensor) -> float:
     if batch.device.type == "cuda":
         torch.cuda.synchronize()
     start = clock()
-    model(batch)
+    run(model, batch)
     if batch.device.type == "cuda":
         torch.cuda.synchronize()
     return clock() - start
 
 
-def find_period(model: LoadedModel, picture: Tensor, *, seed: int, tries: int = 6) -> tuple[int, int] | None:
+def find_period(model: LoadedModel, pictures: Tensor, *, seed: int, tries: int = 6) -> tuple[int, int] | None:
     """The smallest (y, x) period with f(T_v x) = f(T_{v mod period} x) on `tries` circular moves an axis; None if none.
 
-    A measurement on one picture, not a proof: the engine checks one more random move on every picture.
+    A measurement on a few pictures, not a proof: the engine checks one more random move on every picture.
 
     Args:
         model: the model.
-        picture: (1, c, h, w).
+        pictures: (n, c, h, w), at least one that is not uniform: to a uniform one every model is periodic.
         seed: of the moves tried.
         tries: moves tried for each axis and for both together.
     """
     generator = np.random.default_rng(seed)
-    size = picture.shape[-2:]
+    size = pictures.shape[-2:]
 
     def same(moves: np.ndarray, period: tuple[int, int]) -> bool:
         folded = np.mod(moves, np.array(period))
         for a, b in zip(moves, folded, strict=True):
-            out = model(translate(picture, torch.from_numpy(np.stack([a, b])), "circular")[0])
-            if not agrees(out[0], out[1]):
+            out = run(model, translate(pictures, torch.from_numpy(np.stack([a, b])), "circular").flatten(0, 1))
+            if not agrees(out[::2], out[1::2]):
                 return False
         return True
 

@@ -13,7 +13,8 @@ from shiftproof.measure import METRICS, answers, sensitivity, statistics
 from shiftproof.records import Curve, Map, Metric
 
 WITNESSES = 8
-NORMALISER_IMAGES = 500  # outputs kept to know how far apart different pictures lie
+NORMALISER_IMAGES = 500  # outputs kept to know how far apart different pictures lie,
+NORMALISER_VALUES = 2**24  # or fewer, if they are large
 UNIT = (0.0, 1.0)
 BOUNDED_MAPS = {"accuracy", "agreement", "mask_agreement"}
 
@@ -101,6 +102,7 @@ class Tally:
         lengths = np.rint(np.hypot(offsets[:, 0], offsets[:, 1]))
         self.radii, self.ring = np.unique(lengths, return_inverse=True)
         self.images = 0
+        self.mirrored = 0
         self.scalars: dict[str, list[float]] = {}
         self.maps_moments: dict[str, Moments] = {}
         self.rings_moments: dict[str, Moments] = {}
@@ -111,6 +113,7 @@ class Tally:
         """Add a block's pictures."""
         if not block.names:
             return
+        self.mirrored += int(block.per_image["mirrored"].sum())
         scalars, maps = _dense(block) if "mask_agreement" in block.per_view else self._classified(block)
         for name, values in scalars.items():
             self.scalars.setdefault(name, []).extend(float(v) for v in values)
@@ -148,10 +151,19 @@ class Tally:
                 scalars[name] = maps[name][:, moving].mean(axis=1)
         if self.is_path:
             scalars["mean_flip_rate"] = answers.mean_flip_rate(answer)
-        room = NORMALISER_IMAGES - len(self.features)
-        self.features.extend(np.asarray(block.per_image["features"][:room], dtype=float))
+        self.features.extend(block.per_image["features"][: self.room(block.per_image["features"].shape[1])])
         self._remember_flips(block, answer, unmoved, probability)
         return scalars, maps
+
+    def room(self, size: int) -> int:
+        """Of how many more pictures the unmoved output, `size` values, is of use."""
+        most = NORMALISER_IMAGES if size == 0 else min(NORMALISER_IMAGES, max(2, NORMALISER_VALUES // size))
+        return max(0, most - len(self.features)) if size else 0
+
+    @property
+    def wants_features(self) -> int:
+        """The same, before the size is known from a block."""
+        return self.room(self.features[0].size) if self.features else NORMALISER_IMAGES
 
     def _remember_flips(self, block: Block, answer: np.ndarray, unmoved: np.ndarray, probability: np.ndarray) -> None:
         before = block.per_image["probability"].astype(float)
@@ -190,7 +202,7 @@ class Tally:
         """What a sensitivity is divided by: the median distance between the outputs of different unmoved pictures."""
         if name != "sensitivity" or len(self.features) < 2:
             return 1.0
-        typical = sensitivity.typical_distance(np.stack(self.features), seed=self.seed)
+        typical = sensitivity.typical_distance(np.stack(self.features).astype(float), seed=self.seed)
         return 1.0 / typical if typical > 0 else 1.0
 
     def metrics(self) -> dict[str, Metric]:
@@ -213,7 +225,7 @@ class Tally:
             worst = moments.interval(int(moments.mean.argmin()), self.confidence, bounded=True)
             if worst is not None:
                 found["accuracy_worst_move"] = worst
-        if self.labelled and "consistency" in self.scalars:
+        if self.labelled and self.classes > 1 and "consistency" in self.scalars:
             adjusted = answers.adjusted_consistency(
                 np.array(self.scalars["consistency"]),
                 np.array(self.scalars["accuracy"]),

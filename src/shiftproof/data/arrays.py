@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from shiftproof.errors import BadItemError, DataError
+
+FINGERPRINT_DIGITS = 16  # 64 bits: told apart by chance, not against an attacker
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +87,29 @@ class ArraySource:
         if not 0 <= i < len(self):
             raise IndexError(f"item {i} of {len(self)}")
         name = str(i) if self._names is None else self._names[i]
-        where = f"{self.word}, item {name}"
         label = None if self._labels is None else int(self._labels[i])
         if label is not None:
-            check_label(label, self.classes, where)
+            check_label(label, self.classes, name)
         whole = np.issubdtype(self._pictures.dtype, np.integer)
         picture = np.array(self._pictures[i], dtype=np.uint8 if whole else np.float32)
         if not whole and not (picture.min() >= 0 and picture.max() <= 1):  # NaN fails every comparison
-            raise BadItemError("a pixel is NaN or outside [0, 1]", where=where, remedy="scale to [0, 1], or give uint8")
+            raise BadItemError("a pixel is NaN or outside [0, 1]", where=name, remedy="scale to [0, 1], or give uint8")
         return Item(name, picture, label)
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with any pixel, label, name or class: the start of a SHA-256.
+
+        Pictures are hashed one at a time, as they lie in memory: nothing larger than one picture is copied.
+        """
+        found = hashlib.sha256()
+        names = None if self._names is None else list(self._names)
+        labels = None if self._labels is None else (self._labels.dtype.str, self._labels.shape)
+        found.update(ascii((self._pictures.dtype.str, self._pictures.shape, labels, self.classes, names)).encode())
+        for picture in self._pictures:
+            found.update(np.ascontiguousarray(picture).data)
+        if self._labels is not None:
+            found.update(np.ascontiguousarray(self._labels).data)
+        return found.hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def check_label(label: int, classes: Sequence[str] | None, where: str) -> None:
@@ -101,7 +118,7 @@ def check_label(label: int, classes: Sequence[str] | None, where: str) -> None:
     Args:
         label: the index.
         classes: names of all classes, if known.
-        where: which item, for the error's text.
+        where: the item's name, for the error.
 
     Raises:
         BadItemError: it is not.

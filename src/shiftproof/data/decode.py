@@ -14,7 +14,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: Pillow would start Ghostscript for it
 
 
-def decode(path: Path) -> UInt8[np.ndarray, "h w c"]:
+def decode(path: Path, name: str = "") -> UInt8[np.ndarray, "h w c"]:
     """The pixels of a picture file, turned upright as its EXIF orientation says.
 
     Grey files give c = 1, all others RGB, c = 3; transparency is dropped, of an animation the first frame is taken,
@@ -22,6 +22,7 @@ def decode(path: Path) -> UInt8[np.ndarray, "h w c"]:
 
     Args:
         path: the file; its format is seen from its content.
+        name: what an error calls it; its path if not given.
 
     Returns:
         (h, w, c) in 0..255.
@@ -30,7 +31,7 @@ def decode(path: Path) -> UInt8[np.ndarray, "h w c"]:
         BadItemError: the file is missing, empty, broken, of no known format, or has more than
             `PIL.Image.MAX_IMAGE_PIXELS` pixels.
     """
-    where = str(path)
+    where = name or str(path)
     try:
         if path.stat().st_size == 0:
             raise BadItemError("the file is empty", where=where, remedy="replace or remove it")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shiftproof.data.arrays import Item
+from shiftproof.data.arrays import FINGERPRINT_DIGITS, Item
 from shiftproof.data.decode import SUFFIXES, decode
 from shiftproof.data.labels import read_labels
 from shiftproof.errors import BadItemError, DataError
@@ -16,9 +18,17 @@ TABLE = "labels.csv"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the folder: its path in it, its label, and why it has none though others do ("" if all is well)."""
+    """A file of the folder.
+
+    Args:
+        name: what it is called: its path in the folder, printable.
+        path: its path in the folder, as the system has it.
+        label: index of its class, if it has one.
+        fault: why it has none though others do ("" if all is well).
+    """
 
     name: str
+    path: str
     label: int | None
     fault: str = ""
 
@@ -30,9 +40,10 @@ class FolderSource:
     Args:
         word: what the user typed.
         folder: the folder.
-        entries: its files, sorted by name.
+        entries: its files, sorted by path.
         classes: names of the classes, if they are known.
         labelled: whether it has labels.
+        table: size and time of `labels.csv` when it was read, if there is one.
     """
 
     word: str
@@ -40,6 +51,7 @@ class FolderSource:
     entries: tuple[Entry, ...]
     classes: list[str] | None
     labelled: bool
+    table: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         """Number of pictures, whether or not they can be used."""
@@ -49,15 +61,27 @@ class FolderSource:
         """Item `i`, 0 <= i < len(self); its picture is uint8.
 
         Raises:
-            BadItemError: it has no label that can be used, or cannot be decoded.
+            BadItemError: it has no label that can be used, or cannot be decoded; `where` is the item's name.
             IndexError: there is no such item.
         """
         if not 0 <= i < len(self):
             raise IndexError(f"item {i} of {len(self)}")
         entry = self.entries[i]
         if entry.fault:
-            raise BadItemError(entry.fault, where=str(self.folder / entry.name))
-        return Item(entry.name, decode(self.folder / entry.name), entry.label)
+            raise BadItemError(entry.fault, where=entry.name)
+        return Item(entry.name, decode(self.folder / entry.path, entry.name), entry.label)
+
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with any file's name, size, time of change or label, and with `labels.csv`.
+
+        The start of a SHA-256. No file is opened: one stat each. A file's time is that of now, `labels.csv` is as it
+        was read.
+        """
+        found = hashlib.sha256(ascii((self.classes, self.labelled, self.table)).encode())
+        for entry in self.entries:
+            stamp = None if entry.fault else _stamp(os.path.join(self.folder, entry.path))
+            found.update(ascii((entry.path, entry.label, entry.fault, stamp)).encode())
+        return found.hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def open_folder(word: str, split: str) -> FolderSource:
@@ -81,20 +105,23 @@ def open_folder(word: str, split: str) -> FolderSource:
         raise DataError(problem, where=str(folder.absolute()), remedy="give a folder of pictures")
     files, subfolders = _walk(folder)
     pictures = [f for f in files if f.lower().endswith(SUFFIXES)]
+    table = None
     if TABLE in files:
-        entries, classes = _by_table(folder, files, pictures)
+        table = _stamp(folder / TABLE)  # before it is read: a change in between is then seen as one
+        found, classes = _by_table(folder, files, pictures)
     elif any("/" in f for f in pictures):
-        classes = subfolders
-        index = {name: i for i, name in enumerate(classes)}
-        entries = [_by_subfolder(f, index) for f in pictures]
+        index = {name: i for i, name in enumerate(subfolders)}
+        found, classes = {f: _by_subfolder(f, index) for f in pictures}, [*_printable(subfolders).values()]
     else:
-        classes, entries = None, [Entry(f, None) for f in pictures]
-    if not entries:
+        found, classes = dict.fromkeys(pictures, (None, "")), None
+    if not found:
         raise DataError(
             "no pictures", where=str(folder.absolute()), remedy=f"looked for {' '.join(SUFFIXES)}, also in subfolders"
         )
     labelled = TABLE in files or classes is not None
-    return FolderSource(word, folder, tuple(entries), classes, labelled)
+    names = _printable(found)
+    entries = tuple(Entry(names[path], path, label, fault) for path, (label, fault) in found.items())
+    return FolderSource(word, folder, entries, classes, labelled, table)
 
 
 def _walk(folder: Path) -> tuple[list[str], list[str]]:
@@ -122,24 +149,54 @@ def _real(place: str, name: str) -> str:
     return os.path.realpath(os.path.join(place, name))
 
 
-def _by_table(folder: Path, files: list[str], pictures: list[str]) -> tuple[list[Entry], list[str] | None]:
-    """An entry for every picture there is and for every file that the table names."""
+def _stamp(path: str | Path) -> tuple[int, int] | None:
+    """Size in bytes and time of the last change in ns; None where there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _printable(paths: Iterable[str]) -> dict[str, str]:
+    r"""Path -> a name that can be encoded, in the paths' order; no two are the same.
+
+    Bytes that are no UTF-8 are written as `\xff`; where another file has that very name, backslashes are doubled.
+    """
+    names = {path: path for path in paths}
+    taken = set(names)
+    for path in names:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            name = os.fsencode(path).decode(errors="backslashreplace")
+            while name in taken:
+                name = name.replace("\\", "\\\\")
+            taken.add(name)
+            names[path] = name
+    return names
+
+
+def _by_table(
+    folder: Path, files: list[str], pictures: list[str]
+) -> tuple[dict[str, tuple[int | None, str]], list[str] | None]:
+    """Label and fault of every picture there is and of every file that the table names, and the classes."""
     labels = read_labels(folder / TABLE, files)
     there, named = set(files), labels.label.keys() | labels.fault.keys()
-    entries = []
+    found: dict[str, tuple[int | None, str]] = {}
     for name in sorted({*pictures, *named}):
         fault = labels.fault.get(name, "")
         if name not in there:
             fault = f"named in {TABLE}, but not in the folder"
         elif name not in named:
             fault = f"no label: {TABLE} has no row for it"
-        entries.append(Entry(name, None if fault else labels.label[name], fault))
-    return entries, labels.classes
+        found[name] = (None if fault else labels.label[name], fault)
+    return found, labels.classes
 
 
-def _by_subfolder(name: str, index: dict[str, int]) -> Entry:
-    """The entry of a file whose class is its first folder."""
+def _by_subfolder(name: str, index: dict[str, int]) -> tuple[int | None, str]:
+    """Label and fault of a file whose class is its first folder."""
     first, slash, _ = name.partition("/")
     if not slash:
-        return Entry(name, None, "no label: it lies outside the class subfolders")
-    return Entry(name, index[first])
+        return None, "no label: it lies outside the class subfolders"
+    return index[first], ""

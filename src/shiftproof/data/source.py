@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from shiftproof.data.arrays import ArraySource, Item
+from shiftproof.data.arrays import FINGERPRINT_DIGITS, ArraySource, Item
 from shiftproof.data.cifar import open_cifar10
 from shiftproof.data.digits import open_digits
 from shiftproof.data.folder import open_folder
@@ -39,7 +40,14 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, i: int) -> Item:
-        """Item `i`; may be called from several threads. Raises BadItemError where that one item cannot be used."""
+        """Item `i`; may be called from several threads.
+
+        Raises BadItemError where that one item cannot be used; the error's `where` is what `Item.name` would be.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """A short hexadecimal digest that is another one whenever what `read` gives may have changed."""
         ...
 
 
@@ -126,3 +134,8 @@ class Spread:
         if not 0 <= i < self.count:
             raise IndexError(f"item {i} of {self.count}")
         return self.source.read(i * len(self.source) // self.count)
+
+    def fingerprint(self) -> str:
+        """Changes with the whole data's fingerprint and with which items are taken of it."""
+        taken = f"{self.count} of {len(self.source)} of {self.source.fingerprint()}"
+        return hashlib.sha256(taken.encode()).hexdigest()[:FINGERPRINT_DIGITS]

@@ -21,6 +21,7 @@ from torch import Tensor
 
 Move = tuple[Fraction, Fraction]
 _AT_ONCE = 1 << 17  # numbers compared in one step: what a core keeps at hand
+_KEPT = 128  # plans and masks kept of a layer, so that memory does not grow with the number of moves
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Cells:
         """Whether there are rows or columns to move."""
         return any(d is not None for d in self.dims)
 
-    def as_maps(self, y: Shaped[Tensor, "*dims"]) -> Shaped[Tensor, "*channels_h_w"]:
+    def as_maps(self, y: Shaped[Tensor, "*dims"]) -> Shaped[Tensor, "*channels h w"]:
         """The same numbers with rows and columns last; one of each where there are none."""
         kept = [d for d in self.dims if d is not None]
         y = y.movedim(kept, list(range(-len(kept), 0))) if kept else y
@@ -84,20 +85,24 @@ class Comparison:
     def plan(self, moves: tuple[Move, ...], wraps: tuple[bool, bool]) -> list[Group]:
         """Which views are compared with what."""
         if (moves, wraps) not in self.plans:
+            if len(self.plans) >= _KEPT:
+                self.plans.clear()
             pairs = [
-                (*shifts, view)
+                (y, x, view)
                 for view, move in enumerate(moves)
-                for shifts in product(*(self._shifts(k, move[k], self.cells.wraps[k] and wraps[k]) for k in range(2)))
+                for y, x in product(*(self._shifts(k, move[k], self.cells.wraps[k] and wraps[k]) for k in range(2)))
             ]
             pairs.sort()
             self.plans[moves, wraps] = [
-                Group(*shifts, [view for *_, view in some]) for shifts, some in groupby(pairs, lambda pair: pair[:2])
+                Group(y, x, [view for *_, view in some]) for (y, x), some in groupby(pairs, lambda pair: pair[:2])
             ]
         return self.plans[moves, wraps]
 
     def border(self, y: Shift, x: Shift, device: torch.device) -> Bool[Tensor, "h w"]:
         """The compared cells that padding reaches in the view, or in the moved reference."""
         if (y, x) not in self.masks:
+            if len(self.masks) >= _KEPT:
+                self.masks.clear()
             here = self.reached[y.start : y.end, x.start : x.end]
             self.masks[y, x] = (here | moved(self.reached, y, x)).to(device)
         return self.masks[y, x]
@@ -142,9 +147,8 @@ class Reference:
         self.shape = y.shape[1:]
         self.dtype = torch.promote_types(y.dtype, torch.float32)
         self.map = how.cells.as_maps(y)[0].to(self.dtype, copy=True)
-        power = self.map.square().sum(tuple(range(self.map.ndim - 2)), dtype=torch.float64) if self.map.ndim > 2 else (
-            self.map.double().square()
-        )
+        channels = tuple(range(self.map.ndim - 2))
+        power = self.map.square().sum(channels, dtype=torch.float64) if channels else self.map.double().square()
         self.power = power.cpu().numpy()
 
     @property
@@ -206,7 +210,7 @@ class Reference:
         return torch.stack([total, square.sum((-2, -1), dtype=torch.float64)])
 
 
-def moved(z: Shaped[Tensor, "*channels_h_w"], y: Shift, x: Shift) -> Shaped[Tensor, "*channels_h_w"]:
+def moved(z: Shaped[Tensor, "*channels rows columns"], y: Shift, x: Shift) -> Shaped[Tensor, "*channels h w"]:
     """Rows and columns moved, cut to the compared cells."""
     around = [(s.by, d) for s, d in ((y, -2), (x, -1)) if s.wraps and s.by % z.shape[d]]
     if around:

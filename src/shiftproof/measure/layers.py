@@ -9,7 +9,7 @@ The zero move is left out; 0/0 is 0. Off the stride's grid, T' goes to the neigh
 counts. The parts are shares of the squared error, times total, so that aliasing + border + position = total:
 
 - *border*: in cells that padding (or the picture's edge) reaches, in either view;
-- *aliasing*: in the other cells, for moves off the coarsest grid that the layer depends on;
+- *aliasing*: in the other cells, for moves off the grid of the strides that the layer depends on;
 - *position*: in the other cells, for moves on it.
 
 *Local*: the same for the layer alone, given its input on the unmoved picture, moved around by whole cells: as many as v
@@ -87,7 +87,7 @@ class LayerProfiler:
         fill: the normalised value that `zero` moves in, one or one a channel.
 
     Raises:
-        MeasureError: the example is not one picture.
+        MeasureError: no example; a model that cannot be followed operator by operator.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular"), nn.MaxPool2d(2))
     >>> profiler = LayerProfiler(net, torch.rand(1, 1, 8, 8), "circular")
@@ -119,7 +119,14 @@ class LayerProfiler:
         self.boundary: Boundary = boundary
         self.fill = fill.tolist() if isinstance(fill, Tensor) else fill
         self.size = tuple(example.shape[-2:])
-        self.places, self.skipped = find_places(self.module, example[:1], boundary)
+        try:
+            self.places, self.skipped = find_places(self.module, example[:1], boundary)
+        except Exception as e:
+            raise MeasureError(
+                f"the model's layers cannot be followed: {e}",
+                where=type(module).__name__,
+                remedy="do without the profile",
+            ) from e
         self._how = [Comparison(place.cells, place.reached) for place in self.places]
 
     @property
@@ -164,7 +171,7 @@ class LayerProfiler:
         moves = tuple((Fraction(dy), Fraction(dx)) for dy, dx in offsets.tolist())
         sums = _Sums(self.places, self._how, moves, batch_size)
         with left_as_found(self.module, picture.device), observed(self.module, sums.before, sums.after) as run:
-            run(picture[..., margin_px : margin_px + h, margin_px : margin_px + w])
+            run(picture[..., margin_px : margin_px + h, margin_px : margin_px + w].clone())
             for first in range(0, len(moves), batch_size):
                 some = slice(first, first + batch_size)
                 views = translate(picture, offsets[some], self.boundary, fill=self.fill, margin_px=margin_px)[0]
@@ -210,9 +217,7 @@ def layer_profile(
     window = images[:1, :, margin : images.shape[2] - margin, margin : images.shape[3] - margin]
     profiler = LayerProfiler(module, window, translations.boundary, float(translations.fill))
     offsets = torch.tensor(translations.offsets, dtype=torch.float64)
-    energies = [
-        profiler.profile(image[None], offsets, margin_px=margin, batch_size=batch_size) for image in images
-    ]
+    energies = [profiler.profile(image[None], offsets, margin_px=margin, batch_size=batch_size) for image in images]
     return summarise(profiler.layers, energies)
 
 
@@ -302,7 +307,8 @@ class _Sums:
             self._propagated(k, y, self.moves[self.views])
 
     def energies(self) -> LayerEnergies:
-        """The sums."""
+        """The sums; the references are let go."""
+        self.references.clear()
         return LayerEnergies(**self.sums)
 
     def _refer(self, k: int, y: Tensor) -> None:
@@ -328,7 +334,9 @@ class _Sums:
         first = next(c for c in fed if c is not None and c.is_map)
         weights: dict[tuple[int, int], int] = {}
         for move in self.moves:
-            by = tuple(_away(v, r) if d is not None else 0 for v, r, d in zip(move, first.strides, first.dims, strict=True))
+            by = tuple(
+                _away(v, r) if d is not None else 0 for v, r, d in zip(move, first.strides, first.dims, strict=True)
+            )
             if any(move):
                 weights[by[0], by[1]] = weights.get((by[0], by[1]), 0) + 1
         wraps = tuple(all(c.wraps[a] for c in fed if c is not None and c.is_map) for a in range(2))

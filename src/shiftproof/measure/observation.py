@@ -76,19 +76,18 @@ def observed(module: nn.Module, before: Before, after: After) -> Iterator[Callab
             part.register_forward_hook(post, with_kwargs=True),
         ]
 
-    class Nodes(fx.Interpreter):
-        """Runs a graph node by node."""
-
-        prefix = ""
-
-        def run_node(self, n: fx.Node) -> Any:
-            if silent or n.op not in ("call_function", "call_method") or _moves_only(n):
-                return super().run_node(n)
-            args, kwargs = self.fetch_args_kwargs_from_env(n)
-            begin(self.prefix + n.name, _operator(n), _function(n), args, kwargs)
-            output = _function(n)(*args, **kwargs)
+    def by_nodes(name: str, graph: fx.GraphModule) -> Callable[..., Any]:
+        def compute(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            function = _function(node)
+            if silent:
+                return function(*args, **kwargs)
+            begin(f"{name}.{node.name}" if name else node.name, _operator(node), function, args, kwargs)
+            output = function(*args, **kwargs)
             after(running.pop(), output)
             return output
+
+        nodes, whole = _Nodes(graph, compute), graph.forward
+        return lambda *args, **kwargs: whole(*args, **kwargs) if kwargs else nodes.run(*args)
 
     with ExitStack() as stack:
         skipped = {
@@ -99,9 +98,7 @@ def observed(module: nn.Module, before: Before, after: After) -> Iterator[Callab
         }
         for name, part in module.named_modules():
             if isinstance(part, fx.GraphModule):
-                nodes = Nodes(part)
-                nodes.prefix = f"{name}." if name else ""
-                stack.enter_context(_replaced(part, "forward", nodes.run))
+                stack.enter_context(_replaced(part, "forward", by_nodes(name, part)))
             if id(part) not in skipped and not isinstance(part, torch.jit.ScriptModule):
                 for handle in watch(name, part):
                     stack.callback(handle.remove)
@@ -121,9 +118,9 @@ def left_as_found(module: nn.Module, device: torch.device) -> Iterator[None]:
     buffers = [(part, name, b) for part in modes for name, b in part.named_buffers(recurse=False)]
     kept = [b.detach().clone() for *_, b in buffers]
     versions = [0 if b.is_inference() else b._version for *_, b in buffers]
-    kind = {} if device.type == "cpu" else {"device_type": device.type}
     devices = [] if device.type == "cpu" else [device.index or 0]
-    with torch.random.fork_rng(devices, **kind), torch.inference_mode(False), torch.no_grad():
+    kind = "cuda" if device.type == "cpu" else device.type
+    with torch.random.fork_rng(devices, device_type=kind), torch.inference_mode(False), torch.no_grad():
         try:
             for part in modes:
                 part.training = False
@@ -144,6 +141,19 @@ def first_tensor(output: Any) -> Tensor | None:
         return output if output.is_floating_point() else None
     inside = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
     return next((t for t in inside if isinstance(t, Tensor) and t.is_floating_point()), None)
+
+
+class _Nodes(fx.Interpreter):
+    """Runs a graph node by node, those that compute something by `compute`."""
+
+    def __init__(self, graph: fx.GraphModule, compute: Callable[..., Any]) -> None:
+        super().__init__(graph)
+        self.compute = compute
+
+    def run_node(self, n: fx.Node) -> Any:
+        if n.op not in ("call_function", "call_method") or _moves_only(n):
+            return super().run_node(n)
+        return self.compute(n, *self.fetch_args_kwargs_from_env(n))
 
 
 @contextmanager

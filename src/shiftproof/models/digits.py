@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -33,16 +34,17 @@ class DigitsCnn(nn.Sequential):
 
     def __init__(self) -> None:
         like = {"device": "cpu", "dtype": torch.float32}
-        super().__init__(
-            nn.Conv2d(1, 16, 3, padding=1, **like),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1, **like),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32 * 2 * 2, 10, **like),
-        )
+        layers = {
+            "conv1": nn.Conv2d(1, 16, 3, padding=1, **like),
+            "relu1": nn.ReLU(),
+            "pool1": nn.MaxPool2d(2),
+            "conv2": nn.Conv2d(16, 32, 3, padding=1, **like),
+            "relu2": nn.ReLU(),
+            "pool2": nn.MaxPool2d(2),
+            "flatten": nn.Flatten(),
+            "dense": nn.Linear(32 * 2 * 2, 10, **like),
+        }
+        super().__init__(OrderedDict(layers))
 
 
 def digits_cnn() -> DigitsCnn:

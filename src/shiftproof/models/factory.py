@@ -108,7 +108,7 @@ def _made(path: Path, name: str, word: str) -> Any:
         return factory if isinstance(factory, nn.Module | Mapping) else factory()
     except ModelError:
         raise
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         at = traceback.extract_tb(e.__traceback__)[-1]
         raise ModelError(
             f"the factory failed: {type(e).__name__}: {e}", where=f"{word}, {Path(at.filename).name} line {at.lineno}"

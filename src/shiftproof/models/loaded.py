@@ -76,7 +76,12 @@ class LoadedModel:
     def __call__(self, pictures: Float[Tensor, "n c h w"]) -> Shaped[Tensor, "n k *grid"]:
         """The scores of pictures in [0, 1], without gradients and in eval mode; the module's mode is left as found."""
         with torch.no_grad(), evaluating(self.module):
-            return answer(self.module(self.normalise(pictures)))
+            return answer(self.module(self.ready(pictures)))
+
+    def ready(self, pictures: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """What the module is fed with for pictures in [0, 1]: normalised, in the dtype of its first parameter."""
+        dtype = next((p.dtype for p in self.module.parameters() if p.is_floating_point()), pictures.dtype)
+        return self.normalise(pictures).to(dtype)
 
 
 LOADERS: dict[str, Callable[..., Found]] = {

@@ -279,9 +279,18 @@ def test_labels_that_no_class_has_are_named():
         ({"images": torch.rand(0, 3, 8, 8)}, DataError, "have shape"),
         ({"images": torch.ones(2, 3, 8, 8, dtype=torch.int32)}, DataError, "int32"),
         ({"labels": torch.zeros(3, dtype=torch.long)}, DataError, "3 labels for 12 images"),
+        ({"labels": torch.zeros(12)}, DataError, "whole numbers"),
+        ({"labels": torch.zeros(12, 5, dtype=torch.long)}, DataError, "whole numbers"),
+        ({"labels": True}, DataError, "whole numbers"),
         ({"precision": 2.0}, MeasureError, "precision"),
         ({"confidence": 95}, MeasureError, "confidence"),
+        ({"batch_size": 0}, MeasureError, "batch_size"),
+        ({"layers": -1}, MeasureError, "layers"),
+        ({"max_bad": -1}, MeasureError, "max_bad"),
+        ({"features": "1.weights"}, ModelError, "no layer"),
         ({"model": lambda x: x[:, 0]}, ModelError, "shape"),
+        ({"model": lambda x: x[:, 0] @ x[:, 0, 0]}, ModelError, "the model failed on pictures of shape"),
+        ({"model": lambda x: x.flatten(1)[:1].repeat(3, 1)}, ModelError, "shape"),
         ({"model": lambda x: x.argmax(1, keepdim=True)[..., 0, 0]}, ModelError, "int64"),
     ],
 )
@@ -363,10 +372,17 @@ def test_a_model_that_is_periodic_only_on_the_first_picture_is_caught():
             return torch.where(dark[:, None], torch.zeros_like(position), position)
 
     pictures = images(40)
-    first = int(np.random.default_rng(0).permutation(40)[0])
+    first = np.random.default_rng(0).permutation(40)[:4]
     pictures[first] *= 0.1
-    with pytest.raises(MeasureError, match="not periodic"):
+    with pytest.raises(MeasureError, match="but is not at dy="):
         sp.audit(Sly(), pictures, translations=sp.torus(8, 8), layers=0)
+
+
+def test_a_uniform_first_picture_does_not_hide_the_period():
+    model, pictures = Strided().double(), images(12, 16).double()
+    pictures[int(np.random.default_rng(0).permutation(12)[0])] = 0.0
+    record = sp.audit(model, pictures, translations=sp.torus(16, 16), layers=0)
+    assert record.protocol.period == [4, 4]
 
 
 def test_the_cost_is_counted_in_forward_equivalents():
@@ -409,3 +425,128 @@ def test_class_folders_that_the_model_does_not_have_are_refused_unless_left_out(
     record = sp.audit(model, source, False, translations=moves)
     assert not record.data.labelled
     assert "accuracy" not in record.metrics
+
+
+def test_arrays_and_lists_will_do():
+    labels = torch.randint(5, (12,))
+    moves = sp.grid(1, boundary="zero")
+    a = sp.audit(model := Positional(), images(), labels, translations=moves)
+    b = sp.audit(model, images().numpy(), labels.tolist(), translations=moves)
+    assert a.metrics == b.metrics
+
+
+class Greedy(nn.Module):
+    """Works in place on its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Positional()
+
+    def forward(self, x):
+        return self.inner(x.sub_(0.5).mul_(2))
+
+
+class Modest(Greedy):
+    """The same, on a copy."""
+
+    def forward(self, x):
+        return self.inner((x - 0.5) * 2)
+
+
+@pytest.mark.parametrize("layers", [0, 4])
+@pytest.mark.parametrize("boundary", ["circular", "zero", "crop"])
+def test_a_model_that_works_in_place_on_its_input_changes_neither_figures_nor_pictures(layers, boundary):
+    greedy, modest = Greedy(), Modest()
+    modest.load_state_dict(greedy.state_dict())
+    pictures = images(6, 8 if boundary != "crop" else 10)
+    kept, moves = pictures.clone(), sp.grid(1, boundary=boundary)
+    found = sp.audit(greedy, pictures, translations=moves, layers=layers)
+    expected = sp.audit(modest, pictures, translations=moves, layers=layers)
+    assert torch.equal(pictures, kept)
+    assert found.metrics == expected.metrics
+    for a, b in zip(found.layers, expected.layers, strict=True):
+        assert a.error.total.value == pytest.approx(b.error.total.value, rel=1e-5)
+
+
+def interrupted(tmp_path, model, pictures, labels=None):
+    how = {"translations": sp.grid(3, boundary="zero"), "layers": 0, "out": tmp_path, "batch_size": 32}
+    with pytest.raises(StopError):
+        sp.audit(model, pictures, labels, progress=stopping(1), **how)
+    return how
+
+
+def test_another_model_pictures_or_labels_never_go_on_with_old_work(tmp_path):
+    pictures, labels = images(400), torch.randint(5, (400,))
+    model = Positional()
+    how = interrupted(tmp_path, model, pictures, labels)
+    other = Positional()
+    fresh = sp.audit(other, pictures, labels, **{**how, "out": None})
+    assert sp.audit(other, pictures, labels, **how).metrics == fresh.metrics
+    rolled = labels.roll(1)
+    fresh = sp.audit(model, pictures, rolled, **{**how, "out": None})
+    assert sp.audit(model, pictures, rolled, **how).metrics == fresh.metrics
+    swapped = pictures.flip(0)
+    fresh = sp.audit(model, swapped, labels, **{**how, "out": None})
+    assert sp.audit(model, swapped, labels, **how).metrics == fresh.metrics
+
+
+def test_a_function_has_no_identity_and_starts_anew(tmp_path):
+    pictures, weight = images(400), torch.randn(192, 5)
+    how = interrupted(tmp_path, lambda x: x.flatten(1) @ weight, pictures)
+    other = torch.randn(192, 5)
+    fresh = sp.audit(lambda x: x.flatten(1) @ other, pictures, **{**how, "out": None})
+    assert sp.audit(lambda x: x.flatten(1) @ other, pictures, **how).metrics == fresh.metrics
+
+
+def test_a_block_without_a_good_picture_does_not_stop_the_run(tmp_path):
+    pictures, labels = images(400), torch.randint(5, (400,))
+    order = np.random.default_rng(0).permutation(400)
+    block = order[:167]  # 8192 views of 49 moves
+    pictures[block] = float("nan")
+    record = sp.audit(
+        Positional(), pictures, labels, translations=sp.grid(3, "zero"), layers=0, max_bad=170, out=tmp_path
+    )
+    assert record.data.used == 233
+    assert pq.read_table(tmp_path / "views.parquet").num_rows == 233 * 49
+
+
+def test_a_resumed_crop_counts_all_mirrored_pictures(tmp_path):
+    source = sp.open_data("digits")
+    model = sp.wrap(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), (1, 8, 8))
+    how = {"translations": sp.grid(3, boundary="crop"), "layers": 0, "batch_size": 32}
+    whole = sp.audit(model, source, **how)
+    with pytest.raises(StopError):
+        sp.audit(model, source, out=tmp_path, progress=stopping(1), **how)
+    resumed = sp.audit(model, source, out=tmp_path, **how)
+    assert settled(resumed) == settled(whole)
+    assert whole.data.scene.endswith("(500 pictures)")
+
+
+def test_a_new_run_removes_the_old_witnesses(tmp_path):
+    moves = sp.grid(1, boundary="zero")
+    sp.audit(Positional(), images(), translations=moves, out=tmp_path)
+    assert list((tmp_path / "witnesses").iterdir())
+    sp.audit(Constant(), images(), translations=moves, out=tmp_path)
+    assert not list((tmp_path / "witnesses").iterdir())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_models_dtype_is_the_one_that_counts(dtype):
+    record = sp.audit(Positional().to(dtype), images(), translations=sp.grid(1, boundary="circular"))
+    assert record.metrics["flip_rate"].value > 0
+    same = sp.audit(Positional(), images().to(dtype), translations=sp.grid(1, boundary="circular"))
+    assert same.metrics["flip_rate"].value > 0
+
+
+def test_sensitivity_can_be_measured_on_a_layer():
+    model, pictures, moves = Circular(), images(), sp.grid(1, boundary="circular")
+    record = sp.audit(model, pictures, translations=moves, features="0")
+    with torch.no_grad():
+        still = model[0](pictures).flatten(1)
+        views = sp.translate(pictures, torch.tensor(moves.offsets), "circular").flatten(0, 1)
+        distance = (model[0](views).flatten(1).reshape(12, 9, -1) - still[:, None]).norm(dim=-1)
+    expected = distance.mean(0) / torch.pdist(still).median()
+    assert record.maps["sensitivity"].values == pytest.approx(expected.tolist(), rel=0.05, abs=1e-6)
+    assert record.metrics["flip_rate"].value == 0
+    assert sp.audit(model, pictures, translations=moves).metrics["sensitivity"].value < 1e-5
+    assert not any(m._forward_hooks for m in model.modules())

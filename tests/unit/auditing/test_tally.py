@@ -42,6 +42,7 @@ def block(seed=0, n=60, classes=4):
             "answer": answer[:, 4],
             "probability": generator.random(n).astype(np.float32),
             "features": generator.normal(size=(n, classes)).astype(np.float32),
+            "mirrored": np.zeros(n, bool),
             "index": np.arange(n),
             "label": generator.integers(0, classes, n),
         },

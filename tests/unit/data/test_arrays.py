@@ -1,5 +1,6 @@
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -77,17 +78,25 @@ def test_one_bad_pixel_spoils_its_item_only(value):
     pictures[1, 2, 3, 0] = value
     source = ArraySource(pictures, word="mine")
     assert source.read(0).picture.max() == 0
-    with pytest.raises(BadItemError, match="mine, item 1"):
+    with pytest.raises(BadItemError, match="a pixel is NaN or outside") as caught:
         source.read(1)
+    assert caught.value.where == "1"
 
 
 def test_labels_outside_the_classes_spoil_their_items_only():
     source = ArraySource(np.zeros((3, 4, 4, 1)), [1, 2, -1], classes=["cat", "dog"])
     assert source.read(0).label == 1
-    with pytest.raises(BadItemError, match=r"label 2 is not a class .*item 1.*: classes are 0..1"):
+    with pytest.raises(BadItemError, match=r"label 2 is not a class \(1\): classes are 0..1"):
         source.read(1)
-    with pytest.raises(BadItemError, match="no label: -1 is negative"):
+    with pytest.raises(BadItemError, match=r"no label: -1 is negative \(2\)"):
         source.read(2)
+
+
+def test_bad_items_go_by_the_names_given():
+    source = ArraySource(np.full((1, 4, 4, 1), np.nan), names=["a.png"])
+    with pytest.raises(BadItemError) as caught:
+        source.read(0)
+    assert caught.value.where == "a.png"
 
 
 @pytest.mark.parametrize("i", [-1, 2])
@@ -113,3 +122,58 @@ def test_read_from_many_threads(random_bytes):
     finally:
         sys.setswitchinterval(interval)
     assert wrong == []
+
+
+# ---- fingerprints ----------------------------------------------------------------------------------------------------
+
+
+def arrays(**change):
+    """The arguments of a source of two small pictures, some of them changed."""
+    pixels = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    return {"pictures": pixels, "labels": [1, 0], "classes": ["cat", "dog"], "names": ["a", "b"]} | change
+
+
+def test_the_same_arrays_have_the_same_fingerprint():
+    pixels = arrays()["pictures"]
+    strided = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    for same in ({}, {"pictures": pixels.copy()}, {"pictures": strided}, {"pictures": torch.from_numpy(pixels)}):
+        digest = ArraySource(**arrays(**same)).fingerprint()
+        assert digest == ArraySource(**arrays()).fingerprint()
+        assert len(bytes.fromhex(digest)) == 8
+
+
+def with_a_pixel(i):
+    pixels = arrays()["pictures"].copy()
+    pixels[i, 2, 3, 1] ^= 1
+    return pixels
+
+
+CHANGES = {
+    "first picture": {"pictures": with_a_pixel(0)},
+    "last picture": {"pictures": with_a_pixel(1)},
+    "order": {"pictures": arrays()["pictures"][::-1]},
+    "dtype": {"pictures": arrays()["pictures"].view(np.int8).astype(np.int16)},
+    "shape": {"pictures": arrays()["pictures"].reshape(2, 2, 8, 3)},
+    "label": {"labels": [1, 1]},
+    "no labels": {"labels": None},
+    "names": {"names": ["a", "c"]},
+    "no names": {"names": None},
+    "classes": {"classes": ["cat", "cow"]},
+    "no classes": {"classes": None},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_any_change_has_another_fingerprint(change):
+    assert ArraySource(**arrays(**change)).fingerprint() != ArraySource(**arrays()).fingerprint()
+
+
+def test_a_fingerprint_copies_no_more_than_a_picture():
+    pixels = np.zeros((64, 3, 64, 64), np.uint8).transpose(0, 2, 3, 1)  # no picture of it lies in one piece
+    source = ArraySource(pixels)
+    tracemalloc.start()
+    try:
+        source.fingerprint()
+        assert tracemalloc.get_traced_memory()[1] < 4 * pixels[0].nbytes < pixels.nbytes / 10
+    finally:
+        tracemalloc.stop()

@@ -75,8 +75,30 @@ def test_labels_out_of_range_spoil_their_items_only(tmp_path, pixels):
     source = open_data(f"cifar10:{tmp_path}")
     assert [source.read(i).label for i in (0, 3)] == [3, 9]
     for i in (1, 2):
-        with pytest.raises(BadItemError, match=f"test_batch/{i}"):
+        with pytest.raises(BadItemError) as caught:
             source.read(i)
+        assert caught.value.where == f"test_batch/{i}"
+
+
+@pytest.mark.parametrize("form", ["binary", "python", "mosaic"])
+def test_fingerprints(tmp_path, pixels, cifar_pickle, form):
+    def digest(pictures, labels, split="test"):
+        batch = "test_batch" if split == "test" else "data_batch_1"
+        if form == "binary":
+            write_binary(tmp_path, pictures, labels, batch)
+        elif form == "python":
+            (tmp_path / batch).write_bytes(cifar_pickle(as_rows(pictures), labels, NAMES))
+        else:
+            write_mosaic(tmp_path, pictures, labels, NAMES, batch)
+        return open_data(f"cifar10:{tmp_path}", split=split).fingerprint()
+
+    other = pixels.copy()
+    other[3, 31, 31, 2] ^= 1
+    first = digest(pixels, LABELS)
+    assert digest(pixels, LABELS) == first
+    assert (
+        len({first, digest(other, LABELS), digest(pixels, [*LABELS[:3], 7]), digest(other, [1, 2, 3, 4], "train")}) == 4
+    )
 
 
 def test_a_truncated_binary(tmp_path, pixels):

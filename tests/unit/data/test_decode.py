@@ -26,6 +26,15 @@ def test_the_content_counts_not_the_suffix(tmp_path, save, random_bytes):
     assert np.array_equal(decode(tmp_path / "a.jpg"), colour)
 
 
+def test_what_an_error_calls_the_file(tmp_path):
+    path = tmp_path / "a.png"
+    path.touch()
+    for name, where in (("x/a.png", "x/a.png"), ("", str(path))):
+        with pytest.raises(BadItemError) as caught:
+            decode(path, name)
+        assert caught.value.where == where
+
+
 TURNS = {  # EXIF orientation -> what makes the stored pixels upright
     1: lambda a: a,
     2: lambda a: a[:, ::-1],

@@ -42,6 +42,17 @@ def test_splits(save_npz, random_bytes):
     assert (len(open_data(word)), len(open_data(word, split="train"))) == (3, 2)
 
 
+def test_fingerprints(save_npz, random_bytes):
+    def digest(split="test", **change):
+        return open_data(save_npz(**(arrays | change)), split=split).fingerprint()
+
+    arrays = {"x_train": random_bytes(2, 4, 4), "x_test": random_bytes(2, 4, 4), "y_train": [0, 1], "y_test": [0, 1]}
+    other = arrays["x_test"].copy()
+    other[1, 3, 3] ^= 1
+    assert digest() == digest()
+    assert len({digest(), digest("train"), digest(x_test=other), digest(y_test=[0, 2])}) == 4
+
+
 def test_positions(tmp_path, random_bytes):
     np.savez_compressed(tmp_path / "a.npz", random_bytes(2, 4, 4, 1), np.array([[1], [0]]))
     assert open_data(str(tmp_path / "a.npz")).read(0).label == 1
@@ -71,8 +82,9 @@ def test_floats(save_npz):
     source = open_data(save_npz(x=pixels))
     assert source.read(0).picture.dtype == np.float32
     assert not source.labelled
-    with pytest.raises(BadItemError, match="outside"):
+    with pytest.raises(BadItemError, match="outside") as caught:
         open_data(save_npz(x=pixels * 255)).read(1)
+    assert caught.value.where == "1"
 
 
 @pytest.mark.parametrize("name", ["x", "y"])

@@ -59,6 +59,22 @@ def test_limits():
             open_data("digits", limit=limit)
 
 
+def test_fingerprints_tell_limits_and_splits_apart():
+    whole = open_data("digits")
+    sources = [whole, open_data("digits", split="train"), *(open_data("digits", limit=k) for k in (7, 8))]
+    assert len({source.fingerprint() for source in sources}) == 4
+    assert open_data("digits", limit=500).fingerprint() == open_data("digits").fingerprint() == whole.fingerprint()
+    assert open_data("digits", limit=7).fingerprint() == sources[2].fingerprint()
+
+
+def test_a_limit_changes_its_fingerprint_with_the_data():
+    pictures = np.zeros((4, 2, 2, 1), np.uint8)
+    before = Spread(ArraySource(pictures), 2).fingerprint()
+    assert Spread(ArraySource(pictures.copy()), 2).fingerprint() == before
+    pictures[0, 1, 1] = 1
+    assert Spread(ArraySource(pictures), 2).fingerprint() != before
+
+
 @pytest.mark.parametrize("word", ["photos", "no/such/folder", "digit", "digits:here", "imagenet", "", "  "])
 def test_unknown_words_say_which_there_are_and_where_was_looked(word, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
