@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test check format bench golden docs clean
 
@@ -10,7 +11,7 @@ demo: .venv/installed
 	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-report
 
 test: .venv/installed .venv/chromium check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow" --jaxtyping-packages=shiftproof,beartype.beartype
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
 
 check: .venv/installed  # what needs no run: format, lint, types, floors, generated documents
 	$(BIN)/ruff format --check .

@@ -22,6 +22,7 @@ def environment() -> dict[str, Any]:
     return {
         "hardware": f"{model}, {os.cpu_count()} cores",
         "platform": platform.platform(),
+        "omp": {name: os.environ.get(name, "") for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")},
         "versions": {name: version(name) for name in ("shiftproof", "torch", "timm")},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python", *sys.argv]),

@@ -19,7 +19,8 @@ from shiftproof.records import Curve, Map, Metric
 
 INTERVALS = (
     "clustered by image; fractions by Wilson's score interval with the effective sample size of the images' variance, "
-    "other means by Student's t, functions of means by the jackknife; degrees of freedom from the kurtosis over images"
+    "other means by Student's t, functions of means by the jackknife; degrees of freedom from the kurtosis over images; "
+    "the unit of the Euclidean sensitivity taken as given"
 )
 """The method of the intervals in words, for `records.Protocol.intervals`."""
 

@@ -55,6 +55,7 @@ def render(record: AuditRecord) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -192,3 +193,10 @@ def _picture(png: bytes | None) -> _Picture | None:
         return None
     width, height = struct.unpack(">II", png[16:24])
     return _Picture("data:image/png;base64," + base64.b64encode(png).decode(), width, height, width < SMALL_PX)
+
+
+def _printable(value: object) -> object:
+    """User text without control characters, which no page may hold; everything else as it is."""
+    if type(value) is not str:
+        return value
+    return "".join(c if c.isprintable() or c in "\n\t\u00a0\u2009\u202f" else "\ufffd" for c in value)

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from shiftproof.report import write_page
+from shiftproof.report.page import render
 
 
 class Seen(HTMLParser):
@@ -190,3 +191,11 @@ def test_the_report_costs_nothing_until_it_is_asked_for():
     modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
     assert "shiftproof.report.page" in modules
     assert not {"torch", "altair", "vl_convert", "jinja2", "numpy"} & set(modules)
+
+
+def test_control_characters_do_not_reach_the_page(record_of):
+    whole = record_of("whole")
+    page = render(replace(whole, model=replace(whole.model, word="net\x1b[31m\x07.pt2")))
+    assert "\x1b" not in page
+    assert "\x07" not in page
+    assert "net\ufffd[31m\ufffd.pt2" in page
