@@ -1,0 +1,98 @@
+"""Convolutions, plain and transposed: exact round the circle where they are padded with the circle itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from shiftproof.checking.rules.op import Op, Rule, pair
+from shiftproof.checking.rules.sliding import Slide, Window, sizes
+from shiftproof.checking.types import Atom, Dim, Reach, Signal, Type, axes, inert, joined, only
+
+
+def convolution(op: Op) -> Type:
+    """Each output cell is a fixed function of the cells under the kernel."""
+    signal = op.signal("input")
+    rank = len(op.shape) - 2
+    op.need(len(signal.dims) == rank + 2, "a convolution without a batch dimension")
+    kernel = _weight(op).shape[2:]
+    stride, dilation = pair(op["stride"], rank), pair(op["dilation"], rank)
+    windows = [
+        Window(k, s, p, d) for k, s, p, d in zip(kernel, stride, _pads(op, kernel, dilation), dilation, strict=True)
+    ]
+    _channels(op, signal)
+    slide = Slide(op, signal)
+    dims = [slide.along(d, w, n) for d, w, n in zip(signal.dims[2:], windows, op.shape[2:], strict=True)]
+    by = f"/{max(stride)}" if max(stride) > 1 else ""
+    result = slide.report(f"{sizes(kernel)}{by}")
+    return _steered(op, replace(result, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def transposed(op: Op) -> Type:
+    """Each input cell is spread over the cells under the kernel; what falls off the end should come in at the other."""
+    signal = op.signal("input")
+    rank = len(op.shape) - 2
+    op.need(len(signal.dims) == rank + 2, "a convolution without a batch dimension")
+    _channels(op, signal)
+    kernel = _weight(op).shape[2:]
+    stride, padding, dilation = (pair(op[k], rank) for k in ("stride", "padding", "dilation"))
+    dims: list[Dim] = []
+    cut: set[str] = set()
+    for d, k, s, p, dil, n in zip(signal.dims[2:], kernel, stride, padding, dilation, op.shape[2:], strict=True):
+        atom = only(d)
+        if not axes(d):
+            dims.append(inert(n))
+        else:
+            op.need(atom is not None and not atom.wrapped, "a transposed convolution over a padded or mixed dimension")
+            assert atom is not None
+            span = dil * (k - 1)
+            if n != atom.size * s or p or span >= s:
+                cut.add(atom.axis or "")
+            reach = _spread(atom, s, p, span, n)
+            dims.append((Atom(n, atom.axis, Fraction(atom.stride, s), n, reach),))
+    text = f"transposed {sizes(kernel)}/{max(stride)}: what it spreads beyond the border is cut off"
+    op.report("T2", cut, text, "wrap it round, or a kernel as large as the stride")
+    return _steered(op, replace(signal, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def _spread(atom: Atom, s: int, p: int, span: int, n: int) -> Reach:
+    before = (atom.reach.before - 1) * s + span - p + 1
+    after = n - ((atom.size - atom.reach.after) * s - p)
+    fine = Fraction(atom.stride, s)
+    first, last = atom.reach.first + (p - span) * fine, atom.reach.last + p * fine
+    return Reach(min(max(before, 0), n), min(max(after, 0), n), first, last)
+
+
+def _weight(op: Op):
+    """The kernel; one that depends on the picture must stand still, and there is one for the whole map."""
+    weight = op["weight"]
+    if isinstance(weight, Signal):
+        op.need(not weight.axes, "a kernel that moves with the picture")
+    return weight
+
+
+def _steered(op: Op, result: Signal) -> Signal:
+    """The result, with the step of kernels and biases that depend on the picture (and stand still)."""
+    others = [t for k in ("weight", "bias") if isinstance(t := op.get(k), Signal)]
+    op.need(not any(t.axes for t in others), "a bias that moves with the picture")
+    return joined(result.dims, [result, *others])
+
+
+def _channels(op: Op, signal: Signal) -> None:
+    op.need(not axes(signal.dims[1]), "a convolution whose channels are positions")
+
+
+def _pads(op: Op, kernel, dilation) -> list[tuple[int, int]]:
+    padding = op["padding"]
+    if padding == "same":  # torch puts the odd one at the high end
+        spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return [(span // 2, span - span // 2) for span in spans]
+    if padding == "valid":
+        return [(0, 0)] * len(kernel)
+    return [(p, p) for p in pair(padding, len(kernel))]
+
+
+CONVOLUTION: dict[str, Rule] = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), transposed),
+}

@@ -1,0 +1,58 @@
+"""Padding: with the circle itself it is exact; with anything else it tells where the border is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shiftproof.checking.rules.op import Op, Rule
+from shiftproof.checking.rules.sliding import Slide
+from shiftproof.checking.types import Atom, Dim, Join, Type, axes, inert, only, size
+
+FILL = {"constant": "zeros", "reflect": "reflection", "replicate": "replication", "circular": "circular"}
+
+
+def padding(op: Op) -> Type:
+    """Cells added at (or, if negative, taken from) the ends of the last dimensions."""
+    signal = op.signal("self") if "self" in op.arguments else op.signal("input")
+    mode = op.get("mode") or _mode(op.operator)
+    fill = FILL[mode] if not op.get("value") else f"constant {op['value']:g}"
+    asked = [int(n) for n in op.get("pad", op.get("padding"))]
+    slide, dims = Slide(op, signal), list(signal.dims)
+    for i in range(len(asked) // 2):
+        low, high = asked[2 * i], asked[2 * i + 1]
+        if low or high:
+            dims[-1 - i] = _padded(op, slide, dims[-1 - i], low, high, fill)
+    return replace(slide.report(), dims=tuple(dims))
+
+
+def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> Dim:
+    n = size(dim) + low + high
+    if not axes(dim):
+        return inert(n)
+    atom = only(dim)
+    if atom is None:
+        op.need(fill.startswith(("zeros", "constant")) and low >= 0 and high >= 0, "padding across atoms")
+        return (
+            Join(tuple(p for p in (inert(low) if low else None, dim, inert(high) if high else None) if p is not None)),
+        )
+    if min(low, high) < 0:
+        op.need(max(low, high) <= 0, "padding at one end and a crop at the other")
+        if n < atom.period:
+            slide.note("T3", atom.axis, f"{-low} and {-high} cells are cut off the ends")
+    elif fill != "circular" or atom.wrapped:
+        slide.note("T2", atom.axis, f"{fill}({low})" if low == high else f"{fill}({low}, {high})")
+    reach = atom.reach.strided(atom.size, atom.stride, 1, 1, (low, high), 1)
+    period = atom.period if n >= atom.period else n
+    return (Atom(n, atom.axis, atom.stride, period, reach),)
+
+
+def _mode(operator: str) -> str:
+    return next((m for m in ("reflect", "replicat") if operator.startswith(m)), "constant").replace(
+        "replicat", "replicate"
+    )
+
+
+PADDING: dict[str, Rule] = dict.fromkeys(
+    ("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"),
+    padding,
+)
