@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from shiftproof.checking.factor import UnfactorableError
 from shiftproof.checking.findings import WORLDS, Finding
 from shiftproof.checking.graph import Graph, Node, Ref
 from shiftproof.checking.rules import RULES
@@ -13,6 +14,10 @@ from shiftproof.checking.rules.constants import FROM_SHAPE, RANDOM
 from shiftproof.checking.rules.op import NoRuleError, Op
 from shiftproof.checking.types import AXES, Constant, Reach, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.values import Values
+
+
+# a rule that stumbles over arguments it was not written for refuses as well: nothing is claimed
+REFUSALS = (NoRuleError, UnfactorableError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,12 @@ def walk(graph: Graph) -> Walk:
     for node in graph.nodes.values():
         try:
             types[node.name] = _type(node, graph, types, values, findings)
-        except NoRuleError as e:
+        except REFUSALS as e:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
             mend = "a rule for it, see CONTRIBUTING.md"
-            findings.append(Finding("T0", *where, str(e), mend, frozenset(AXES), frozenset(WORLDS), node.name))
+            text = str(e) if isinstance(e, NoRuleError) else f"its rule cannot read this use of it ({type(e).__name__}: {e})"
+            findings.append(Finding("T0", *where, text, mend, frozenset(AXES), frozenset(WORLDS), node.name))
             result = Unknown(node.operator)
             several = bool(node.shape) and isinstance(node.shape[0], tuple)
             types[node.name] = (result,) * len(node.shape) if several else result
@@ -68,16 +74,20 @@ def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findi
     if node.operator == "constant":
         return Constant(node.name, node.shape)
     given = {k: _resolve(v, types) for k, v in node.arguments.items()}
-    flat = _flat(list(given.values()))
-    lost = next((v for v in flat if isinstance(v, Unknown)), None)
-    if lost is not None:
-        several = bool(node.shape) and isinstance(node.shape[0], tuple)
-        return (lost,) * len(node.shape) if several else lost
     if node.operator == "getitem":
         whole, item = given["args"]
         if isinstance(whole, tuple) and isinstance(item, int):
             return whole[item]
+        if isinstance(whole, Unknown):
+            return whole
         raise NoRuleError("an item of something that is no list of tensors")
+    flat = _flat(list(given.values()))
+    lost = next((v for v in flat if isinstance(v, Unknown)), None)
+    if lost is not None:
+        if not any(f.code == "T0" for f in findings):
+            raise NoRuleError(f"it works on what {lost.operator} says about positions")
+        several = bool(node.shape) and isinstance(node.shape[0], tuple)
+        return (lost,) * len(node.shape) if several else lost
     signals = any(isinstance(v, Signal) for v in flat)
     if node.operator not in RANDOM and (not signals or node.operator in FROM_SHAPE):
         if node.operator == "written":
@@ -86,6 +96,7 @@ def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findi
     rule = RULES.get(node.operator)
     if rule is None:
         raise NoRuleError(f"{node.operator} has no rule")
+    dtypes = {k: n.dtype for k, n in graph.nodes.items()} if node.operator == "index" else {}
     op = Op(
         node.operator,
         given,
@@ -96,6 +107,7 @@ def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findi
         node.source,
         node.name,
         node.overload,
+        dtypes,
     )
     result = rule(op)
     _fits(result, node)

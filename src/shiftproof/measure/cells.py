@@ -142,10 +142,8 @@ class Reference:
         self.shape = y.shape[1:]
         self.dtype = torch.promote_types(y.dtype, torch.float32)
         self.map = how.cells.as_maps(y)[0].to(self.dtype, copy=True)
-        power = (
-            self.map.square().sum(tuple(range(self.map.ndim - 2)), dtype=torch.float64)
-            if self.map.ndim > 2
-            else (self.map.double().square())
+        power = self.map.square().sum(tuple(range(self.map.ndim - 2)), dtype=torch.float64) if self.map.ndim > 2 else (
+            self.map.double().square()
         )
         self.power = power.cpu().numpy()
 

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from shiftproof.measure.cells import Cells
-from shiftproof.measure.layout import SPATIAL, Atom, Known, Layout, Unknown, contracted, picture, place
+from shiftproof.measure.layout import SPATIAL, Atom, Dim, Known, Layout, Unknown, contracted, picture, place
 from shiftproof.measure.observation import Call, first_tensor, left_as_found, observed
 from shiftproof.translations import Boundary
 
@@ -251,11 +251,7 @@ class _Follow(TorchDispatchMode):
             if not isinstance(y, Tensor):
                 continue
             layout = place(name, known, inputs, y, self.layout)
-            if (
-                y.is_floating_point()
-                and not any(y is t for t in leaves)
-                and self._sees_edge(name, known, inputs, layout)
-            ):
+            if y.is_floating_point() and not any(y is t for t in leaves) and self._sees_edge(name, known, inputs, layout):
                 parts[i] = y = torch.full_like(y, math.nan)
             self.layouts[y] = layout
         return type(output)(parts) if isinstance(output, tuple | list) else parts[0]
@@ -380,11 +376,7 @@ def _upsampling(follow: _Follow, func: Any, known: Known) -> Tensor:
     taps = [math.ceil(2 * max(1, 1 / r)) for r in ratios]
     rings = [r.denominator * -(-t // r.denominator) for r, t in zip(ratios, taps, strict=True)]
     outer = [int(n * r) for n, r in zip(rings, ratios, strict=True)]
-    wide = {
-        **known,
-        "self": _ring(x, [(n, n) for n in rings]),
-        "output_size": [s + 2 * o for s, o in zip(sizes, outer, strict=True)],
-    }
+    wide = {**known, "self": _ring(x, [(n, n) for n in rings]), "output_size": [s + 2 * o for s, o in zip(sizes, outer, strict=True)]}
     y = func(**{k: None if k.startswith("scales") else v for k, v in wide.items()})
     return y[..., outer[0] : outer[0] + sizes[0], outer[1] : outer[1] + sizes[1]].contiguous()
 

@@ -210,7 +210,9 @@ def layer_profile(
     window = images[:1, :, margin : images.shape[2] - margin, margin : images.shape[3] - margin]
     profiler = LayerProfiler(module, window, translations.boundary, float(translations.fill))
     offsets = torch.tensor(translations.offsets, dtype=torch.float64)
-    energies = [profiler.profile(image[None], offsets, margin_px=margin, batch_size=batch_size) for image in images]
+    energies = [
+        profiler.profile(image[None], offsets, margin_px=margin, batch_size=batch_size) for image in images
+    ]
     return summarise(profiler.layers, energies)
 
 
@@ -326,9 +328,7 @@ class _Sums:
         first = next(c for c in fed if c is not None and c.is_map)
         weights: dict[tuple[int, int], int] = {}
         for move in self.moves:
-            by = tuple(
-                _away(v, r) if d is not None else 0 for v, r, d in zip(move, first.strides, first.dims, strict=True)
-            )
+            by = tuple(_away(v, r) if d is not None else 0 for v, r, d in zip(move, first.strides, first.dims, strict=True))
             if any(move):
                 weights[by[0], by[1]] = weights.get((by[0], by[1]), 0) + 1
         wraps = tuple(all(c.wraps[a] for c in fed if c is not None and c.is_map) for a in range(2))

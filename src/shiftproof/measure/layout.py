@@ -64,9 +64,7 @@ def picture(size: Sequence[int]) -> Layout:
     """The layout of the picture (n, c, h, w) itself: one pixel a cell."""
     one = Fraction(1)
     n, c, h, w = size
-    return Layout(
-        tuple(_merged(d) for d in ([Atom("n", n)], [Atom("", c)], [Atom("y", h, one)], [Atom("x", w, one)])), (one, one)
-    )
+    return Layout(tuple(_merged(d) for d in ([Atom("n", n)], [Atom("", c)], [Atom("y", h, one)], [Atom("x", w, one)])), (one, one))
 
 
 Known = dict[str, Any]  # an operator's arguments by name
@@ -286,9 +284,7 @@ def _select(known: Known, out: Tensor, find: Find) -> list[Dim]:
 def _cat(known: Known, out: Tensor, find: Find) -> list[Dim]:
     parts = [_dims(find, t) for t in known["tensors"] if t.numel()]
     d = known.get("dim", 0) % out.ndim
-    dims = _joined(
-        [p[:d] + (_plain(1),) + p[d + 1 :] for p in parts], [1 if k == d else s for k, s in enumerate(out.shape)]
-    )
+    dims = _joined([p[:d] + (_plain(1),) + p[d + 1 :] for p in parts], [1 if k == d else s for k, s in enumerate(out.shape)])
     atoms = {(a.axis, a.stride) for p in parts for a in p[d]}
     one = next(iter(atoms)) if len(atoms) == 1 else ("?", Fraction(0))
     dims[d] = (Atom(one[0], out.shape[d], one[1]),) if any(_labelled(p[d]) for p in parts) else _plain(out.shape[d])
@@ -319,10 +315,7 @@ def _convolved(known: Known, out: Tensor, find: Find) -> list[Dim]:
     lead = out.ndim - (known["weight"].ndim - 2)
     strides = [Fraction(s) for s in known["stride"]]
     factors = [1 / s for s in strides] if known["transposed"] else strides
-    body = [
-        _resized(dim, s, f)
-        for dim, s, f in zip(dims[lead:], out.shape[lead:], _each(factors, out.ndim - lead), strict=True)
-    ]
+    body = [_resized(dim, s, f) for dim, s, f in zip(dims[lead:], out.shape[lead:], _each(factors, out.ndim - lead), strict=True)]
     return [*dims[: lead - 1], _plain(out.shape[lead - 1]), *body]
 
 
@@ -331,10 +324,7 @@ def _pooled(known: Known, out: Tensor, find: Find) -> list[Dim]:
     size = known["kernel_size"]
     steps = _each([Fraction(s) for s in known.get("stride") or size], len(size))
     lead = out.ndim - len(size)
-    return [
-        *dims[:lead],
-        *(_resized(dim, s, f) for dim, s, f in zip(dims[lead:], out.shape[lead:], steps, strict=True)),
-    ]
+    return [*dims[:lead], *(_resized(dim, s, f) for dim, s, f in zip(dims[lead:], out.shape[lead:], steps, strict=True))]
 
 
 def _interpolated(known: Known, out: Tensor, find: Find) -> list[Dim]:

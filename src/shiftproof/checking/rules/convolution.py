@@ -39,20 +39,25 @@ def transposed(op: Op) -> Type:
     dims: list[Dim] = []
     cut: set[str] = set()
     for d, k, s, p, dil, n in zip(signal.dims[2:], kernel, stride, padding, dilation, op.shape[2:], strict=True):
-        atom = only(d)
-        if not axes(d):
-            dims.append(inert(n))
-        else:
-            op.need(atom is not None and not atom.wrapped, "a transposed convolution over a padded or mixed dimension")
-            assert atom is not None
-            span = dil * (k - 1)
-            if n != atom.size * s or p or span >= s:
-                cut.add(atom.axis or "")
-            reach = _spread(atom, s, p, span, n)
-            dims.append((Atom(n, atom.axis, Fraction(atom.stride, s), n, reach),))
+        found, lossy = spread(op, d, k, s, p, dil, n)
+        dims.append(found)
+        cut |= lossy
     text = f"transposed {sizes(kernel)}/{max(stride)}: what it spreads beyond the border is cut off"
     op.report("T2", cut, text, "wrap it round, or a kernel as large as the stride")
     return _steered(op, replace(signal, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def spread(op: Op, dim: Dim, k: int, s: int, p: int, dilation: int, n: int) -> tuple[Dim, set[str]]:
+    """(the dimension after each cell was spread over k cells, s apart; the axes along which some of that is cut off)."""
+    if not axes(dim):
+        return inert(n), set()
+    atom = only(dim)
+    op.need(atom is not None and not atom.wrapped, "cells of a padded or mixed dimension spread out")
+    assert atom is not None
+    span = dilation * (k - 1)
+    exact = n == atom.size * s and not p and span < s
+    found = Atom(n, atom.axis, Fraction(atom.stride, s), n, _spread(atom, s, p, span, n))
+    return (found,), set() if exact else {atom.axis or ""}
 
 
 def _spread(atom: Atom, s: int, p: int, span: int, n: int) -> Reach:

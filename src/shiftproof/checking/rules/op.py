@@ -27,6 +27,9 @@ class Op:
         module: path of the calling module.
         source: "file:line".
         node: name of the node.
+        overload: which form of the operator.
+        dtypes: of every node's result, by name.
+        found: findings so far.
     """
 
     operator: str
@@ -38,6 +41,7 @@ class Op:
     source: str = ""
     node: str = ""
     overload: str = ""
+    dtypes: dict[str, Any] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
@@ -49,8 +53,9 @@ class Op:
         return default if found is None else found
 
     def signal(self, name: str) -> Signal:
-        """An argument that must depend on the picture; a constant counts as one that stands still."""
-        return self.as_signal(self.arguments[name])
+        """An argument that must depend on the picture ("self" and "input" are the same)."""
+        other = {"self": "input", "input": "self"}.get(name, name)
+        return self.as_signal(self.arguments[name if name in self.arguments else other])
 
     def as_signal(self, value: Any) -> Signal:
         """A type as a signal."""

@@ -115,7 +115,7 @@ def _meet(op: Op, signals: Sequence[Signal], from_end: int, n: int) -> Dim:
     return base
 
 
-def met(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim]) -> Signal:
+def met(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim], code: str = "T4") -> Signal:
     """A map after a constant met it along some of its dimensions; the constant's values decide.
 
     Uniform over the positions: no finding. The same after every move of a step (or of a multiple of it): exact there in the
@@ -126,29 +126,30 @@ def met(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim]) -> Sign
         signal: the map, whose step may grow.
         constant: what meets it.
         dims: the map's dimensions that the constant's dimensions lie along, in order.
+        code: of the finding, if there is one.
     """
     own = [d if n != 1 else () for d, n in zip(dims, constant.shape, strict=True)]
     for axis in AXES:
         if any(axis in axes(d) for d in own):
-            signal = _met_along(op, signal, constant, own, axis)
+            signal = _met_along(op, signal, constant, own, axis, code)
     return signal
 
 
-def _met_along(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim], axis: str) -> Signal:
+def _met_along(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim], axis: str, code: str) -> Signal:
     name = f"{list(constant.shape)} numbers that vary along {axis}"
     mend = "leave it out, or make it the same at every position"
     value = op.value(constant)
     if value is None:
-        op.report("T4", axis, f"{name} may meet the map: their values are not known", "load the weights")
+        op.report(code, axis, f"{name} may meet the map: their values are not known", "load the weights")
         return signal
     if _same(value, [gathered(d, axis) if axis in axes(d) else None for d in dims]):
         return signal
     step = _step(op, signal, value, dims, axis)
     if step is None:
-        op.report("T4", axis, f"{name} meet the map", mend)
+        op.report(code, axis, f"{name} meet the map", mend)
         return signal
     note = f"{name} meet the map; they repeat every {step} px round the circle"
-    op.report("T4", axis, note, mend, breaks=("window", "canvas"))
+    op.report(code, axis, note, mend, breaks=("window", "canvas"))
     return with_step(signal, axis, step)
 
 
