@@ -93,7 +93,7 @@ def _each(found) -> tuple:
 def _last(graph: Graph, found: Walk) -> dict[str, Atom]:
     """For each axis the last atom on the way to the answer that moves along it."""
     last: dict[str, Atom] = {}
-    for name in graph.nodes:
+    for name in found.types:
         for t in _each(found.types[name]):
             if isinstance(t, Signal):
                 last |= {a.axis: a for a in atoms(t.dims) if a.axis is not None}
@@ -112,7 +112,7 @@ def _stages(graph: Graph, found: Walk) -> tuple[Stage, ...]:
     """The strip: for each part of the network what its last map moves like."""
     stages: dict[str, Stage] = {}
     for name, node in graph.nodes.items():
-        t = found.types[name]
+        t = found.types.get(name)
         if not isinstance(t, Signal) or not node.module:
             continue
         part = _part(node.module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from shiftproof.errors import ModelError
 # operators that may hand back their input itself although their schema does not say so
 IDENTITIES = {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "detach", "to", "type_as", "reshape", "pad"}
 SAME = {"dropout", "feature_dropout", "alpha_dropout", "detach", "lift_fresh"}  # out of training
+
+OTHERS = re.compile(r"/torch/|/lib/python3[.\d]*/(?!site-packages)|shiftproof/checking/|<")  # frames that are not the model's
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.expor
     like = next((p for p in [*module.parameters(), *module.buffers()] if p.is_floating_point()), torch.empty(0))
     picture = torch.zeros((1, *input_size), dtype=like.dtype, device=like.device)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of attributes that it sets back itself
             return torch.export.export(module, (picture,), strict=False)
     except Exception as e:
         lines = [line.strip() for line in str(e).splitlines() if line.strip()]
@@ -145,7 +149,7 @@ def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, in
                 nodes[item.name] = Node(item.name, "constant", {}, tuple(found.shape), dtype=found.dtype)
         elif item.op == "call_function":
             nodes[item.name] = _node(item, naming, nodes)
-    return _needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds))
+    return needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds))
 
 
 def _answer(program: torch.export.ExportedProgram, outputs: list[str]) -> tuple[str, ...]:
@@ -226,7 +230,7 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
         for s in shares:
             naming.known(s)
         naming.add(item.name, shares, None)
-        return Node(item.name, whole, {"args": positional}, positional=positional, keywords=held(item.kwargs), **common)
+        return Node(item.name, whole, {"args": positional, **held(item.kwargs)}, positional=positional, keywords=held(item.kwargs), **common)
     schema = target._schema
     given = dict(zip((a.name for a in schema.arguments), item.args, strict=False)) | dict(item.kwargs)
     bound = {a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema.arguments}
@@ -257,18 +261,20 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
     )
 
 
-def _needed(graph: Graph) -> Graph:
+def needed(graph: Graph) -> Graph:
     """The graph without what its answer does not depend on."""
     wanted, todo = set(), list(graph.answer)
     while todo:
         name = todo.pop()
         if name not in wanted:
             wanted.add(name)
-            node = graph.nodes[name]
-            todo += [
-                r.name for r in _flat([*node.arguments.values(), node.positional, node.keywords]) if isinstance(r, Ref)
-            ]
+            todo += refs(graph.nodes[name])
     return replace(graph, nodes={k: v for k, v in graph.nodes.items() if k in wanted})
+
+
+def refs(node: Node) -> list[str]:
+    """Names of the nodes that a node works on."""
+    return [r.name for r in _flat(list(node.arguments.values())) if isinstance(r, Ref)]
 
 
 def _flat(value: Any) -> Iterator[Any]:
@@ -284,10 +290,15 @@ def _flat(value: Any) -> Iterator[Any]:
 def _shape(item: fx.Node) -> tuple:
     value = item.meta.get("val")
     if isinstance(value, Tensor):
-        return tuple(int(n) for n in value.shape)
+        return _whole(value.shape)
     if isinstance(value, list | tuple):
-        return tuple(tuple(v.shape) if isinstance(v, Tensor) else () for v in value)
+        return tuple(_whole(v.shape) if isinstance(v, Tensor) else () for v in value)
     return ()
+
+
+def _whole(shape: Any) -> tuple[int, ...]:
+    """A shape as numbers; -1 where it depends on the picture, which no rule will agree with."""
+    return tuple(n if isinstance(n, int) else -1 for n in shape)
 
 
 def _dtype(item: fx.Node) -> Any:
@@ -307,7 +318,7 @@ def _module(item: fx.Node) -> tuple[str, str]:
 def _source(trace: str) -> str:
     """ "file:line" of the innermost frame outside torch, else of the innermost one."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', trace)
-    own = [f for f in frames if "/torch/" not in f[0]] or frames
+    own = [f for f in frames if not OTHERS.search(f[0])] or frames
     return f"{_short(own[-1][0])}:{own[-1][1]}" if own else ""
 
 
@@ -316,7 +327,7 @@ def _raised(error: BaseException) -> str:
     found, trace = "", error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if "/torch/" not in name and "shiftproof/checking" not in name:
+        if not OTHERS.search(name):
             found = f"{_short(name)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

@@ -9,6 +9,7 @@ from typing import Any
 from shiftproof.checking.factor import UnfactorableError
 from shiftproof.checking.findings import WORLDS, Finding
 from shiftproof.checking.graph import Graph, Node, Ref
+from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
 from shiftproof.checking.rules.constants import FROM_SHAPE, RANDOM
 from shiftproof.checking.rules.op import NoRuleError, Op
@@ -46,6 +47,7 @@ def walk(graph: Graph) -> Walk:
     Returns:
         Types, findings, operators that have no rule, and the canvas world's distance.
     """
+    graph = rewritten(graph)
     values = Values(graph)
     types: dict[str, Any] = {}
     findings: list[Finding] = []

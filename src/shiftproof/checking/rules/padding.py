@@ -46,13 +46,34 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
     return (Atom(n, atom.axis, atom.stride, period, reach),)
 
 
+def wrap(op: Op) -> Type:
+    """A circle closed by hand: cell i is cell (i + offset) mod n."""
+    signal, at = op.signal("self"), op["dim"]
+    dim, n, count = signal.dims[at], size(signal.dims[at]), op.shape[at]
+    low = -op["offset"] % n
+    low = low - n if low > n // 2 else low
+    found = inert(count)
+    if axes(dim):
+        atom = only(dim)
+        op.need(atom is not None and not atom.wrapped, "a circle closed over something that is not one axis")
+        assert atom is not None
+        sides = [(max(0, atom.reach.before + p), max(0, atom.reach.after + q)) for p, q in [(low, count - n - low)]]
+        seen = replace(
+            atom.reach,
+            before=min(count, sides[0][0]),
+            after=min(count, sides[0][1]),
+            first=atom.reach.first - low * atom.stride,
+            last=atom.reach.last - low * atom.stride,
+        )
+        found = (Atom(count, atom.axis, atom.stride, atom.period, seen),)
+    return replace(signal, dims=(*signal.dims[:at], found, *signal.dims[at + 1 :]))
+
+
 def _mode(operator: str) -> str:
     return next((m for m in ("reflect", "replicat") if operator.startswith(m)), "constant").replace(
         "replicat", "replicate"
     )
 
 
-PADDING: dict[str, Rule] = dict.fromkeys(
-    ("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d"),
-    padding,
-)
+PADDED = ("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
+PADDING: dict[str, Rule] = {**dict.fromkeys(PADDED, padding), "wrap": wrap}

@@ -50,9 +50,8 @@ class Slide:
         if not axes(dim):
             return inert(count)
         atom = only(dim)
-        self.op.need(atom, "a window over a dimension that holds more than positions along one axis")
-        assert atom is not None
-        assert atom.axis is not None
+        if atom is None or atom.axis is None:
+            return self._across(dim, count)
         found = self._atom(atom, window, count)
         if count > 1:
             return (found,)
@@ -82,13 +81,20 @@ class Slide:
         reach = atom.reach.strided(atom.size, atom.stride, window.kernel, window.by, window.pads, window.dilation)
         return Atom(count, axis, Fraction(stride), period, reach)
 
+    def _across(self, dim: Dim, count: int) -> Dim:
+        """A window over several atoms: it runs from the end of one row into the next."""
+        for axis in axes(dim):
+            self.note("T7", axis, "a window runs across positions of several rows or parts")
+        self.signal = replace(self.signal, lost=self.signal.lost | axes(dim), whole=self.signal.whole | axes(dim))
+        return inert(count)
+
     def note(self, code: str, axis: str | None, detail: str) -> None:
         """Remembers what is to be reported."""
         self.notes.setdefault(code, []).append((axis or "", detail))
 
     def report(self, what: str = "") -> Signal:
         """Reports what was noted, one finding a code; returns the signal, whose step may have grown."""
-        for code in ("T2", "T3", "T1"):
+        for code in ("T2", "T3", "T7", "T1"):
             found = self.notes.get(code)
             if found:
                 details = "; ".join(dict.fromkeys(d for _, d in found))
@@ -99,6 +105,7 @@ class Slide:
 
 
 MEND = {
+    "T7": "a window over rows and columns",
     "T1": "low-pass it first, or select the phase by content",
     "T2": "circular padding",
     "T3": "a size that the stride divides, and padding that keeps every cell",
