@@ -2,6 +2,7 @@
 
 from shiftproof.checking.check import check
 from shiftproof.checking.findings import CODES, Finding
+from shiftproof.checking.refute import refuted
 from shiftproof.checking.verdict import Claim, Verdict
 
-__all__ = ["CODES", "Claim", "Finding", "Verdict", "check"]
+__all__ = ["CODES", "Claim", "Finding", "Verdict", "check", "refuted"]

@@ -35,8 +35,9 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
         return (
             Join(tuple(p for p in (inert(low) if low else None, dim, inert(high) if high else None) if p is not None)),
         )
-    if min(low, high) < 0:
-        op.need(max(low, high) <= 0, "padding at one end and a crop at the other")
+    if min(low, high) < 0 < max(low, high):
+        slide.note("T2", atom.axis, f"{fill}({low}, {high}): moved along, what comes in is no part of the circle")
+    elif min(low, high) < 0:
         if n < atom.period:
             slide.note("T3", atom.axis, f"{-low} and {-high} cells are cut off the ends")
     elif fill != "circular" or atom.wrapped:
