@@ -183,9 +183,7 @@ def audit(
 
 @app.command(epilog="Exit status: 0 done; 1 a --require not met; 2 bad usage or input.")
 def check(
-    model: Annotated[
-        str, typer.Argument(help="timm:NAME, torchvision:NAME, builtin:NAME, *.pt2 or FILE.py:FACTORY")
-    ],
+    model: Annotated[str, typer.Argument(help="timm:NAME, torchvision:NAME, builtin:NAME, *.pt2 or FILE.py:FACTORY")],
     weights: Annotated[Path | None, typer.Option(help="safetensors, or a state dict (tensors only)")] = None,
     input_size: Annotated[str | None, typer.Option("--input", help="channels,height,width, e.g. 3,224,224")] = None,
     require: Annotated[

@@ -20,7 +20,9 @@ from shiftproof.errors import ModelError
 IDENTITIES = {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "detach", "to", "type_as", "reshape", "pad"}
 SAME = {"dropout", "feature_dropout", "alpha_dropout", "detach", "lift_fresh"}  # out of training
 
-OTHERS = re.compile(r"/torch/|/lib/python3[.\d]*/(?!site-packages)|shiftproof/checking/|<")  # frames that are not the model's
+OTHERS = re.compile(
+    r"/torch/|/lib/python3[.\d]*/(?!site-packages)|shiftproof/checking/|<"
+)  # frames that are not the model's
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,14 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
         for s in shares:
             naming.known(s)
         naming.add(item.name, shares, None)
-        return Node(item.name, whole, {"args": positional, **held(item.kwargs)}, positional=positional, keywords=held(item.kwargs), **common)
+        return Node(
+            item.name,
+            whole,
+            {"args": positional, **held(item.kwargs)},
+            positional=positional,
+            keywords=held(item.kwargs),
+            **common,
+        )
     schema = target._schema
     given = dict(zip((a.name for a in schema.arguments), item.args, strict=False)) | dict(item.kwargs)
     bound = {a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema.arguments}

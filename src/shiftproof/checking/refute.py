@@ -98,7 +98,14 @@ def _search(
                 size = wanted.double().abs().max().item()
                 if not far <= _rounding(like.dtype) * max(size, 1e-30):
                     words = f"counterexample: {name} moved by {move} px changes the answer by {far:.3g} (of {size:.3g})"
-                    return {"picture": name, "seed": seed, "move": list(move), "difference": far, "of": size, "words": words}
+                    return {
+                        "picture": name,
+                        "seed": seed,
+                        "move": list(move),
+                        "difference": far,
+                        "of": size,
+                        "words": words,
+                    }
     return None
 
 

@@ -59,7 +59,11 @@ def walk(graph: Graph) -> Walk:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
             mend = "a rule for it, see CONTRIBUTING.md"
-            text = str(e) if isinstance(e, NoRuleError) else f"its rule cannot read this use of it ({type(e).__name__}: {e})"
+            text = (
+                str(e)
+                if isinstance(e, NoRuleError)
+                else f"its rule cannot read this use of it ({type(e).__name__}: {e})"
+            )
             findings.append(Finding("T0", *where, text, mend, frozenset(AXES), frozenset(WORLDS), node.name))
             result = Unknown(node.operator)
             several = bool(node.shape) and isinstance(node.shape[0], tuple)
