@@ -64,7 +64,7 @@ def window_worst(module: nn.Module, verdict, size, seed: int = 1) -> float:
 
 
 def clean_difference(still, shown, type_, move) -> float:
-    """The largest difference where both answers are beyond reach of the padding: cell i of one, i + move / stride of the other."""
+    """The largest difference where both answers are beyond reach of the padding: cell i and cell i + move / stride."""
     for i, dim in enumerate(type_.dims):
         if not any(b.axes for b in dim):
             continue

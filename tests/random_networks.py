@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
-from brute_force import Call, circular, whole
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
+
+from brute_force import Call, circular, whole
 
 Size = tuple[int, int, int]
 Layer = tuple[nn.Module, Size]
@@ -195,7 +196,7 @@ def network(seed: int, breaking: float = 0.15) -> tuple[nn.Module, Size]:
     layers, now = [], size
     for _ in range(r.randint(1, 5)):
         make = r.choice(BREAKING if r.random() < breaking else SOUND)
-        if max(now[1:]) > 16 and make in (_shuffle, _up) or min(now[1:]) < 2:
+        if (max(now[1:]) > 16 and make in (_shuffle, _up)) or min(now[1:]) < 2:
             continue
         layer, now = make(r, now)
         layers.append(layer)

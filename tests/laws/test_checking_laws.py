@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
-from brute_force import Call, circular, whole, worst
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import shiftproof as sp
+from brute_force import Call, circular, whole, worst
 from shiftproof.checking.refute import difference
-
 
 EXACT = {
     "identity": (nn.Identity(), (2, 6, 5), (1, 1)),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
-from brute_force import Call, circular, whole, worst
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import shiftproof as sp
+from brute_force import Call, circular, whole, worst
 
 
 def tokens(x):

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
-from brute_force import canvas_worst, whole, window_worst, worst
-from random_networks import network
 
 import shiftproof as sp
+from brute_force import canvas_worst, whole, window_worst, worst
+from random_networks import network
 
 COUNT = int(os.environ.get("SHIFTPROOF_NETWORKS", "240"))
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
 
 from shiftproof.checking.inline import inlined
 from shiftproof.errors import ModelError
@@ -155,16 +157,16 @@ def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, in
 
 
 def _answer(program: torch.export.ExportedProgram, outputs: list[str]) -> tuple[str, ...]:
-    """The outputs that are the answer: "logits", else "out", of a dictionary; else all."""
+    """The output that is the answer, as `models.answer` picks it: "logits", else "out", of a dictionary; else the first."""
+    spec = program.call_spec.out_spec
     try:
-        spec = program.call_spec.out_spec
-        found = torch.utils._pytree.tree_unflatten(outputs, spec) if spec is not None else outputs
+        found = pytree.tree_unflatten(outputs, spec) if spec is not None else outputs
     except (ValueError, AttributeError):
         return tuple(outputs)
     for key in ("logits", "out"):
         if isinstance(found, dict) and isinstance(found.get(key), str):
             return (found[key],)
-    return tuple(outputs)
+    return tuple(outputs[:1])
 
 
 class _Naming:
@@ -222,8 +224,11 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
         "target": target,
     }
 
+    def reference(value: Any) -> Any:
+        return Ref(naming.now(value.name, nodes)) if isinstance(value, fx.Node) else value
+
     def held(value: Any) -> Any:
-        return fx.node.map_aggregate(value, lambda v: Ref(naming.now(v.name, nodes)) if isinstance(v, fx.Node) else v)
+        return map_aggregate(value, reference)
 
     if not isinstance(target, torch._ops.OpOverload):
         whole = getattr(target, "__name__", str(target))
@@ -246,11 +251,8 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
     arguments = {k: held(v) for k, v in bound.items()}
     positional, keywords = held(item.args), held(item.kwargs)
     name = schema.name.partition("::")[2]
-    writes = [
-        bound[a.name]
-        for a in schema.arguments
-        if a.alias_info is not None and a.alias_info.is_write and isinstance(bound[a.name], fx.Node)
-    ]
+    written_to = (bound[a.name] for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    writes = [n for n in written_to if isinstance(n, fx.Node)]
     name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     shares = [
         n.name
@@ -325,14 +327,14 @@ def _module(item: fx.Node) -> tuple[str, str]:
 
 
 def _source(trace: str) -> str:
-    """ "file:line" of the innermost frame outside torch, else of the innermost one."""
+    """The innermost frame outside torch as "file:line", else the innermost one."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', trace)
     own = [f for f in frames if not OTHERS.search(f[0])] or frames
     return f"{_short(own[-1][0])}:{own[-1][1]}" if own else ""
 
 
 def _raised(error: BaseException) -> str:
-    """ "file:line" of the innermost frame outside torch in an exception's traceback."""
+    """The innermost frame outside torch in an exception's traceback, as "file:line"."""
     found, trace = "", error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename

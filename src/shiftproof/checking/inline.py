@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import fx
+from torch.fx.node import map_aggregate
 
 BLOCKS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")
 
@@ -59,4 +60,4 @@ def _copy(module: fx.GraphModule, flat: fx.Graph, found: dict[fx.Node, Any]) -> 
 
 
 def _value(value: Any, found: dict[fx.Node, Any]) -> Any:
-    return fx.node.map_aggregate(value, lambda v: found[v] if isinstance(v, fx.Node) else v)
+    return map_aggregate(value, lambda v: found[v] if isinstance(v, fx.Node) else v)

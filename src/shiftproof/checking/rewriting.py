@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from shiftproof.checking.graph import Graph, Node, Ref, needed, refs
 
@@ -34,7 +35,7 @@ def _wrap(node: Node, graph: Graph) -> Node | None:
         return None
     name, offset, _ = found[0]
     n = graph.nodes[name].shape[at]
-    if any((start + count) % n != then % n for (_, start, count), (_, then, _) in zip(found, found[1:], strict=False)):
+    if any((start + count) % n != then % n for (_, start, count), (_, then, _) in pairwise(found)):
         return None
     if sum(count for *_, count in found) < n:
         return None

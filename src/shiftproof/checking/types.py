@@ -177,7 +177,8 @@ class Unknown:
     operator: str
 
 
-Type: TypeAlias = Signal | Constant | Unknown
+Known: TypeAlias = Signal | Constant
+Type: TypeAlias = Known | Unknown
 
 
 def inert(n: int) -> Dim:

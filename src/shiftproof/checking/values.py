@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor
 
 from shiftproof.checking.graph import Graph, Ref
-from shiftproof.checking.rules.constants import FROM_SHAPE, UNDEFINED
+from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, UNDEFINED
 
 
 class Values:
@@ -47,7 +48,9 @@ class Values:
         found: list[str] = []
         if node.operator in FROM_SHAPE or node.operator in UNDEFINED:
             return found
-        torch.utils._pytree.tree_map_only(Ref, lambda r: found.append(r.name), (node.positional, node.keywords))
+        if node.operator in LIKE_ANOTHER:
+            return [node.positional[0].name]
+        pytree.tree_map_only(Ref, lambda r: found.append(r.name), (node.positional, node.keywords))
         return found
 
     def _run(self, name: str) -> Any:
@@ -59,10 +62,12 @@ class Values:
             return None
         if any(self.held[r] is None for r in self._needs(name)):
             return None
-        given, keywords = torch.utils._pytree.tree_map_only(Ref, self._value, (node.positional, node.keywords))
+        given, keywords = pytree.tree_map_only(Ref, self._value, (node.positional, node.keywords))
+        if node.operator in LIKE_ANOTHER:
+            given = (self.held[node.positional[0].name], *(self._blank(r) for r in node.positional[1:]))
         if node.operator in FROM_SHAPE:  # zeros_like and its kin ask for a shape only
-            given, keywords = torch.utils._pytree.tree_map_only(Ref, self._blank, (node.positional, node.keywords))
-        own = torch.utils._pytree.tree_map_only(Tensor, torch.clone, given)  # in-place forms must not reach the module
+            given, keywords = pytree.tree_map_only(Ref, self._blank, (node.positional, node.keywords))
+        own = pytree.tree_map_only(Tensor, torch.clone, given)  # in-place forms must not reach the module
         given = own
         device = {"device": torch.device("cpu")} if "device" in keywords else {}
         try:

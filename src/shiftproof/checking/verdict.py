@@ -77,7 +77,7 @@ class Verdict:
 
     @property
     def kind(self) -> str:
-        """ "invariant", "equivariant" or "none": what the answer would be if every finding were mended."""
+        """One of "invariant", "equivariant", "none": what the answer would be if every finding were mended."""
         if isinstance(self.output_type, Unknown):
             return "none"
         return "equivariant" if isinstance(self.output_type, Signal) and self.output_type.axes else "invariant"

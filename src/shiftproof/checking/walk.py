@@ -11,11 +11,10 @@ from shiftproof.checking.findings import WORLDS, Finding
 from shiftproof.checking.graph import Graph, Node, Ref
 from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
-from shiftproof.checking.rules.constants import FROM_SHAPE, RANDOM
+from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
 from shiftproof.checking.rules.op import NoRuleError, Op
 from shiftproof.checking.types import AXES, Constant, Reach, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.values import Values
-
 
 # a rule that stumbles over arguments it was not written for refuses as well: nothing is claimed
 REFUSALS = (NoRuleError, UnfactorableError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
@@ -94,7 +93,10 @@ def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findi
             raise NoRuleError(f"it works on what {lost.operator} says about positions")
         several = bool(node.shape) and isinstance(node.shape[0], tuple)
         return (lost,) * len(node.shape) if several else lost
-    signals = any(isinstance(v, Signal) for v in flat)
+    if given.get("train") and "dropout" in node.operator:
+        raise NoRuleError("dropout in training mode is random")
+    first = flat[:1] if node.operator in LIKE_ANOTHER else flat
+    signals = any(isinstance(v, Signal) for v in first)
     if node.operator not in RANDOM and (not signals or node.operator in FROM_SHAPE):
         if node.operator == "written":
             raise NoRuleError("a tensor that is overwritten through a view of it")

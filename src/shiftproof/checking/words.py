@@ -98,7 +98,7 @@ def _strip(verdict: Verdict, width: int) -> list[str]:
             for a, s in zip([None, *stages], stages, strict=False)
             if a is None or (a.step, a.stride) != (s.step, s.stride)
         ]
-        stages = kept[: most - 1] + [stages[-1]] if stages[-1] not in kept[: most - 1] else kept[: most - 1]
+        stages = [*kept[: most - 1], stages[-1]] if stages[-1] not in kept[: most - 1] else kept[: most - 1]
     rows = {
         "depth": [s.name for s in stages],
         "stride": [s.stride[0] if s.stride[0] == s.stride[1] else "x".join(s.stride) for s in stages],
@@ -117,7 +117,7 @@ def _claim(claim: Claim) -> str:
         parts.append(f"{claim.clean[0]} x {claim.clean[1]} cells of the last map beyond reach of the padding")
     if claim.distance_px is not None:
         parts.append(f"object {claim.distance_px} px from the border")
-    parts += [c for c in claim.conditions[2:]]
+    parts += claim.conditions[2:]
     if claim.counterexample is not None:
         parts.append(claim.counterexample.get("words", ""))
     return "; ".join(parts)

@@ -3,6 +3,9 @@
 # the result depends on the shape of a tensor only, whatever is in it
 FROM_SHAPE = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "zero", "sym_size", "size"}
 
+# what they are given first, in the shape or type of what they are given second
+LIKE_ANOTHER = {"type_as", "expand_as", "view_as", "reshape_as"}
+
 # the values are whatever was in memory
 UNDEFINED = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"}
 

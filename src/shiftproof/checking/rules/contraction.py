@@ -11,10 +11,10 @@ from shiftproof.checking.rules.linear import contracted
 from shiftproof.checking.rules.op import NoRuleError, Op, Rule
 from shiftproof.checking.rules.pointwise import combined, met, words
 from shiftproof.checking.rules.reduction import reduced
-from shiftproof.checking.types import Constant, Dim, Signal, Type, alike, axes, inert, joined, merged_reach, size
+from shiftproof.checking.types import Constant, Dim, Known, Signal, Type, alike, axes, inert, joined, merged_reach, size
 
 
-def einsum(op: Op, tensors: Sequence[Type], names: Sequence[str], out: str) -> Signal:
+def einsum(op: Op, tensors: Sequence[Known], names: Sequence[str], out: str) -> Signal:
     """A sum of products over the letters that are not in `out`.
 
     Letters under which every tensor moves alike may stay or be summed: the sum over all positions does not see where they
@@ -91,7 +91,7 @@ def matmul(op: Op) -> Type:
     return _product(op, first, second)
 
 
-def _product(op: Op, first: Type, second: Type) -> Signal:
+def _product(op: Op, first: Known, second: Known) -> Signal:
     one, two = len(first.shape), len(second.shape)
     op.need(one >= 2 and two >= 2, "a product with a vector")
     if isinstance(first, Signal) and isinstance(second, Constant) and two == 2 and axes(first.dims[-1]):
@@ -143,7 +143,7 @@ def attention(op: Op) -> Type:
     return einsum(op, [logits, value], [batch + "ab", batch + "bd"], batch + "ad")
 
 
-def _as_heads(op: Op, t: Type, query: Type) -> Type:
+def _as_heads(op: Op, t: Known, query: Known) -> Known:
     """Keys or values with a head for each of the query's."""
     if isinstance(t, Constant) or not isinstance(query, Signal):
         raise NoRuleError("grouped heads of constants")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+from shiftproof.checking.aliasing import folded
 from shiftproof.checking.rules.op import Op, Rule, pair
 from shiftproof.checking.rules.sliding import Slide, Window, sizes
-from shiftproof.checking.types import Atom, Dim, Reach, Signal, Type, axes, inert, joined, only
+from shiftproof.checking.types import Atom, Constant, Dim, Reach, Signal, Type, axes, inert, joined, only
 
 
 def convolution(op: Op) -> Type:
@@ -21,7 +22,7 @@ def convolution(op: Op) -> Type:
         Window(k, s, p, d) for k, s, p, d in zip(kernel, stride, _pads(op, kernel, dilation), dilation, strict=True)
     ]
     _channels(op, signal)
-    slide = Slide(op, signal)
+    slide = Slide(op, signal, alias=_alias(op, stride, dilation))
     dims = [slide.along(d, w, n) for d, w, n in zip(signal.dims[2:], windows, op.shape[2:], strict=True)]
     by = f"/{max(stride)}" if max(stride) > 1 else ""
     result = slide.report(f"{sizes(kernel)}{by}")
@@ -66,6 +67,13 @@ def _spread(atom: Atom, s: int, p: int, span: int, n: int) -> Reach:
     fine = Fraction(atom.stride, s)
     first, last = atom.reach.first + (p - span) * fine, atom.reach.last + p * fine
     return Reach(min(max(before, 0), n), min(max(after, 0), n), first, last)
+
+
+def _alias(op: Op, stride, dilation) -> float | None:
+    """The share of the kernels' energy that folds; None where nothing is left out or the weights are not known."""
+    weight = op["weight"]
+    value = op.value(weight) if max(stride) > 1 and isinstance(weight, Constant) else None
+    return None if value is None else folded(value, stride, dilation)
 
 
 def _weight(op: Op):

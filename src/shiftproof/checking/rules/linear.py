@@ -8,6 +8,7 @@ from dataclasses import replace
 from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.op import Op, Rule
 from shiftproof.checking.rules.pointwise import invariant, met
+from shiftproof.checking.rules.reduction import reduced
 from shiftproof.checking.types import AXES, Atom, Constant, Dim, Signal, Type, axes, inert, joined, size
 
 
@@ -22,7 +23,7 @@ def linear(op: Op) -> Type:
         result = contracted(op, signal, weight, op.shape[-1])
     bias = op.get("bias")
     if isinstance(bias, Signal):
-        op.need(not bias.axes and not result.dims[-1:] == () and not axes(result.dims[-1]), "a bias that moves")
+        op.need(not bias.axes and not axes(result.dims[-1]), "a bias that moves")
         result = joined(result.dims, [result, bias])
     elif isinstance(bias, Constant):
         result = met(op, result, bias, [result.dims[-1]])
@@ -46,13 +47,16 @@ def contracted(op: Op, signal: Signal, weight: Constant, out: int) -> Signal:
     along = [a for a in AXES if a in axes(last)]
     if not along:
         return result
-    result = replace(result, whole=result.whole | axes(last))
+    result = replace(reduced(op, signal, [last]), dims=result.dims)
     value = op.value(weight)
     if value is None:
         return _untied(op, result, along, "its weights are not known")
     value = value.reshape(out, size(last))
     for to in _layouts(last, out):
         if all(invariant(value, (to, last), a, signal.step[AXES.index(a)]) for a in along):
+            if axes(to):  # every cell sees every other, round the circle
+                text = f"{out} x {size(last)} weights over positions are circulant: a convolution round the circle"
+                op.report("T5", along, text, "a convolution", breaks=("window", "canvas"))
             return replace(result, dims=(*rest, to))
     free = [a for a in along if not invariant(value, ((), last), a, signal.step[AXES.index(a)])]
     distance = _distance(value, last, out)

@@ -172,10 +172,8 @@ def invariant(value, dims: Sequence[Dim], axis: str, step: int) -> bool:
         axis: "y" or "x".
         step: pixels; a whole number of cells of every atom of the axis.
     """
-    for move in (0, step):
-        if not _same(value, [rolled(d, axis, move) if axis in axes(d) else None for d in dims]):
-            return False
-    return True
+    moves = (0, step)  # not moving is asked too: cells of a padding must repeat those of the circle
+    return all(_same(value, [rolled(d, axis, m) if axis in axes(d) else None for d in dims]) for m in moves)
 
 
 def _same(value, sources: Sequence[list[int] | None]) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import numpy as np
+
 from shiftproof.checking.factor import finer
 from shiftproof.checking.rules.op import Op, Rule
 from shiftproof.checking.rules.sliding import Slide, Window
@@ -26,7 +28,6 @@ def interpolation(op: Op) -> Type:
     signal = op.signal("input") if "input" in op.arguments else op.signal("self")
     rank = len(signal.dims) - 2
     kind = op.operator.lstrip("_").removeprefix("upsample_").removesuffix("_aa")[:-2].rstrip("_")
-    kind = kind if kind in TAPS else kind.replace("nearest_exact", "nearest_exact")
     op.need(kind in TAPS, f"{op.operator}: an interpolation of another kind")
     scales = op.get("scale_factors") or [op.get(k) for k in ("scales_h", "scales_w")][:rank]
     slide, dims = Slide(op, signal), list(signal.dims[:2])
@@ -59,12 +60,12 @@ def _resampled(op: Op, slide: Slide, dim: Dim, count: int, way: _Way) -> Dim:
     whole_up, whole_down = count % n == 0, n % count == 0
     taps = TAPS[way.kind]
     if honest and not (way.aligned and taps) and not atom.wrapped:
-        if whole_up and taps == 0:
+        if whole_up and taps == 0 and _even(n, count, way.kind):
             return finer(dim, count // n)
-        if whole_up:
+        if whole_up and taps:
             slide.note("T2", atom.axis, "the border's cells are repeated outwards")
             return _filtered(atom, count // n, taps)
-        if whole_down and taps == 0 and way.kind == "nearest":
+        if whole_down and way.kind == "nearest" and _even(n, count, way.kind):
             return slide.along(dim, Window(1, n // count), count) if count > 1 else _one(op)
         if whole_down and taps == 1 and not way.antialias and count > 1:
             return slide.along(dim, Window(n // count, n // count), count)
@@ -75,6 +76,13 @@ def _resampled(op: Op, slide: Slide, dim: Dim, count: int, way: _Way) -> Dim:
     if count == 1:
         return ()
     return (Atom(count, atom.axis, stride, count, Reach(count, 0, atom.reach.first, atom.reach.last)),)
+
+
+def _even(n: int, count: int, kind: str) -> bool:
+    """Whether torch, which finds the nearest cell in float32, takes every cell equally often and in order."""
+    at = np.arange(count, dtype=np.float32) + np.float32(0.5 if kind == "nearest_exact" else 0)
+    found = np.floor(at * (np.float32(n) / np.float32(count))).astype(int)
+    return bool((found == np.arange(count) * n // count).all())
 
 
 def _one(op: Op) -> Dim:
