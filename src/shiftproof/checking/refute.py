@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import gcd
@@ -81,7 +82,7 @@ def _search(
     verdict: Verdict, model: Any, kind: Type, along: Sequence[tuple[str, int]], tries: int, seed: int
 ) -> dict[str, Any] | None:
     """The first counterexample: a picture by name, a move, the difference found."""
-    module = model.module if isinstance(model, LoadedModel) else model
+    module = _precise(model.module if isinstance(model, LoadedModel) else model, verdict.input_size)
     with evaluating(module):
         run = _run(module)
         like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
@@ -107,6 +108,17 @@ def _search(
                         "words": words,
                     }
     return None
+
+
+def _precise(module: torch.nn.Module, size: tuple[int, int, int]) -> torch.nn.Module:
+    """A copy in float64, so that rounding is no excuse; the module itself where it cannot be copied or run like that."""
+    try:
+        found = copy.deepcopy(module).double()
+        with evaluating(found):
+            _run(found)(torch.zeros(1, *size, dtype=torch.float64))
+    except (RuntimeError, TypeError, AttributeError, ValueError):
+        return module
+    return found if any(p.is_floating_point() for p in found.parameters()) else module
 
 
 def _rounding(dtype: torch.dtype) -> float:
