@@ -73,7 +73,7 @@ def test_one_cell_beyond_the_margin_differs(case):
 
 CANVAS = {
     "pooled": (nn.Sequential(zeros(1, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
-    "pooled after two": (nn.Sequential(zeros(1, 2, 3), nn.Tanh(), zeros(2, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 14, 14)),
+    "two layers": (nn.Sequential(zeros(1, 2, 3), nn.Tanh(), zeros(2, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 14, 14),),
     "pooled after a stride": (nn.Sequential(zeros(1, 2, 3, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 14, 14)),
     "valid": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
     "cropped": (Call(lambda m, x: x[:, :, 2:-1].square().sum((2, 3))), (1, 12, 12)),

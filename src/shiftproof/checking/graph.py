@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 import warnings
@@ -110,9 +111,12 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
 def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.export.ExportedProgram:
     like = next((p for p in [*module.parameters(), *module.buffers()] if p.is_floating_point()), torch.empty(0))
     picture = torch.zeros((1, *input_size), dtype=like.dtype, device=like.device)
+    noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")  # it prints whole graphs before it raises
+    level = noisy.level
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of attributes that it sets back itself
+            noisy.setLevel(logging.CRITICAL)
             return torch.export.export(module, (picture,), strict=False)
     except Exception as e:
         lines = [line.strip() for line in str(e).splitlines() if line.strip()]
@@ -122,6 +126,8 @@ def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.expor
             where=line,
             remedy="take out what depends on the picture's values (if, while, .item())",
         ) from e
+    finally:
+        noisy.setLevel(level)
 
 
 def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, int], seconds: float) -> Graph:
