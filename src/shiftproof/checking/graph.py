@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,12 +113,12 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
 def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.export.ExportedProgram:
     like = next((p for p in [*module.parameters(), *module.buffers()] if p.is_floating_point()), torch.empty(0))
     picture = torch.zeros((1, *input_size), dtype=like.dtype, device=like.device)
-    noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")  # it prints whole graphs before it raises
-    level = noisy.level
+    noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level, quiet = noisy.level, io.StringIO()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), redirect_stderr(quiet), redirect_stdout(quiet):
             warnings.simplefilter("ignore")  # of attributes that it sets back itself
-            noisy.setLevel(logging.CRITICAL)
+            noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
             return torch.export.export(module, (picture,), strict=False)
     except Exception as e:
         lines = [line.strip() for line in str(e).splitlines() if line.strip()]
