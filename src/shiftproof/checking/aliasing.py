@@ -12,11 +12,12 @@ from torch import Tensor
 def folded(kernel: Float[Tensor, "o i *k"], by: Sequence[int], dilation: Sequence[int] = (1, 1)) -> float:
     """The share of a filter's energy above the new Nyquist frequency, for white noise.
 
-    1 - sum_d r(d) prod_a sinc(d_a D_a / s_a) / s_a  /  r(0), with r the kernel's autocorrelation summed over channels.
+    1 - sum_{t, u} <w_t, w_u> prod_a sinc((t_a - u_a) D_a / s_a) / s_a  /  sum_t |w_t|^2, with t and u running over the
+    kernel's taps and w_t the weights of a tap for all channels.
 
     Args:
         kernel: one filter for each output and input channel.
-        by: stride along each axis, cells.
+        by: stride s along each axis, cells.
         dilation: D, cells.
 
     Returns:
@@ -25,13 +26,13 @@ def folded(kernel: Float[Tensor, "o i *k"], by: Sequence[int], dilation: Sequenc
     >>> folded(torch.ones(1, 1, 1, 1), (2, 2))
     0.75
     """
-    axes = list(range(2, kernel.ndim))
-    sizes = [2 * kernel.shape[a] for a in axes]
-    spectrum = torch.fft.fftn(kernel.double(), s=sizes, dim=axes).abs().square().sum((0, 1))
-    kept = torch.fft.ifftn(spectrum).real  # the autocorrelation, lag 0 first
-    total = kept.flatten()[0].item()
-    for i, (n, s, d) in enumerate(zip(sizes, by, dilation, strict=False)):
-        lags = torch.fft.fftfreq(n, 1 / n, dtype=torch.float64, device=kept.device)
-        weight = torch.sinc(lags * d / s) / s
-        kept = kept * weight.reshape([-1 if j == i else 1 for j in range(kept.ndim)])
-    return min(max(1 - kept.sum().item() / total, 0.0), 1.0) if total > 0 else 0.0
+    sizes = kernel.shape[2:]
+    taps = kernel.reshape(-1, sizes.numel()).float()
+    products = (taps.T @ taps).double().cpu()
+    kept = torch.ones_like(products)
+    for axis, (s, d) in enumerate(zip(by, dilation, strict=False)):
+        at = torch.arange(sizes[axis], dtype=torch.float64)
+        at = at.reshape([-1 if i == axis else 1 for i in range(len(sizes))]).expand(sizes).reshape(-1)
+        kept = kept * torch.sinc((at[:, None] - at) * d / s) / s
+    total = products.trace().item()
+    return min(max(1 - (products * kept).sum().item() / total, 0.0), 1.0) if total > 0 else 0.0
