@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from shiftproof import measure, records, testing
     from shiftproof.auditing import audit
+    from shiftproof.checking import Verdict, check
     from shiftproof.data import open_data
     from shiftproof.models import load_model, wrap
     from shiftproof.records import AuditRecord
@@ -32,6 +33,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "audit": "auditing",
+    "check": "checking",
+    "Verdict": "checking",
     "AuditRecord": "records",
     "open_data": "data",
     "load_model": "models",
@@ -52,7 +55,9 @@ __all__ = [
     "AuditRecord",
     "Translation",
     "TranslationSet",
+    "Verdict",
     "audit",
+    "check",
     "grid",
     "load_model",
     "measure",

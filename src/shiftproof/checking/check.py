@@ -1,0 +1,134 @@
+"""check(): a module in, a verdict out."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from shiftproof.checking.findings import WORLDS, Finding
+from shiftproof.checking.graph import Graph, export
+from shiftproof.checking.types import AXES, Atom, Signal, Unknown, atoms
+from shiftproof.checking.verdict import Claim, Stage, Verdict, judged
+from shiftproof.checking.walk import Walk, walk
+from shiftproof.errors import ModelError
+from shiftproof.models import LoadedModel, evaluating
+
+
+def check(
+    model: nn.Module | LoadedModel | torch.export.ExportedProgram,
+    input_size: Sequence[int] | None = None,
+) -> Verdict:
+    """What is proved about a model when its picture moves, and the findings where the proof fails.
+
+    The module is exported once by torch and its graph walked once with types; no picture is run. Status "proved" with step
+    (s_y, s_x) means: for every circular move that is a multiple of the step the answer is equal (invariant) or moved
+    (equivariant), in exact arithmetic.
+
+    Args:
+        model: a module, a loaded model, or an exported program; left as found.
+        input_size: (c, h, w) in pixels; of a loaded model its own, if not given.
+
+    Returns:
+        The verdict. A model that torch cannot export is "unknown", with the line that stops it as its finding.
+
+    Raises:
+        ModelError: the size is not known.
+
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    >>> verdict = check(net, (1, 8, 8))
+    >>> verdict.circular.status, verdict.circular.step, verdict.kind
+    ('proved', (1, 1), 'invariant')
+    """
+    module = model.module if isinstance(model, LoadedModel) else model
+    name = model.word if isinstance(model, LoadedModel) else type(model).__name__
+    size = _size(model, input_size)
+    try:
+        if isinstance(module, nn.Module):
+            with evaluating(module):
+                graph = export(module, size)
+        else:
+            graph = export(module, size)
+    except ModelError as e:
+        return _not_exported(name, size, e)
+    started = time.perf_counter()
+    found = walk(graph)
+    circular, window, canvas, output = judged(
+        found.findings,
+        [t for n in graph.answer for t in _each(found.types[n])],
+        _last(graph, found),
+        size,
+        found.distance,
+    )
+    seconds = {"export": graph.seconds, "check": time.perf_counter() - started}
+    return Verdict(
+        name, size, circular, window, canvas, output, found.findings, found.unknown, _stages(graph, found), seconds
+    )
+
+
+def _size(model, input_size: Sequence[int] | None) -> tuple[int, int, int]:
+    found = input_size or getattr(model, "input_size", None)
+    if found is None or len(found) != 3:
+        raise ModelError("the size of its pictures is not known", remedy="give input_size as (c, h, w)")
+    c, h, w = (int(n) for n in found)
+    return c, h, w
+
+
+def _not_exported(name: str, size: tuple[int, int, int], error: ModelError) -> Verdict:
+    text, every = error.what, frozenset(AXES)
+    finding = Finding("T0", "", error.where, "export", text, error.remedy, every, frozenset(WORLDS), "")
+    lost = Claim("unknown", conditions=(text,))
+    return Verdict(name, size, lost, lost, lost, Unknown("export"), (finding,), {"export": 1})
+
+
+def _each(found) -> tuple:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _last(graph: Graph, found: Walk) -> dict[str, Atom]:
+    """For each axis the last atom on the way to the answer that moves along it."""
+    last: dict[str, Atom] = {}
+    for name in found.types:
+        for t in _each(found.types[name]):
+            if isinstance(t, Signal):
+                last |= {a.axis: a for a in atoms(t.dims) if a.axis is not None}
+    for name in graph.answer:
+        for t in _each(found.types[name]):
+            if isinstance(t, Signal):
+                worst = {a.axis: a for a in atoms(t.dims) if a.axis is not None}
+                for a in atoms(t.dims):
+                    if a.axis is not None:
+                        worst[a.axis] = replace(worst[a.axis], reach=worst[a.axis].reach.joined(a.reach))
+                last |= worst
+    return last
+
+
+def _stages(graph: Graph, found: Walk) -> tuple[Stage, ...]:
+    """The strip: for each part of the network what its last map moves like."""
+    stages: dict[str, Stage] = {}
+    for name, node in graph.nodes.items():
+        t = found.types.get(name)
+        if not isinstance(t, Signal) or not node.module:
+            continue
+        part = _part(node.module)
+        moving = {a.axis: a for a in atoms(t.dims) if a.axis is not None}
+        if not moving:
+            if part in stages:
+                stages[part] = replace(stages[part], step=t.step)
+            continue
+        strides = tuple(str(moving[a].stride) if a in moving else "-" for a in AXES)
+        margin = max((max(a.reach.before, a.reach.after) for a in moving.values()), default=0)
+        covered = any(a.reach.before + a.reach.after >= a.size for a in moving.values()) or t.whole
+        stages[part] = Stage(part, (strides[0], strides[1]), t.step, "all" if covered else str(margin))
+    return tuple(stages.values())
+
+
+def _part(module: str) -> str:
+    """The part of a network that a module belongs to: "layer1", "blocks.3"."""
+    match = re.match(r"[^.]+(\.\d+)?", module)
+    return match[0] if match else module

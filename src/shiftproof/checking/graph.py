@@ -1,0 +1,361 @@
+"""A module as plain nodes: exported once, in-place writes renamed away, each node with its module path and source line."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
+
+from shiftproof.checking.inline import inlined
+from shiftproof.errors import ModelError
+
+# operators that may hand back their input itself although their schema does not say so
+IDENTITIES = {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "detach", "to", "type_as", "reshape", "pad"}
+SAME = {"dropout", "feature_dropout", "alpha_dropout", "detach", "lift_fresh"}  # out of training
+
+OTHERS = re.compile(
+    r"/torch/|/lib/python3[.\d]*/(?!site-packages)|shiftproof/checking/|<"
+)  # frames that are not the model's
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An argument that is another node's result."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator of the graph.
+
+    Args:
+        name: unique.
+        operator: as ATen calls it, without overload and without the underscore of in-place forms; "input", "constant",
+            "getitem"; "written" for a tensor that was overwritten through a view of it.
+        arguments: by name, defaults filled in; tensors are `Ref`.
+        shape: of the result; a tuple of shapes where there are several.
+        module: path of the module that called it, e.g. "layer1.0.conv1".
+        source: "file:line" of the line that called it.
+        kind: class of that module.
+        target: what torch would call to run it, with `positional` and `keywords`.
+    """
+
+    name: str
+    operator: str
+    arguments: dict[str, Any]
+    shape: tuple
+    module: str = ""
+    source: str = ""
+    kind: str = ""
+    overload: str = ""
+    dtype: Any = None
+    target: Any = None
+    positional: tuple = ()
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in the order in which they run, only those that the answer depends on.
+
+    Args:
+        nodes: by name.
+        answer: names of the nodes that are the answer.
+        constants: parameters, buffers and lifted constants by node name.
+        input_size: (c, h, w).
+        seconds: what torch.export took.
+    """
+
+    nodes: dict[str, Node]
+    answer: tuple[str, ...]
+    constants: dict[str, Tensor]
+    input_size: tuple[int, int, int]
+    seconds: float
+
+
+def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[int, int, int]) -> Graph:
+    """The graph of a module in eval mode, for one picture.
+
+    Nothing is computed: torch traces shapes only, so a module on the meta device costs no memory.
+
+    Args:
+        module: or a program that is exported already.
+        input_size: (c, h, w) in pixels.
+
+    Returns:
+        The graph.
+
+    Raises:
+        ModelError: torch cannot export it; the message names the line that stops it.
+    """
+    started = time.perf_counter()
+    program = module if isinstance(module, torch.export.ExportedProgram) else _program(module, input_size)
+    seconds = time.perf_counter() - started
+    graph = _plain(program, input_size, seconds)
+    if any(n.operator == "written" for n in graph.nodes.values()):
+        graph = _plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
+    return graph
+
+
+def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.export.ExportedProgram:
+    like = next((p for p in [*module.parameters(), *module.buffers()] if p.is_floating_point()), torch.empty(0))
+    picture = torch.zeros((1, *input_size), dtype=like.dtype, device=like.device)
+    noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level, quiet = noisy.level, io.StringIO()
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), redirect_stderr(quiet), redirect_stdout(quiet):
+            warnings.simplefilter("ignore")  # of attributes that it sets back itself
+            noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
+            return torch.export.export(module, (picture,), strict=False)
+    except Exception as e:
+        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
+        line = _source(str(e)) or _raised(e)
+        raise ModelError(
+            f"torch cannot export it: {lines[0] if lines else type(e).__name__}",
+            where=line,
+            remedy="take out what depends on the picture's values (if, while, .item())",
+        ) from e
+    finally:
+        noisy.setLevel(level)
+
+
+def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, int], seconds: float) -> Graph:
+    signature = program.graph_signature
+    values: dict[str, Tensor] = {}
+    for spec in signature.input_specs:
+        if spec.target is not None and spec.kind.name != "USER_INPUT":
+            found = program.state_dict.get(spec.target)
+            found = program.constants.get(spec.target) if found is None else found
+            if isinstance(found, Tensor):
+                values[spec.arg.name] = found
+    naming = _Naming()
+    nodes: dict[str, Node] = {}
+    outputs: list[str] = []
+    pictures = set(signature.user_inputs)
+    for item in inlined(program.graph_module):
+        if item.op == "output":
+            wanted = [a for a in item.args if a is not None] if item.args else []
+            flat = list(_flat(wanted))
+            names = {str(n) for n in signature.user_outputs}
+            outputs = [naming.now(n.name, nodes) for n in flat if isinstance(n, fx.Node) and n.name in names]
+        elif item.op == "placeholder":
+            kind = "input" if item.name in pictures else "constant"
+            nodes[item.name] = Node(item.name, kind, {}, _shape(item), dtype=_dtype(item))
+        elif item.op == "get_attr":
+            found = getattr(item.graph.owning_module, str(item.target), None)
+            if isinstance(found, Tensor):
+                values[item.name] = found
+                nodes[item.name] = Node(item.name, "constant", {}, tuple(found.shape), dtype=found.dtype)
+        elif item.op == "call_function":
+            nodes[item.name] = _node(item, naming, nodes)
+    return needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds))
+
+
+def _answer(program: torch.export.ExportedProgram, outputs: list[str]) -> tuple[str, ...]:
+    """The output that is the answer, as `models.answer` picks it: "logits", else "out", of a dictionary; else the first."""
+    spec = program.call_spec.out_spec
+    try:
+        found = pytree.tree_unflatten(outputs, spec) if spec is not None else outputs
+    except (ValueError, AttributeError):
+        return tuple(outputs)
+    for key in ("logits", "out"):
+        if isinstance(found, dict) and isinstance(found.get(key), str):
+            return (found[key],)
+    return tuple(outputs[:1])
+
+
+class _Naming:
+    """Which node holds a tensor's value now, after the in-place writes so far."""
+
+    def __init__(self) -> None:
+        self.memory: dict[str, int] = {}  # tensors that share storage
+        self.whole: dict[str, int] = {}  # tensors that are the very same view
+        self.latest: dict[int, str] = {}  # by `whole`
+        self.stale: set[int] = set()
+
+    def add(self, name: str, shares: list[str], same: str | None) -> None:
+        self.memory[name] = self.memory[shares[0]] if shares else len(self.memory)
+        for other in shares[1:]:
+            old, new = self.memory[other], self.memory[name]
+            self.memory = {k: new if v == old else v for k, v in self.memory.items()}
+        self.whole[name] = len(self.memory) + len(self.whole) if same is None else self.whole[same]
+        if same is None:
+            self.latest[self.whole[name]] = name
+
+    def known(self, name: str) -> None:
+        if name not in self.memory:
+            self.add(name, [], None)
+
+    def write(self, target: str, name: str) -> None:
+        """The tensor `target` was overwritten; its value is now node `name`."""
+        kind = self.whole[target]
+        self.latest[kind] = name
+        self.stale.discard(kind)
+        for other, memory in self.memory.items():
+            if memory == self.memory[target] and self.whole[other] != kind:
+                self.stale.add(self.whole[other])
+
+    def now(self, name: str, nodes: dict[str, Node]) -> str:
+        self.known(name)
+        kind = self.whole[name]
+        if kind in self.stale:
+            at = f"{name}__written"
+            if at not in nodes:
+                nodes[at] = Node(at, "written", {}, nodes[name].shape, nodes[name].module, nodes[name].source)
+            return at
+        return self.latest[kind]
+
+
+def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
+    """One call as a plain node; the naming learns what it writes and what it shares."""
+    target = item.target
+    path, kind = _module(item)
+    common: dict[str, Any] = {
+        "shape": _shape(item),
+        "module": path,
+        "kind": kind,
+        "source": _source(item.meta.get("stack_trace") or ""),
+        "dtype": _dtype(item),
+        "target": target,
+    }
+
+    def reference(value: Any) -> Any:
+        return Ref(naming.now(value.name, nodes)) if isinstance(value, fx.Node) else value
+
+    def held(value: Any) -> Any:
+        return map_aggregate(value, reference)
+
+    if not isinstance(target, torch._ops.OpOverload):
+        whole = getattr(target, "__name__", str(target))
+        shares = [a.name for a in item.args if isinstance(a, fx.Node)] if whole == "getitem" else []
+        positional = held(item.args)
+        for s in shares:
+            naming.known(s)
+        naming.add(item.name, shares, None)
+        return Node(
+            item.name,
+            whole,
+            {"args": positional, **held(item.kwargs)},
+            positional=positional,
+            keywords=held(item.kwargs),
+            **common,
+        )
+    schema = target._schema
+    given = dict(zip((a.name for a in schema.arguments), item.args, strict=False)) | dict(item.kwargs)
+    bound = {a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema.arguments}
+    arguments = {k: held(v) for k, v in bound.items()}
+    positional, keywords = held(item.args), held(item.kwargs)
+    name = schema.name.partition("::")[2]
+    written_to = (bound[a.name] for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    writes = [n for n in written_to if isinstance(n, fx.Node)]
+    name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    shares = [
+        n.name
+        for a in schema.arguments
+        if (a.alias_info is not None or (name in IDENTITIES and a is schema.arguments[0]))
+        for n in _flat(bound[a.name])
+        if isinstance(n, fx.Node)
+    ]
+    for s in shares:
+        naming.known(s)
+    same = writes[0].name if len(writes) == 1 else shares[0] if name in SAME and shares else None
+    naming.add(item.name, shares, same)
+    for written in writes:
+        naming.write(written.name, item.name)
+    return Node(
+        item.name, name, arguments, overload=target._overloadname, positional=positional, keywords=keywords, **common
+    )
+
+
+def needed(graph: Graph) -> Graph:
+    """The graph without what its answer does not depend on."""
+    wanted, todo = set(), list(graph.answer)
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo += refs(graph.nodes[name])
+    return replace(graph, nodes={k: v for k, v in graph.nodes.items() if k in wanted})
+
+
+def refs(node: Node) -> list[str]:
+    """Names of the nodes that a node works on."""
+    return [r.name for r in _flat(list(node.arguments.values())) if isinstance(r, Ref)]
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for v in value:
+            yield from _flat(v)
+    else:
+        yield value
+
+
+def _shape(item: fx.Node) -> tuple:
+    value = item.meta.get("val")
+    if isinstance(value, Tensor):
+        return _whole(value.shape)
+    if isinstance(value, list | tuple):
+        return tuple(_whole(v.shape) if isinstance(v, Tensor) else () for v in value)
+    return ()
+
+
+def _whole(shape: Any) -> tuple[int, ...]:
+    """A shape as numbers; -1 where it depends on the picture, which no rule will agree with."""
+    return tuple(n if isinstance(n, int) else -1 for n in shape)
+
+
+def _dtype(item: fx.Node) -> Any:
+    value = item.meta.get("val")
+    return value.dtype if isinstance(value, Tensor) else None
+
+
+def _module(item: fx.Node) -> tuple[str, str]:
+    stack = list((item.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "", ""
+    path, kind = stack[-1]
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return re.sub(r"@\d+$", "", path), kind.rpartition(".")[2]
+
+
+def _source(trace: str) -> str:
+    """The innermost frame outside torch as "file:line", else the innermost one."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', trace)
+    own = [f for f in frames if not OTHERS.search(f[0])] or frames
+    return f"{_short(own[-1][0])}:{own[-1][1]}" if own else ""
+
+
+def _raised(error: BaseException) -> str:
+    """The innermost frame outside torch in an exception's traceback, as "file:line"."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not OTHERS.search(name):
+            found = f"{_short(name)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def _short(path: str) -> str:
+    if "site-packages/" in path:
+        return path.rpartition("site-packages/")[2]
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,55 @@
+"""Idioms spread over several operators, recognised in the graph: a circle closed by hand, by slices and `cat`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from shiftproof.checking.graph import Graph, Node, Ref, needed, refs
+
+
+def rewritten(graph: Graph) -> Graph:
+    """The graph with `cat` of ranges of one tensor, each going on where the last ended round the circle, as one "wrap".
+
+    Args:
+        graph: as exported; left as it is.
+    """
+    moving: set[str] = set()
+    for name, node in graph.nodes.items():
+        if node.operator == "input" or not moving.isdisjoint(refs(node)):
+            moving.add(name)
+    nodes = {k: (_wrap(n, graph) if k in moving else None) or n for k, n in graph.nodes.items()}
+    if all(nodes[k] is n for k, n in graph.nodes.items()):
+        return graph
+    return needed(replace(graph, nodes=nodes))
+
+
+def _wrap(node: Node, graph: Graph) -> Node | None:
+    """`cat([x[-1:], x, x[:1]])` as one node: cell i is cell (i + offset) mod n of x."""
+    if node.operator != "cat" or len(node.arguments["tensors"]) < 2:
+        return None
+    at = int(node.arguments["dim"]) % len(node.shape)
+    pieces = [_range(r, at, graph) for r in node.arguments["tensors"] if isinstance(r, Ref)]
+    found = [p for p in pieces if p is not None]
+    if len(found) != len(node.arguments["tensors"]) or len({name for name, *_ in found}) != 1:
+        return None
+    name, offset, _ = found[0]
+    n = graph.nodes[name].shape[at]
+    if any((start + count) % n != then % n for (_, start, count), (_, then, _) in pairwise(found)):
+        return None
+    if sum(count for *_, count in found) < n:
+        return None
+    return replace(node, operator="wrap", arguments={"self": Ref(name), "dim": at, "offset": offset})
+
+
+def _range(ref: Ref, at: int, graph: Graph) -> tuple[str, int, int] | None:
+    """(tensor, first index, how many) of a range along one dimension; a whole tensor is a range of itself."""
+    node = graph.nodes[ref.name]
+    if node.operator != "slice" or int(node.arguments["dim"]) % len(node.shape) != at:
+        return ref.name, 0, node.shape[at]
+    if int(node.arguments["step"]) != 1 or not isinstance(node.arguments["self"], Ref):
+        return None
+    base = node.arguments["self"].name
+    n = graph.nodes[base].shape[at]
+    start = int(node.arguments["start"] or 0)
+    return base, min(max(start + n if start < 0 else start, 0), n), node.shape[at]

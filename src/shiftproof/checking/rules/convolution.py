@@ -1,0 +1,111 @@
+"""Convolutions, plain and transposed: exact round the circle where they are padded with the circle itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from shiftproof.checking.aliasing import folded
+from shiftproof.checking.rules.op import Op, Rule, pair
+from shiftproof.checking.rules.sliding import Slide, Window, sizes
+from shiftproof.checking.types import Atom, Constant, Dim, Reach, Signal, Type, axes, inert, joined, only
+
+
+def convolution(op: Op) -> Type:
+    """Each output cell is a fixed function of the cells under the kernel."""
+    signal = op.signal("input")
+    rank = len(op.shape) - 2
+    op.need(len(signal.dims) == rank + 2, "a convolution without a batch dimension")
+    kernel = _weight(op).shape[2:]
+    stride, dilation = pair(op["stride"], rank), pair(op["dilation"], rank)
+    windows = [
+        Window(k, s, p, d) for k, s, p, d in zip(kernel, stride, _pads(op, kernel, dilation), dilation, strict=True)
+    ]
+    _channels(op, signal)
+    slide = Slide(op, signal, alias=_alias(op, stride, dilation))
+    dims = [slide.along(d, w, n) for d, w, n in zip(signal.dims[2:], windows, op.shape[2:], strict=True)]
+    by = f"/{max(stride)}" if max(stride) > 1 else ""
+    result = slide.report(f"{sizes(kernel)}{by}")
+    return _steered(op, replace(result, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def transposed(op: Op) -> Type:
+    """Each input cell is spread over the cells under the kernel; what falls off the end should come in at the other."""
+    signal = op.signal("input")
+    rank = len(op.shape) - 2
+    op.need(len(signal.dims) == rank + 2, "a convolution without a batch dimension")
+    _channels(op, signal)
+    kernel = _weight(op).shape[2:]
+    stride, padding, dilation = (pair(op[k], rank) for k in ("stride", "padding", "dilation"))
+    dims: list[Dim] = []
+    cut: set[str] = set()
+    for d, k, s, p, dil, n in zip(signal.dims[2:], kernel, stride, padding, dilation, op.shape[2:], strict=True):
+        found, lossy = spread(op, d, k, s, p, dil, n)
+        dims.append(found)
+        cut |= lossy
+    text = f"transposed {sizes(kernel)}/{max(stride)}: what it spreads beyond the border is cut off"
+    op.report("T2", cut, text, "wrap it round, or a kernel as large as the stride")
+    return _steered(op, replace(signal, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def spread(op: Op, dim: Dim, k: int, s: int, p: int, dilation: int, n: int) -> tuple[Dim, set[str]]:
+    """(the dimension after each cell was spread over k cells, s apart; the axes along which some of that is cut off)."""
+    if not axes(dim):
+        return inert(n), set()
+    atom = only(dim)
+    op.need(atom is not None and not atom.wrapped, "cells of a padded or mixed dimension spread out")
+    assert atom is not None
+    span = dilation * (k - 1)
+    exact = n == atom.size * s and not p and span < s
+    found = Atom(n, atom.axis, Fraction(atom.stride, s), n, _spread(atom, s, p, span, n))
+    return (found,), set() if exact else {atom.axis or ""}
+
+
+def _spread(atom: Atom, s: int, p: int, span: int, n: int) -> Reach:
+    before = (atom.reach.before - 1) * s + span - p + 1
+    after = n - ((atom.size - atom.reach.after) * s - p)
+    fine = Fraction(atom.stride, s)
+    first, last = atom.reach.first + (p - span) * fine, atom.reach.last + p * fine
+    return Reach(min(max(before, 0), n), min(max(after, 0), n), first, last)
+
+
+def _alias(op: Op, stride, dilation) -> float | None:
+    """The share of the kernels' energy that folds; None where nothing is left out or the weights are not known."""
+    weight = op["weight"]
+    value = op.value(weight) if max(stride) > 1 and isinstance(weight, Constant) else None
+    return None if value is None else folded(value, stride, dilation)
+
+
+def _weight(op: Op):
+    """The kernel; one that depends on the picture must stand still, and there is one for the whole map."""
+    weight = op["weight"]
+    if isinstance(weight, Signal):
+        op.need(not weight.axes, "a kernel that moves with the picture")
+    return weight
+
+
+def _steered(op: Op, result: Signal) -> Signal:
+    """The result, with the step of kernels and biases that depend on the picture (and stand still)."""
+    others = [t for k in ("weight", "bias") if isinstance(t := op.get(k), Signal)]
+    op.need(not any(t.axes for t in others), "a bias that moves with the picture")
+    return joined(result.dims, [result, *others])
+
+
+def _channels(op: Op, signal: Signal) -> None:
+    op.need(not axes(signal.dims[1]), "a convolution whose channels are positions")
+
+
+def _pads(op: Op, kernel, dilation) -> list[tuple[int, int]]:
+    padding = op["padding"]
+    if padding == "same":  # torch puts the odd one at the high end
+        spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return [(span // 2, span - span // 2) for span in spans]
+    if padding == "valid":
+        return [(0, 0)] * len(kernel)
+    return [(p, p) for p in pair(padding, len(kernel))]
+
+
+CONVOLUTION: dict[str, Rule] = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), transposed),
+}

@@ -1,0 +1,112 @@
+"""A range of indices of one dimension: harmless where nothing moves, a crop or a position where something does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from shiftproof.checking.findings import WORLDS
+from shiftproof.checking.rules.op import Op
+from shiftproof.checking.rules.sliding import MEND, Slide, Window
+from shiftproof.checking.types import Atom, Block, Dim, Join, Signal, axes, inert, only, size
+
+
+@dataclass
+class Cut:
+    """Cuts of one operator; findings are reported once."""
+
+    op: Op
+    signal: Signal
+    noted: dict[tuple[str, tuple[str, ...]], tuple[str, frozenset[str]]] = field(default_factory=dict)
+
+    def range(self, dim: Dim, start: int, count: int, by: int = 1) -> Dim:
+        """Indices start, start + by, ... (`count` of them) of a dimension."""
+        n = size(dim)
+        if (start, count, by) == (0, n, 1):
+            return dim
+        if not axes(dim):
+            return inert(count)
+        atom = only(dim)
+        if atom is not None:
+            return self._atom(atom, start, count, by)
+        if len(dim) == 1 and isinstance(dim[0], Join) and by == 1:
+            found = _parts(dim[0], start, count)
+            if found is not None:
+                return found
+        inner = size(dim[1:]) if dim else 1
+        if len(dim) > 1 and by == 1 and start % inner == 0 and count % inner == 0:
+            return (*self.range(dim[:1], start // inner, count // inner), *dim[1:])
+        return self.lose(dim, count, f"{count} of {n} positions are picked by number")
+
+    def lose(self, dim: Dim, count: int, detail: str) -> Dim:
+        """A dimension that stops to move: the proof ends in every world."""
+        self.noted.setdefault(("T8", WORLDS), (detail, frozenset()))
+        text, along = self.noted["T8", WORLDS]
+        self.noted["T8", WORLDS] = text, along | axes(dim)
+        self.signal = replace(self.signal, lost=self.signal.lost | axes(dim), whole=self.signal.whole | axes(dim))
+        return inert(count)
+
+    def _atom(self, atom: Atom, start: int, count: int, by: int) -> Dim:
+        if count == 1 and atom.size > 1:
+            return self.lose((atom,), 1, f"position {start} of {atom.size} is picked by number")
+        if by > 1:
+            slide = Slide(self.op, self.signal)
+            if atom.period % by or count < atom.period // by:
+                return self.lose((atom,), count, f"every {by}th of {atom.size} positions, which do not tile the circle")
+            (found,) = slide.along((atom,), Window(1, by, (-start, 0)), count) or (None,)
+            self.signal = slide.signal
+            for code, noted in slide.notes.items():
+                if code == "T1":
+                    self.noted["T1", ()] = (
+                        noted[0][1],
+                        frozenset({a for a, _ in noted}) | self.noted.get(("T1", ()), ("", frozenset()))[1],
+                    )
+            return (found,) if found is not None else ()
+        if count < atom.period:
+            text = f"{count} of {atom.period} positions are cut out"
+            found, along = self.noted.get(("T8", ("circular",)), (text, frozenset()))
+            self.noted["T8", ("circular",)] = found, along | atom.axes
+        reach = atom.reach
+        high = max(0, reach.after - (atom.size - start - count))
+        cut = replace(
+            reach,
+            before=min(count, max(0, reach.before - start)),
+            after=min(count, high),
+            first=reach.first + start * atom.stride,
+            last=reach.last + start * atom.stride,
+        )
+        return (replace(atom, size=count, period=min(atom.period, count), reach=cut),)
+
+    def report(self) -> Signal:
+        """Reports what was noted; returns the signal, whose step may have grown."""
+        for (code, breaks), (detail, along) in self.noted.items():
+            mend = MEND.get(code, "keep every position, or pool over them")
+            self.op.report(code, along, detail, mend, breaks=breaks)
+        return self.signal
+
+
+def _parts(join: Join, start: int, count: int) -> Dim | None:
+    """A range of a join that cuts no moving part, else None."""
+    found: list[Dim] = []
+    at = 0
+    for part in join.parts:
+        low, high = max(start, at), min(start + count, at + size(part))
+        if low < high:
+            if high - low != size(part) and axes(part):
+                return None
+            found.append(part if high - low == size(part) else inert(high - low))
+        at += size(part)
+    return joining(found)
+
+
+def joining(parts: list[Dim]) -> Dim:
+    """Dimensions laid end to end as one, with inert neighbours merged."""
+    flat: list[Dim] = []
+    for part in parts:
+        inner = part[0].parts if len(part) == 1 and isinstance(part[0], Join) else (part,)
+        for p in inner:
+            if flat and not axes(p) and not axes(flat[-1]):
+                flat[-1] = inert(size(flat[-1]) + size(p))
+            else:
+                flat.append(p)
+    block: Block = Join(tuple(flat))
+    return flat[0] if len(flat) == 1 else (block,)

@@ -1,0 +1,88 @@
+"""Pooling: a window's mean or maximum; over all cells it is a reduction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shiftproof.checking.rules.op import Op, Rule, pair
+from shiftproof.checking.rules.reduction import reduced
+from shiftproof.checking.rules.sliding import Slide, Window, sizes
+from shiftproof.checking.types import Dim, Signal, Type, Unknown
+
+
+def average(op: Op) -> Type:
+    """The mean under a window."""
+    return _pooled(op, "mean")
+
+
+def largest(op: Op) -> Type:
+    """The maximum under a window; padding never wins, but what is beyond the border is missed."""
+    return _pooled(op, "maximum")
+
+
+def largest_with_indices(op: Op) -> tuple[Type, Type]:
+    """The maximum, and where it was (of which nothing is claimed)."""
+    inner = replace(op, shape=op.shape[0])
+    return _pooled(inner, "maximum"), Unknown(op.operator)
+
+
+def _pooled(op: Op, what: str) -> Signal:
+    signal = op.signal("self")
+    rank = int(op.operator[op.operator.index("pool") + 4])
+    kernel = pair(op["kernel_size"], rank)
+    stride = pair(op["stride"], rank) if op.get("stride") else kernel
+    padding, dilation = pair(op.get("padding", 0), rank), pair(op.get("dilation", 1), rank)
+    slide, dims = Slide(op, signal), list(signal.dims[:-rank])
+    for d, k, s, p, dil, n in zip(
+        signal.dims[-rank:], kernel, stride, padding, dilation, op.shape[-rank:], strict=True
+    ):
+        whole = (sum_size(d) + 2 * p - dil * (k - 1) - 1) // s + 1
+        dims.append(slide.along(d, Window(k, s, (p, p + (n - whole) * s), dil, "nothing"), n))
+    by = f"/{max(stride)}" if max(stride) > 1 else ""
+    result = slide.report(f"{what} {sizes(kernel)}{by}")
+    return replace(result, dims=tuple(dims))
+
+
+def adaptive(op: Op) -> Type:
+    """Windows that share out the map evenly: to one cell a reduction, to a divisor of its size plain pooling."""
+    signal = op.signal("self")
+    rank = int(op.operator[op.operator.index("pool") + 4])
+    slide, dims = Slide(op, signal), list(signal.dims[:-rank])
+    for d, n in zip(signal.dims[-rank:], op.shape[-rank:], strict=True):
+        dims.append(_shared(op, slide, d, n))
+    result = slide.report("adaptive pooling:")
+    return replace(result, dims=tuple(dims))
+
+
+def _shared(op: Op, slide: Slide, dim: Dim, n: int) -> Dim:
+    cells = sum_size(dim)
+    if n == 1:
+        slide.signal = reduced(op, slide.signal, [dim])
+        return ()
+    k = cells // n
+    if cells % n == 0:
+        return slide.along(dim, Window(k, k), n)
+    slide.note("T3", *_uneven(op, dim, cells, n))
+    return slide.along(dim, Window(-(-cells // n) + 1, max(k, 1)), n)
+
+
+def _uneven(op: Op, dim: Dim, cells: int, n: int) -> tuple[str, str]:
+    found = next((getattr(b, "axis", None) for b in dim if getattr(b, "axis", None)), None)
+    op.need(found is not None and len(dim) == 1, "windows of uneven size over a dimension of several parts")
+    return str(found), f"{cells} cells cannot be shared out to {n} windows of one size"
+
+
+def sum_size(dim: Dim) -> int:
+    """Number of cells of a dimension."""
+    n = 1
+    for b in dim:
+        n *= b.size
+    return n
+
+
+POOLING: dict[str, Rule] = {
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d"), average),
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d"), largest),
+    **dict.fromkeys(("max_pool2d_with_indices", "max_pool1d_with_indices"), largest_with_indices),
+    **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), adaptive),
+}

@@ -1,0 +1,84 @@
+"""The values of constants: parameters and buffers, and what a graph computes from them alone; worked out when asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor
+
+from shiftproof.checking.graph import Graph, Ref
+from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, UNDEFINED
+
+
+class Values:
+    """Reads constants of a graph by name; None where a value is not known (the meta device, or torch would not run it)."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.held: dict[str, Any] = {}
+
+    def read(self, name: str) -> Tensor | None:
+        """The value of a constant node ("name", or "name[i]" for one of several results)."""
+        base, bracket, rest = name.partition("[")
+        found = self._compute(base)
+        if bracket and isinstance(found, list | tuple):
+            found = found[int(rest[:-1])]
+        return found if isinstance(found, Tensor) else None
+
+    def _compute(self, name: str) -> Any:
+        """Walks back without recursion: graphs are deep."""
+        todo = [name]
+        while todo:
+            at = todo[-1]
+            if at in self.held:
+                todo.pop()
+                continue
+            missing = [r for r in self._needs(at) if r not in self.held]
+            if missing:
+                todo += missing
+                continue
+            self.held[at] = self._run(at)
+            todo.pop()
+        return self.held[name]
+
+    def _needs(self, name: str) -> list[str]:
+        node = self.graph.nodes[name]
+        found: list[str] = []
+        if node.operator in FROM_SHAPE or node.operator in UNDEFINED:
+            return found
+        if node.operator in LIKE_ANOTHER:
+            return [node.positional[0].name]
+        pytree.tree_map_only(Ref, lambda r: found.append(r.name), (node.positional, node.keywords))
+        return found
+
+    def _run(self, name: str) -> Any:
+        node = self.graph.nodes[name]
+        if node.operator == "constant":
+            found = self.graph.constants.get(name)
+            return None if found is None or found.device.type == "meta" else found.detach()
+        if node.operator in UNDEFINED or not callable(node.target):
+            return None
+        if any(self.held[r] is None for r in self._needs(name)):
+            return None
+        given, keywords = pytree.tree_map_only(Ref, self._value, (node.positional, node.keywords))
+        if node.operator in LIKE_ANOTHER:
+            given = (self.held[node.positional[0].name], *(self._blank(r) for r in node.positional[1:]))
+        if node.operator in FROM_SHAPE:  # zeros_like and its kin ask for a shape only
+            given, keywords = pytree.tree_map_only(Ref, self._blank, (node.positional, node.keywords))
+        own = pytree.tree_map_only(Tensor, torch.clone, given)  # in-place forms must not reach the module
+        given = own
+        device = {"device": torch.device("cpu")} if "device" in keywords else {}
+        try:
+            with torch.no_grad():
+                return node.target(*given, **(keywords | device))
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return None
+
+    def _value(self, ref: Ref) -> Any:
+        return self.held.get(ref.name)
+
+    def _blank(self, ref: Ref) -> Tensor:
+        node = self.graph.nodes[ref.name]
+        return torch.zeros(node.shape, dtype=node.dtype)

@@ -1,0 +1,172 @@
+"""The one walk over a graph: types in, types out, findings on the way; it goes on as if each had been mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from shiftproof.checking.factor import UnfactorableError
+from shiftproof.checking.findings import WORLDS, Finding
+from shiftproof.checking.graph import Graph, Node, Ref
+from shiftproof.checking.rewriting import rewritten
+from shiftproof.checking.rules import RULES
+from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
+from shiftproof.checking.rules.op import NoRuleError, Op
+from shiftproof.checking.types import AXES, Constant, Reach, Signal, Type, Unknown, atoms, inert, spatial
+from shiftproof.checking.values import Values
+
+# a rule that stumbles over arguments it was not written for refuses as well: nothing is claimed
+REFUSALS = (NoRuleError, UnfactorableError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What the walk found.
+
+    Args:
+        types: of every node, a tuple where it has several results.
+        findings: in the order of the network.
+        unknown: operators without a rule, each once, with how often.
+        distance: for the canvas world, pixels that an object must stay from the border.
+    """
+
+    types: dict[str, Type | tuple[Type, ...]]
+    findings: tuple[Finding, ...]
+    unknown: dict[str, int]
+    distance: int
+
+
+def walk(graph: Graph) -> Walk:
+    """The types of a graph's nodes, and the findings.
+
+    Args:
+        graph: as `export` gives it.
+
+    Returns:
+        Types, findings, operators that have no rule, and the canvas world's distance.
+    """
+    graph = rewritten(graph)
+    values = Values(graph)
+    types: dict[str, Any] = {}
+    findings: list[Finding] = []
+    unknown: dict[str, int] = {}
+    for node in graph.nodes.values():
+        try:
+            types[node.name] = _type(node, graph, types, values, findings)
+        except REFUSALS as e:
+            unknown[node.operator] = unknown.get(node.operator, 0) + 1
+            where = (node.module, node.source, node.operator)
+            mend = "a rule for it, see CONTRIBUTING.md"
+            text = (
+                str(e)
+                if isinstance(e, NoRuleError)
+                else f"its rule cannot read this use of it ({type(e).__name__}: {e})"
+            )
+            findings.append(Finding("T0", *where, text, mend, frozenset(AXES), frozenset(WORLDS), node.name))
+            result = Unknown(node.operator)
+            several = bool(node.shape) and isinstance(node.shape[0], tuple)
+            types[node.name] = (result,) * len(node.shape) if several else result
+    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size))
+
+
+def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findings: list[Finding]) -> Any:
+    if node.operator == "input":
+        _, h, w = graph.input_size
+        if node.shape != (1, *graph.input_size):
+            raise NoRuleError(f"an input of shape {node.shape}")
+        return Signal((inert(1), inert(node.shape[1]), spatial("y", h), spatial("x", w)))
+    if node.operator == "constant":
+        return Constant(node.name, node.shape)
+    given = {k: _resolve(v, types) for k, v in node.arguments.items()}
+    if node.operator == "getitem":
+        whole, item = given["args"]
+        if isinstance(whole, tuple) and isinstance(item, int):
+            return whole[item]
+        if isinstance(whole, Unknown):
+            return whole
+        raise NoRuleError("an item of something that is no list of tensors")
+    flat = _flat(list(given.values()))
+    lost = next((v for v in flat if isinstance(v, Unknown)), None)
+    if lost is not None:
+        if not any(f.code == "T0" for f in findings):
+            raise NoRuleError(f"it works on what {lost.operator} says about positions")
+        several = bool(node.shape) and isinstance(node.shape[0], tuple)
+        return (lost,) * len(node.shape) if several else lost
+    if given.get("train") and "dropout" in node.operator:
+        raise NoRuleError("dropout in training mode is random")
+    first = flat[:1] if node.operator in LIKE_ANOTHER else flat
+    signals = any(isinstance(v, Signal) for v in first)
+    if node.operator not in RANDOM and (not signals or node.operator in FROM_SHAPE):
+        if node.operator == "written":
+            raise NoRuleError("a tensor that is overwritten through a view of it")
+        return _constant(node)
+    rule = RULES.get(node.operator)
+    if rule is None:
+        raise NoRuleError(f"{node.operator} has no rule")
+    dtypes = {k: n.dtype for k, n in graph.nodes.items()} if node.operator == "index" else {}
+    op = Op(
+        node.operator,
+        given,
+        node.shape,
+        graph.input_size,
+        values.read,
+        node.module,
+        node.source,
+        node.name,
+        node.overload,
+        dtypes,
+    )
+    result = rule(op)
+    _fits(result, node)
+    findings += op.found
+    return result
+
+
+def _constant(node: Node) -> Any:
+    if node.shape and isinstance(node.shape[0], tuple):
+        return tuple(Constant(f"{node.name}[{i}]", s) for i, s in enumerate(node.shape))
+    return Constant(node.name, node.shape)
+
+
+def _fits(result: Any, node: Node) -> None:
+    """A rule whose type has another shape than torch's result is not believed."""
+    several = isinstance(result, tuple)
+    shapes = node.shape if several else (node.shape,)
+    for found, shape in zip(result if several else (result,), shapes, strict=True):
+        if isinstance(found, Signal | Constant) and tuple(found.shape) != tuple(shape):
+            raise NoRuleError(f"{node.operator}: its rule gives shape {tuple(found.shape)}, torch {tuple(shape)}")
+
+
+def _resolve(value: Any, types: dict[str, Any]) -> Any:
+    if isinstance(value, Ref):
+        return types[value.name]
+    if isinstance(value, list | tuple):
+        return type(value)(_resolve(v, types) for v in value) if type(value) in (list, tuple) else [
+            _resolve(v, types) for v in value
+        ]  # fmt: skip
+    return value
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return [x for v in value for x in _flat(v)]
+    return [value]
+
+
+def _distance(types: dict[str, Any], input_size: tuple[int, int, int]) -> int:
+    """How far an object must stay from the border so that no cell sees both it and the padding, in pixels."""
+    extent = {"y": input_size[1], "x": input_size[2]}
+    furthest = Fraction(0)
+    for signal in _flat(list(types.values())):
+        if isinstance(signal, Signal):
+            for a in atoms(signal.dims):
+                if a.axis is not None:
+                    furthest = max(furthest, *_distances(a.size, a.stride, a.reach, extent[a.axis]))
+    return -int(-furthest // 1)
+
+
+def _distances(cells: int, stride: Fraction, reach: Reach, extent: int) -> tuple[Fraction, Fraction]:
+    """(low end, high end): the object must be this far from the border for an atom's margins not to see it."""
+    low = (reach.before - 1) * stride + reach.last + 1
+    return low, extent - (cells - reach.after) * stride - reach.first

@@ -1,0 +1,140 @@
+"""In-place writes: a tensor whose memory was written through another is never taken for what it was."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import shiftproof as sp
+from brute_force import Call, circular, whole, worst
+
+RAMP = torch.arange(5.0, dtype=torch.float64)
+
+
+def after(write):
+    """A network that makes y out of x, lets `write` spoil something and answers with both."""
+
+    def run(m, x):
+        y = m.a(x)
+        return write(x, y)
+
+    return Call(run, a=circular(2, 2, 3))
+
+
+def through_a_view(x, y):
+    y[:, :, :, 1:3] = 0
+    return y
+
+
+def through_a_transpose(x, y):
+    y.transpose(2, 3).add_(RAMP[:, None])
+    return y * 2
+
+
+def view_then_base(x, y):
+    rows = y.flatten(2)
+    y.add_(RAMP)
+    return rows
+
+
+def the_base_itself(x, y):
+    z = y
+    z.add_(RAMP)
+    return y
+
+
+def a_copy(x, y):
+    z = y.clone()
+    z.add_(RAMP)
+    return y + 0 * x
+
+
+def contiguous_copy(x, y):
+    z = y.transpose(2, 3).contiguous()
+    z.add_(RAMP[:, None])
+    return y + 0 * x
+
+
+def contiguous_itself(x, y):
+    z = y.contiguous()
+    z.add_(RAMP)
+    return y
+
+
+def dropout_itself(x, y):
+    z = nn.functional.dropout(y, 0.5, False)
+    z.add_(RAMP)
+    return y
+
+
+def a_part_of_a_split(x, y):
+    one, _two = y.split(1, 1)
+    one.mul_(RAMP)
+    return y
+
+
+def the_picture(x, y):
+    x = x.clone()
+    x.relu_()
+    return x + y
+
+
+def an_expanded_view(x, y):
+    z = y.sum(3, keepdim=True)
+    wide = z.expand(-1, -1, -1, 5)
+    z.mul_(torch.arange(4.0, dtype=torch.float64)[:, None])
+    return wide + y
+
+
+def zeroed(x, y):
+    y.zero_()
+    return y + x
+
+
+def filled_by_rows(x, y):
+    z = torch.zeros_like(y)
+    z[:, :, 1] = y[:, :, 1]
+    return z
+
+
+def filled_by_channels(x, y):
+    z = torch.empty_like(y)
+    z[:, 0] = y[:, 1]
+    z[:, 1] = y[:, 0]
+    return z
+
+
+PROGRAMS = [
+    through_a_view, through_a_transpose, view_then_base, the_base_itself, a_copy, contiguous_copy, contiguous_itself,
+    dropout_itself, a_part_of_a_split, the_picture, an_expanded_view, zeroed, filled_by_rows, filled_by_channels,
+]  # fmt: skip
+EXACT = {a_copy, contiguous_copy, the_picture, zeroed}
+
+
+@pytest.mark.parametrize("write", PROGRAMS, ids=lambda f: f.__name__)
+def test_no_write_is_missed(write):
+    module = whole(after(write))
+    verdict = sp.check(module, (2, 4, 5))
+    if verdict.circular.status == "proved":
+        assert worst(module, verdict, (2, 4, 5), verdict.circular.step) == 0
+    else:
+        assert write not in EXACT, verdict.findings
+
+
+@pytest.mark.parametrize(
+    "write", [p for p in PROGRAMS if p not in EXACT | {filled_by_channels}], ids=lambda f: f.__name__
+)
+def test_what_a_write_breaks_is_not_proved(write):
+    assert sp.check(whole(after(write)), (2, 4, 5)).circular.status != "proved"
+
+
+def test_a_program_in_training_mode_is_not_believed():
+    net = nn.Sequential(circular(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout())
+    program = torch.export.export(net.train(), (torch.zeros(1, 1, 6, 6),), strict=False)
+    assert sp.check(program, (1, 6, 6)).circular.status == "unknown"
+
+
+def test_random_numbers_are_not_believed():
+    net = Call(lambda m, x: x + torch.rand(1, 1, 1, 1))
+    assert sp.check(net, (1, 6, 6)).circular.status == "unknown"
