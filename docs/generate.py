@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/results.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
 MODELS = {
     "resnet20-cifar10": "ResNet-20, CIFAR-10",
     "resnet32-cifar10": "ResNet-32, CIFAR-10",
@@ -117,7 +117,26 @@ def speed() -> str:
     return "\n".join(rows)
 
 
-GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed)}
+def zoo() -> str:
+    """One network of each of timm's families: what the check says."""
+    rows = [json.loads(line) for line in (ROOT / "benchmarks/results/zoo.jsonl").read_text().splitlines()]
+    table = [
+        "| family | network | circular world | mended, exact for multiples of | findings | unknown operators | check, s |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for r in sorted(rows, key=lambda r: r["family"]):
+        step = r["output"]["step"]
+        mended = " x ".join("–" if v is None else f"{v}" for v in step) + " px" if step else "–"
+        findings = ", ".join(f"{code} {count}" for code, count in sorted(r["findings"].items()))
+        unknown = ", ".join(sorted(r["unknown_operators"])) or "none"
+        status = r["status"]["circular"].replace("_", " ")
+        seconds = f"{r['seconds']['check']:.2f}"
+        table.append(f"| {r['family']} | {r['model']} | {status} | {mended} | {findings} | {unknown} | {seconds} |")
+    without = sum(not r["unknown_operators"] for r in rows)
+    return "\n".join([f"{len(rows)} networks, {without} of them without an unknown operator.", "", *table])
+
+
+GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed, zoo)}
 
 
 def fill(text: str) -> str:
