@@ -175,7 +175,8 @@ class Readout(nn.Module):
 def _head(r: random.Random, s: Size) -> nn.Module:
     c, h, w = s
     return r.choice([
-        nn.Identity(), nn.Identity(), nn.Conv2d(c, 2, 1),
+        nn.Identity(), nn.Identity(), nn.Conv2d(c, 2, 1), nn.Conv2d(c, 2, (h, w)), nn.AvgPool2d((h, w)),
+        nn.MaxPool2d((h, w), 1), nn.Conv2d(c, 2, (h, 1)),
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)),
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)),
         Call(lambda m, x: x.amax((2, 3))), nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 2)), Readout(c),

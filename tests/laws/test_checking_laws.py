@@ -32,6 +32,8 @@ EXACT = {
     "global": (nn.Sequential(circular(2, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)), (2, 6, 6), (1, 1)),
     "global maximum": (Call(lambda m, x: F.relu(x).amax((2, 3))), (2, 6, 5), (1, 1)),
     "adaptive to a divisor": (nn.AdaptiveAvgPool2d((2, 3)), (2, 8, 6), (4, 2)),
+    "mean of all": (nn.AvgPool2d((6, 4)), (2, 6, 4), (1, 1)),
+    "maximum of all": (nn.MaxPool2d((6, 4)), (2, 6, 4), (1, 1)),
     "batch norm": (nn.Sequential(circular(2, 3, 3), nn.BatchNorm2d(3, eps=0), nn.SiLU()), (2, 6, 5), (1, 1)),
     "residual": (Call(lambda m, x: x + m.a(F.relu(m.a(x))), a=circular(2, 2, 3)), (2, 6, 5), (1, 1)),
     "strided residual": (
@@ -87,6 +89,7 @@ NOT_PROVED = {
     "padded maximum": (nn.MaxPool2d(3, 2, 1), (2, 8, 8), "T2"),
     "rounded up": (nn.MaxPool2d(2, 2, ceil_mode=True), (2, 7, 7), "T3"),
     "adaptive": (nn.AdaptiveAvgPool2d(3), (2, 8, 8), "T3"),
+    "a kernel as large as the map": (nn.Conv2d(2, 3, (6, 5)), (2, 6, 5), "T5"),
     "dense": (nn.Sequential(nn.Flatten(), nn.Linear(2 * 4 * 4, 5)), (2, 4, 4), "T5"),
     "zero padding inside a residual": (Call(lambda m, x: F.relu(x + m.a(x)), a=nn.Conv2d(2, 2, 3, padding=1)), (2, 5, 5), "T2"),
     "axes exchanged": (Call(lambda m, x: x + x.transpose(2, 3)), (2, 5, 5), "T3"),
@@ -153,3 +156,17 @@ def test_the_model_is_left_as_found():
     assert module.training
     assert module[2].training
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+def test_a_kernel_as_large_as_the_map_is_looked_at_by_value():
+    net = nn.Conv2d(2, 3, (4, 6)).double()
+    with torch.no_grad():
+        net.weight.copy_(torch.randint(-3, 4, (3, 2, 1, 1)).expand(3, 2, 4, 6))
+    verdict = sp.check(net, (2, 4, 6))
+    assert (verdict.circular.status, verdict.circular.step) == ("proved", (1, 1))
+    assert worst(net, verdict, (2, 4, 6), (1, 1)) <= 1e-12  # the bias is no whole number
+    with torch.no_grad():
+        net.weight[0, 0, 0, 0] += 1
+    verdict = sp.check(net, (2, 4, 6))
+    assert verdict.counts["T5"] == 1
+    assert verdict.canvas.status == "not_proved"

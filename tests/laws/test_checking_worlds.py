@@ -77,6 +77,15 @@ CANVAS = {
     "pooled after a stride": (nn.Sequential(zeros(1, 2, 3, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 14, 14)),
     "valid": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
     "cropped": (Call(lambda m, x: x[:, :, 2:-1].square().sum((2, 3))), (1, 12, 12)),
+    "wrapped and summed": (
+        Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="circular").tanh().sum((2, 3))), (1, 12, 12),
+    ),
+    "mirrored and summed": (
+        Call(lambda m, x: F.pad(x, (2, 1, 2, 1), mode="reflect").tanh().sum((2, 3))), (1, 12, 12),
+    ),
+    "repeated and summed": (
+        Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="replicate").tanh().sum((2, 3))), (1, 12, 12),
+    ),
     "excited": (Call(lambda m, x: x * m.a(x).mean((2, 3), keepdim=True), a=zeros(1, 1, 3)), (1, 12, 12)),
     "normed": (nn.Sequential(zeros(1, 2, 3), nn.GroupNorm(1, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
 }  # fmt: skip

@@ -9,7 +9,7 @@ from math import gcd
 from typing import Any
 
 from shiftproof.checking.findings import CODES, WORLDS, Finding
-from shiftproof.checking.types import AXES, Atom, Constant, Signal, Type, Unknown, atoms, joined
+from shiftproof.checking.types import AXES, Atom, Constant, Join, Signal, Type, Unknown, atoms, joined
 
 SCHEMA = 1
 
@@ -193,7 +193,8 @@ def judged(
 def _window(output, signals, last, broken, steps, lost, why) -> Claim:
     margins, clean = [(0, 0), (0, 0)], [0, 0]
     whole = output.whole if isinstance(output, Signal) else frozenset()
-    moving = isinstance(output, Signal) and all(s.axes == frozenset(AXES) for s in signals)
+    joined_up = any(isinstance(b, Join) for s in signals for d in s.dims for b in d)  # each part moves in itself only
+    moving = isinstance(output, Signal) and not joined_up and all(s.axes == frozenset(AXES) for s in signals)
     for i, axis in enumerate(AXES):
         if axis in last:
             reach, n = last[axis].reach, last[axis].size

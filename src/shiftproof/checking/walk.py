@@ -12,8 +12,8 @@ from shiftproof.checking.graph import Graph, Node, Ref
 from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
-from shiftproof.checking.rules.op import NoRuleError, Op
-from shiftproof.checking.types import AXES, Constant, Reach, Signal, Type, Unknown, atoms, inert, spatial
+from shiftproof.checking.rules.op import NoRuleError, Op, edges
+from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.values import Values
 
 # a rule that stumbles over arguments it was not written for refuses as well: nothing is claimed
@@ -50,10 +50,11 @@ def walk(graph: Graph) -> Walk:
     values = Values(graph)
     types: dict[str, Any] = {}
     findings: list[Finding] = []
+    kept_away: list[Fraction] = []
     unknown: dict[str, int] = {}
     for node in graph.nodes.values():
         try:
-            types[node.name] = _type(node, graph, types, values, findings)
+            types[node.name] = _type(node, graph, types, values, findings, kept_away)
         except REFUSALS as e:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
@@ -67,10 +68,12 @@ def walk(graph: Graph) -> Walk:
             result = Unknown(node.operator)
             several = bool(node.shape) and isinstance(node.shape[0], tuple)
             types[node.name] = (result,) * len(node.shape) if several else result
-    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size))
+    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away))
 
 
-def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findings: list[Finding]) -> Any:
+def _type(
+    node: Node, graph: Graph, types: dict[str, Any], values: Values, findings: list[Finding], kept_away: list[Fraction]
+) -> Any:
     if node.operator == "input":
         _, h, w = graph.input_size
         if node.shape != (1, *graph.input_size):
@@ -120,6 +123,7 @@ def _type(node: Node, graph: Graph, types: dict[str, Any], values: Values, findi
     result = rule(op)
     _fits(result, node)
     findings += op.found
+    kept_away += op.kept_away
     return result
 
 
@@ -154,19 +158,15 @@ def _flat(value: Any) -> list[Any]:
     return [value]
 
 
-def _distance(types: dict[str, Any], input_size: tuple[int, int, int]) -> int:
+def _distance(types: dict[str, Any], input_size: tuple[int, int, int], kept_away: list[Fraction]) -> int:
     """How far an object must stay from the border so that no cell sees both it and the padding, in pixels."""
     extent = {"y": input_size[1], "x": input_size[2]}
-    furthest = Fraction(0)
+    furthest = max([Fraction(0), *kept_away])
     for signal in _flat(list(types.values())):
         if isinstance(signal, Signal):
             for a in atoms(signal.dims):
                 if a.axis is not None:
-                    furthest = max(furthest, *_distances(a.size, a.stride, a.reach, extent[a.axis]))
+                    furthest = max(
+                        furthest, *edges(a.size, a.stride, a.reach, extent[a.axis], (a.reach.before, a.reach.after))
+                    )
     return -int(-furthest // 1)
-
-
-def _distances(cells: int, stride: Fraction, reach: Reach, extent: int) -> tuple[Fraction, Fraction]:
-    """(low end, high end): the object must be this far from the border for an atom's margins not to see it."""
-    low = (reach.before - 1) * stride + reach.last + 1
-    return low, extent - (cells - reach.after) * stride - reach.first

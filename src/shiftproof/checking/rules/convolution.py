@@ -7,8 +7,23 @@ from fractions import Fraction
 
 from shiftproof.checking.aliasing import folded
 from shiftproof.checking.rules.op import Op, Rule, pair
+from shiftproof.checking.rules.pointwise import invariant
+from shiftproof.checking.rules.reduction import reduced
 from shiftproof.checking.rules.sliding import Slide, Window, sizes
-from shiftproof.checking.types import Atom, Constant, Dim, Reach, Signal, Type, axes, inert, joined, only
+from shiftproof.checking.types import (
+    AXES,
+    Atom,
+    Constant,
+    Dim,
+    Reach,
+    Signal,
+    Type,
+    axes,
+    inert,
+    joined,
+    only,
+    size,
+)
 
 
 def convolution(op: Op) -> Type:
@@ -23,10 +38,32 @@ def convolution(op: Op) -> Type:
     ]
     _channels(op, signal)
     slide = Slide(op, signal, alias=_alias(op, stride, dilation))
-    dims = [slide.along(d, w, n) for d, w, n in zip(signal.dims[2:], windows, op.shape[2:], strict=True)]
+    over = _tied(op, signal, windows)
+    slide.signal = reduced(op, signal, [signal.dims[2 + i] for i in over])
+    dims = [
+        () if i in over else slide.along(d, w, n)
+        for i, (d, w, n) in enumerate(zip(signal.dims[2:], windows, op.shape[2:], strict=True))
+    ]
     by = f"/{max(stride)}" if max(stride) > 1 else ""
     result = slide.report(f"{sizes(kernel)}{by}")
     return _steered(op, replace(result, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def _tied(op: Op, signal: Signal, windows: list[Window]) -> list[int]:
+    """The dimensions that the kernel covers whole, with weights that are the same wherever the content is: read by value."""
+    weight = op["weight"]
+    covered = [
+        i
+        for i, (d, w) in enumerate(zip(signal.dims[2:], windows, strict=True))
+        if axes(d) and w.kernel == size(d) and w.pads == (0, 0) and op.shape[2 + i] == 1
+    ]
+    value = op.value(weight) if covered and isinstance(weight, Constant) else None
+    if value is None:
+        return []
+    layout = [(), (), *(d if i in covered else () for i, d in enumerate(signal.dims[2:]))]
+    every = frozenset().union(*(axes(signal.dims[2 + i]) for i in covered))
+    tied = [a for a in AXES if a in every and invariant(value, layout, a, signal.step[AXES.index(a)])]
+    return [i for i in covered if axes(signal.dims[2 + i]) <= frozenset(tied)]
 
 
 def transposed(op: Op) -> Type:

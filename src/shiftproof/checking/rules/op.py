@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 from shiftproof.checking.findings import BREAKS, Finding
-from shiftproof.checking.types import Constant, Signal, Type
+from shiftproof.checking.types import Constant, Reach, Signal, Type
 
 
 class NoRuleError(Exception):
@@ -30,6 +31,7 @@ class Op:
         overload: which form of the operator.
         dtypes: of every node's result, by name.
         found: findings so far.
+        kept_away: for the canvas world, pixels that an object must stay from the border for this operator's sake.
     """
 
     operator: str
@@ -43,6 +45,7 @@ class Op:
     overload: str = ""
     dtypes: dict[str, Any] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
+    kept_away: list[Fraction] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -104,6 +107,12 @@ class Op:
             worlds = frozenset(BREAKS[code] if breaks is None else breaks)
             where = (self.module, self.source, self.operator)
             self.found.append(Finding(code, *where, detail, mend, along, worlds, self.node, alias))
+
+
+def edges(cells: int, stride: Fraction, reach: Reach, extent: int, dirty: tuple[int, int]) -> tuple[Fraction, Fraction]:
+    """(low, high): how far from the border an object must stay so that none of the `dirty` cells at either end sees it."""
+    low = (dirty[0] - 1) * stride + reach.last + 1
+    return low, extent - (cells - dirty[1]) * stride - reach.first
 
 
 Result: TypeAlias = Type | tuple[Type, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shiftproof.checking.rules.op import Op, Rule
+from shiftproof.checking.rules.op import Op, Rule, edges
 from shiftproof.checking.rules.sliding import Slide
-from shiftproof.checking.types import Atom, Dim, Join, Type, axes, inert, only, size
+from shiftproof.checking.types import AXES, Atom, Dim, Join, Type, axes, inert, only, size
 
 FILL = {"constant": "zeros", "reflect": "reflection", "replicate": "replication", "circular": "circular"}
 
@@ -42,9 +42,26 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
             slide.note("T3", atom.axis, f"{-low} and {-high} cells are cut off the ends")
     elif fill != "circular" or atom.wrapped:
         slide.note("T2", atom.axis, f"{fill}({low})" if low == high else f"{fill}({low}, {high})")
+    kind = fill.partition(" ")[0]
+    if kind in COPIED:
+        _keep_away(op, atom, COPIED[kind](max(low, 0), max(high, 0)))
     reach = atom.reach.strided(atom.size, atom.stride, 1, 1, (low, high), 1)
     period = atom.period if n >= atom.period else n
     return (Atom(n, atom.axis, atom.stride, period, reach),)
+
+
+# cells at the (low, high) end that a padding of so many cells copies elsewhere
+COPIED = {
+    "circular": lambda low, high: (high, low),
+    "reflection": lambda low, high: (low + 1, high + 1),
+    "replication": lambda low, high: (1, 1),
+}
+
+
+def _keep_away(op: Op, atom: Atom, copied: tuple[int, int]) -> None:
+    """In the canvas world no copy of the object may appear at the border."""
+    extent = op.input_size[1 + AXES.index(atom.axis or "y")]
+    op.kept_away.extend(edges(atom.size, atom.stride, atom.reach, extent, copied))
 
 
 def wrap(op: Op) -> Type:
@@ -58,6 +75,7 @@ def wrap(op: Op) -> Type:
         atom = only(dim)
         op.need(atom is not None and not atom.wrapped, "a circle closed over something that is not one axis")
         assert atom is not None
+        _keep_away(op, atom, (max(0, count - n - low), max(0, low)))
         sides = [(max(0, atom.reach.before + p), max(0, atom.reach.after + q)) for p, q in [(low, count - n - low)]]
         seen = replace(
             atom.reach,

@@ -36,6 +36,10 @@ def _pooled(op: Op, what: str) -> Signal:
     for d, k, s, p, dil, n in zip(
         signal.dims[-rank:], kernel, stride, padding, dilation, op.shape[-rank:], strict=True
     ):
+        if n == 1 and (k, p, dil) == (sum_size(d), 0, 1):
+            slide.signal = reduced(op, slide.signal, [d])
+            dims.append(())
+            continue
         whole = (sum_size(d) + 2 * p - dil * (k - 1) - 1) // s + 1
         dims.append(slide.along(d, Window(k, s, (p, p + (n - whole) * s), dil, "nothing"), n))
     by = f"/{max(stride)}" if max(stride) > 1 else ""

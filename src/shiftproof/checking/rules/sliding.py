@@ -56,6 +56,9 @@ class Slide:
         if count > 1:
             return (found,)
         self.signal = replace(self.signal, whole=self.signal.whole | atom.axes)  # one cell has no neighbour to move to
+        if any(axis == atom.axis for axis, _ in self.notes.get("T3", [])):
+            self.note("T5", atom.axis, f"one window at a fixed place of {atom.size} cells is all that is looked at")
+            self.signal = replace(self.signal, lost=self.signal.lost | atom.axes)
         return ()
 
     def _atom(self, atom: Atom, window: Window, count: int) -> Atom:
@@ -94,7 +97,7 @@ class Slide:
 
     def report(self, what: str = "") -> Signal:
         """Reports what was noted, one finding a code; returns the signal, whose step may have grown."""
-        for code in ("T2", "T3", "T7", "T1"):
+        for code in ("T2", "T3", "T5", "T7", "T1"):
             found = self.notes.get(code)
             if found:
                 details = "; ".join(dict.fromkeys(d for _, d in found))
@@ -105,6 +108,7 @@ class Slide:
 
 
 MEND = {
+    "T5": "pool over all positions",
     "T7": "a window over rows and columns",
     "T1": "low-pass it first, or select the phase by content",
     "T2": "circular padding",
