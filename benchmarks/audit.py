@@ -18,16 +18,7 @@ import timm
 import torch
 
 import shiftproof as sp
-from measuring import environment, in_own_process, peak_bytes, write
-
-
-def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -> float:
-    """CPU seconds a view of plain forwards."""
-    start = time.process_time()
-    with torch.inference_mode():
-        for i in range(0, views, batch):
-            model(images[torch.arange(i, i + batch) % len(images)])
-    return (time.process_time() - start) / views
+from measuring import bare, environment, in_own_process, peak_bytes, write
 
 
 def one(kind: str, images_n: int, moves_side: int, batch: int) -> dict[str, float]:

@@ -17,20 +17,11 @@ from pathlib import Path
 import timm
 import torch
 
-from measuring import environment, in_own_process, peak_bytes, write
+from measuring import bare, environment, in_own_process, peak_bytes, write
 from shiftproof.measure.layers import LayerProfiler, summarise
 from shiftproof.translations import translate
 
 SIZE = 224
-
-
-def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -> float:
-    """CPU seconds a view of plain forwards."""
-    start = time.process_time()
-    with torch.inference_mode():
-        for i in range(0, views, batch):
-            model(images[torch.arange(i, i + batch) % len(images)])
-    return (time.process_time() - start) / views
 
 
 def best_batch(model: torch.nn.Module, images: torch.Tensor, most: int) -> int:

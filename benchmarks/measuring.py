@@ -8,10 +8,13 @@ import platform
 import resource
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -37,6 +40,15 @@ def _cpuinfo() -> list[str]:
 def peak_bytes() -> int:
     """Largest resident memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -> float:
+    """CPU seconds a view of plain forwards: 1 FE."""
+    start = time.process_time()
+    with torch.inference_mode():
+        for i in range(0, views, batch):
+            model(images[torch.arange(i, i + batch) % len(images)])
+    return (time.process_time() - start) / views
 
 
 def in_own_process(script: Path, *arguments: str) -> dict[str, Any]:
