@@ -1,6 +1,7 @@
 """The command line: words in, words out. Nothing heavy is imported before it is needed.
 
 Exit status: 0 done; 1 a `--require` not met; 2 bad usage or input; 3 finished, with bad items skipped.
+An error of the program itself shows its traceback and ends with 70.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from contextlib import redirect_stdout
 from dataclasses import replace
 from enum import StrEnum
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from shiftproof.records import AuditRecord
     from shiftproof.translations import TranslationSet
 
-REQUIRE_FAILED, BAD_INPUT, BAD_ITEMS = 1, 2, 3
+REQUIRE_FAILED, BAD_INPUT, BAD_ITEMS, BUG = 1, 2, 3, 70
 
 app = typer.Typer(
     add_completion=False,
@@ -361,3 +363,6 @@ def main(words: list[str] | None = None) -> None:
 
         Console(stderr=True).print(f"error: {e}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(BAD_INPUT)
+    except Exception:  # a bug of ours must not look like a requirement that was not met
+        traceback.print_exc()
+        sys.exit(BUG)

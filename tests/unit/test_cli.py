@@ -200,3 +200,13 @@ def test_an_interrupt_says_that_the_run_goes_on(place):
     assert started.returncode == 130
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
+
+
+def test_a_bug_of_ours_does_not_look_like_a_requirement_not_met(audit, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("shiftproof.report.write_page", broken)
+    done = audit("--layers", "0")
+    assert done.returncode == 70
+    assert "RuntimeError: a bug" in done.stderr
