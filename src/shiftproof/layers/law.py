@@ -1,0 +1,43 @@
+"""What a layer promises about translations of its input, as a value that a test can hold it to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Law:
+    """How a layer's output answers when its input moves.
+
+    Equivariant: f(T_v x) = T_{v / stride} f(x) for every move v that is a multiple of `step` along each axis;
+    invariant: f(T_v x) = f(x) for those moves; none: nothing is promised, `why` says what breaks it.
+
+    Args:
+        kind: "equivariant", "invariant" or "none".
+        boundary: the action of the group: "circular" (the picture wraps), "zero" (an object on a canvas of zeros, as long
+            as it and everything it reaches stay inside), or "crop" (a camera over a larger scene, cells that no padding
+            reaches).
+        step: (y, x) in pixels; the law holds for moves that are multiples of it. (1, 1): every whole-pixel move.
+        stride: (y, x) pixels of input a cell of output; kept for "equivariant" only. (1, 1) for an invariant layer.
+        selects: the layer chooses its sampling grid by the content. Then f(T_v x) = T_u f(x) for *some* whole u that
+            depends on x and v, and a global pooling after it is invariant.
+        exact: equal to the last bit in exact arithmetic; False where floating point's own rounding enters by design
+            (a Fourier transform).
+        why: one sentence: what makes it hold, or what breaks it.
+
+    >>> Law("equivariant", "circular", step=(2, 2), stride=(2, 2), why="pools disjoint windows").holds_for(4, -2)
+    True
+    """
+
+    kind: Literal["equivariant", "invariant", "none"]
+    boundary: Literal["circular", "zero", "crop"] = "circular"
+    step: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    selects: bool = False
+    exact: bool = True
+    why: str = ""
+
+    def holds_for(self, dy: int, dx: int) -> bool:
+        """Whether the law promises anything for a move by (dy, dx) pixels."""
+        return self.kind != "none" and dy % self.step[0] == 0 and dx % self.step[1] == 0
