@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shiftproof.auditing import audit
     from shiftproof.checking import Verdict, check
     from shiftproof.data import open_data
+    from shiftproof.experiments import reproduce
     from shiftproof.models import load_model, wrap
     from shiftproof.records import AuditRecord
     from shiftproof.translations import (
@@ -37,6 +38,7 @@ _HOME = {
     "Verdict": "checking",
     "AuditRecord": "records",
     "open_data": "data",
+    "reproduce": "experiments",
     "load_model": "models",
     "wrap": "models",
     "Translation": "translations",
@@ -65,6 +67,7 @@ __all__ = [
     "path",
     "random",
     "records",
+    "reproduce",
     "ring",
     "roundtrip_error",
     "testing",

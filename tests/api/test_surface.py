@@ -31,6 +31,7 @@ def test_the_surface_is_what_it_was():
         "path",
         "random",
         "records",
+        "reproduce",
         "ring",
         "roundtrip_error",
         "testing",

@@ -78,7 +78,7 @@ def test_writing_beside_leaves_the_old_file_until_the_new_one_is_whole(tmp_path,
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(records.os, "fsync", fail)
+    monkeypatch.setattr(records.files.os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         records.write_beside(path, b"new")
     assert path.read_text() == "old"

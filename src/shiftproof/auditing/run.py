@@ -5,15 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +35,7 @@ from shiftproof.auditing.stream import (
 from shiftproof.auditing.tally import Tally
 from shiftproof.auditing.witnesses import draw
 from shiftproof.data import Source
+from shiftproof.environment import environment
 from shiftproof.errors import BadItemError, DataError, MeasureError, ModelError, TooManyBadError
 from shiftproof.measure import INTERVALS
 from shiftproof.measure.layers import LayerEnergies, LayerProfiler, summarise
@@ -473,7 +470,7 @@ class _Run:
             else [],
             witnesses=witnesses,
             cost=self._cost(before),
-            environment=_environment(self.device),
+            environment=environment(self.device),
             pictures=drawn,
         )
         if self.folder and self.asked.out:
@@ -536,22 +533,3 @@ def _describe(model: LoadedModel, task: str) -> records.Model:
         weights=model.weights,
         sha256=model.sha256,
     )
-
-
-def _environment(device: torch.device) -> records.Environment:
-    names = ("shiftproof", "torch", "numpy", "timm", "torchvision", "onnxruntime", "pillow")
-    found = {name: _version(name) for name in names}
-    return records.Environment(
-        versions={"python": platform.python_version(), **{k: v for k, v in found.items() if v}},
-        platform=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        threads=torch.get_num_threads(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

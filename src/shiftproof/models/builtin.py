@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from shiftproof.models.conv_net import ConvNet
 from shiftproof.models.digits import digits_cnn
 from shiftproof.models.factory import declared
 from shiftproof.models.found import Found, unknown
@@ -62,6 +63,9 @@ class CircularAverage(nn.Module):
 
 BUILTIN: dict[str, Callable[[], nn.Module]] = {
     "digits-cnn": digits_cnn,
+    "pooling-a": functools.partial(ConvNet, "c"),
+    "pooling-b": functools.partial(ConvNet, "cp"),
+    "pooling-c": functools.partial(ConvNet, "cpcp"),
     "cifar-resnet20": functools.partial(CifarResNet, 20),
     "cifar-resnet32": functools.partial(CifarResNet, 32),
     "identity": Identity,

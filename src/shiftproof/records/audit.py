@@ -1,24 +1,14 @@
-"""What a run found, as frozen dataclasses that go to JSON and back. No tensors here.
-
-A record holds everything needed to read its figures without its author: the protocol, the seed, the data, the model and
-the machine. `AuditRecord.to_dict` is the documented JSON (docs/record.md); `save` and `load` keep it in a folder.
-"""
+"""What an audit found: every figure, and everything needed to read it without its author."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
-import json
-import os
-import tempfile
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from shiftproof.errors import RecordError
+from shiftproof.records.plain import from_plain, to_plain
 
 SCHEMA = "shiftproof.audit/1"
 
@@ -305,7 +295,7 @@ class AuditRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of docs/record.md as plain dicts, lists, strings and numbers; pictures are named, not contained."""
-        plain = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "pictures"}
+        plain = {f.name: to_plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "pictures"}
         return {"schema": SCHEMA, **plain}
 
     @classmethod
@@ -321,195 +311,18 @@ class AuditRecord:
                 f"schema {found!r} is not {SCHEMA!r}", remedy="read it with the version of shiftproof that wrote it"
             )
         try:
-            return _build(cls, {k: v for k, v in plain.items() if k != "schema"})
+            return from_plain(cls, {k: v for k, v in plain.items() if k != "schema"})
         except (KeyError, TypeError, ValueError) as e:
             raise RecordError(f"not a valid record: {e}") from e
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        from shiftproof.records.printing import lines
+
+        return "\n".join(lines(self))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return _notebook_html(self)
+        from shiftproof.records.printing import notebook_html
 
-
-def save(record: AuditRecord, folder: Path) -> Path:
-    """Write `record.json` and the witnesses' pictures into `folder` (each beside, then renamed); return the JSON's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, png in record.pictures.items():
-        write_beside(folder / name, png)
-    text = json.dumps(record.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
-    return write_beside(folder / "record.json", text.encode())
-
-
-def load(folder: Path) -> AuditRecord:
-    """The record that `save` wrote into `folder`, with its pictures.
-
-    Raises:
-        RecordError: no record there, not JSON, or of another schema.
-    """
-    path = folder / "record.json" if folder.is_dir() else folder
-    try:
-        record = AuditRecord.from_dict(json.loads(path.read_bytes()))
-    except OSError as e:
-        raise RecordError(f"no record: {e.strerror}", where=str(path), remedy="give a run folder") from e
-    except json.JSONDecodeError as e:
-        raise RecordError(f"not JSON: {e}", where=str(path)) from e
-    names = {n for w in record.witnesses for n in (w.picture, w.moved) if n}
-    root = path.parent.resolve()
-    inside = [n for n in names if (root / n).resolve().is_relative_to(root) and (root / n).is_file()]
-    return dataclasses.replace(record, pictures={n: (root / n).read_bytes() for n in sorted(inside)})
-
-
-def write_beside(path: Path, content: bytes) -> Path:
-    """Write `content` beside `path` and rename it over: a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(content)
-            f.flush()
-            os.fsync(f.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(beside).chmod(0o666 & ~mask)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
-
-
-def _build(kind: Any, plain: Any) -> Any:
-    """The value of the declared kind that `plain` stands for."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        unknown = set(plain) - {f.name for f in dataclasses.fields(kind)}
-        if unknown:
-            raise KeyError(f"unknown keys {sorted(unknown)} in {kind.__name__}")  # type: ignore[union-attr]
-        return kind(**{k: _build(hints[k], v) for k, v in plain.items()})  # type: ignore[operator]
-    if origin is list:
-        return [_build(args[0], v) for v in plain]
-    if origin in (dict, Mapping):
-        return {k: _build(args[1], v) for k, v in plain.items()}
-    if origin in (typing.Union, types.UnionType):
-        return None if plain is None else _build(next(a for a in args if a is not type(None)), plain)
-    if kind is float:
-        return float(plain)
-    if kind in (int, str, bool) and not isinstance(plain, kind):
-        raise TypeError(f"{plain!r} is not {kind.__name__}")
-    return plain
-
-
-# ---- how a record prints itself ------------------------------------------------------------------------------------
-
-PERCENT = {  # metrics printed in per cent, in this order, with the words for them
-    "accuracy_unmoved": "accuracy, unmoved",
-    "accuracy": "accuracy, mean over moves",
-    "accuracy_worst_move": "accuracy at the worst move",
-    "accuracy_every_move": "right at every move",
-    "consistency": "consistency (all pairs)",
-    "consistency_adjusted": "consistency, adjusted",
-    "flip_rate": "flip rate",
-    "mean_flip_rate": "mean flip rate along path",
-    "wobble": "wobble of the probability",
-    "mask_agreement_interior": "mask agreement, interior",
-    "mask_agreement_border": "mask agreement, border",
-    "equivariance_error_interior": "equivariance error, interior",
-    "equivariance_error_border": "equivariance error, border",
-}
-PLAIN = {"sensitivity": "sensitivity (Euclidean)", "sensitivity_cosine": "sensitivity (cosine)"}
-
-
-def metric_rows(record: AuditRecord) -> list[tuple[str, str, str]]:
-    """(words, value, interval) of every metric, in reading order, as printed."""
-    rows = []
-    for name, words in (PERCENT | PLAIN).items():
-        if metric := record.metrics.get(name):
-            scale, unit, places = (100, " %", 2) if name in PERCENT else (1, "", 4)
-            value, low, high = (_number(scale * v, places) for v in (metric.value, metric.low, metric.high))
-            rows.append((words, value + unit, f"{low} – {high}"))
-    return rows
-
-
-def _number(value: float, places: int) -> str:
-    """Fixed places, but what is not zero never prints as zero."""
-    return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-places else f"{value:.{places}f}"
-
-
-def headline(record: AuditRecord) -> str:
-    """The result in one sentence."""
-    p, m = record.protocol, record.metrics
-    set_words = f"{p.views_per_image} moves ({p.boundary}) of {record.data.used} pictures"
-    if metric := m.get("flip_rate"):
-        ends = f"({100 * metric.low:.2f} – {100 * metric.high:.2f} %)"
-        if metric.value == 0:
-            return f"No answer changed in {set_words}: flip rate 0 {ends}."
-        return f"The answer changes in {100 * metric.value:.2f} % {ends} of {set_words}."
-    if metric := m.get("mask_agreement_interior"):
-        return f"Away from the border, {100 * metric.value:.2f} % of the mask's cells keep their class in {set_words}."
-    return f"{set_words} were measured."
-
-
-def _lines(record: AuditRecord) -> list[str]:
-    rows = metric_rows(record)
-    wide = [max((len(r[i]) for r in rows), default=0) for i in range(3)]
-    c = record.cost
-    return [
-        f"{record.model.word} on {record.data.word}",
-        headline(record),
-        "",
-        *(f"  {a:<{wide[0]}}  {b:>{wide[1]}}  [{i}]" for a, b, i in rows),
-        "",
-        f"  {record.protocol.confidence:.0%} intervals clustered by image, seed {record.protocol.seed}; "
-        f"{c.views} views, {c.forward_equivalents_per_view:.2f} FE a view, {c.seconds:.1f} s",
-        *([f"  {len(record.data.bad)} items were skipped"] if record.data.bad else []),
-    ]
-
-
-def _notebook_html(record: AuditRecord) -> str:
-    cells = "".join(
-        f"<tr><td style='text-align:left'>{html.escape(a)}</td><td>{html.escape(b)}</td><td>[{html.escape(i)}]</td></tr>"
-        for a, b, i in metric_rows(record)
-    )
-    title = html.escape(f"{record.model.word} on {record.data.word}")
-    name = next((n for n in ("accuracy", "agreement", "mask_agreement") if n in record.maps), None)
-    picture = _map_svg(record.maps[name], name) if name else ""
-    return (
-        f"<div><b>{title}</b><br>{html.escape(headline(record))}"
-        f"<div style='display:flex;gap:1.5em;align-items:flex-start'>"
-        f"<table><thead><tr><th style='text-align:left'>metric</th><th>value</th>"
-        f"<th>{record.protocol.confidence:.0%} interval</th></tr></thead><tbody>{cells}</tbody></table>{picture}</div></div>"
-    )
-
-
-def _map_svg(m: Map, name: str) -> str:
-    """The map as small coloured squares at (dx, dy), darker = lower, each with its figure as a tooltip."""
-    drawn = [(dy, dx, v) for (dy, dx), v in zip(m.offsets_px, m.values, strict=True) if v is not None]
-    if not drawn or len(drawn) > 4096:
-        return ""
-    reach = max(max(abs(dy), abs(dx)) for dy, dx, _ in drawn) or 1
-    lowest = min(v for *_, v in drawn)
-    span = (max(v for *_, v in drawn) - lowest) or 1
-    squares = "".join(
-        f"<rect x='{dx - 0.5}' y='{dy - 0.5}' width='1' height='1' fill='hsl(210 70% {25 + 65 * (v - lowest) / span:.0f}%)'>"
-        f"<title>dy {dy:g}, dx {dx:g}: {v:.2%}</title></rect>"
-        for dy, dx, v in drawn
-    )
-    side = 2 * reach + 1
-    return (
-        f"<figure style='margin:0'><svg width='180' height='180' viewBox='{-reach - 0.5} {-reach - 0.5} {side} {side}'>"
-        f"{squares}</svg><figcaption>{html.escape(name)} by move</figcaption></figure>"
-    )
+        return notebook_html(self)

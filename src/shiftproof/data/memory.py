@@ -1,0 +1,70 @@
+"""A whole labelled data set of small grey pictures in memory, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from shiftproof.data.digits import open_digits
+from shiftproof.data.mnist import open_mnist
+from shiftproof.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Pictures with their classes, in memory.
+
+    Args:
+        pictures: grey, 0..255.
+        labels: indices of the classes.
+        word: what the data is called in a record.
+    """
+
+    pictures: UInt8[Tensor, "n 1 h w"]
+    labels: Int64[Tensor, " n"]
+    word: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: slice | Int64[Tensor, " m"]) -> Labelled:
+        """The chosen ones, by a slice or by indices."""
+        return Labelled(self.pictures[chosen], self.labels[chosen], self.word)
+
+
+def open_labelled(word: str, split: str) -> Labelled:
+    """Handwritten digits of a split: MNIST (28 x 28) or scikit-learn's (8 x 8).
+
+    Args:
+        word: `digits`; `mnist` (downloaded to the user's cache), `mnist:DIR`; or a folder that holds MNIST's files, or a
+            folder `mnist` with them.
+        split: "train" or "test".
+
+    Raises:
+        DataError: no such data, or it is broken.
+
+    >>> open_labelled("digits", "test").pictures.shape
+    torch.Size([500, 1, 8, 8])
+    """
+    if word == "digits":
+        source = open_digits(word, split)
+    elif word == "mnist" or word.startswith("mnist:"):
+        source = open_mnist(word, split)
+    elif (folder := Path(word).expanduser()).is_dir():
+        inner = folder / "mnist"
+        source = open_mnist(f"mnist:{inner if inner.is_dir() else folder}", split)
+    else:
+        raise DataError(
+            "no such data", where=word, remedy="digits, mnist, mnist:DIR, or a folder that holds MNIST's four files"
+        )
+    items = [source.read(i) for i in range(len(source))]
+    pictures = np.stack([i.picture[..., 0] for i in items])
+    if pictures.dtype != np.uint8:
+        pictures = np.rint(pictures * 255).astype(np.uint8)
+    labels = torch.tensor([-1 if i.label is None else i.label for i in items], dtype=torch.int64)
+    return Labelled(torch.from_numpy(pictures)[:, None], labels, "digits" if word == "digits" else "MNIST")

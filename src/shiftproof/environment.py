@@ -1,0 +1,33 @@
+"""Where a run happened: versions, hardware, date."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from shiftproof import records
+
+LIBRARIES = ("shiftproof", "torch", "numpy", "timm", "torchvision", "onnxruntime", "pillow")
+
+
+def environment(device: torch.device) -> records.Environment:
+    """The versions that decide a figure, the platform, the device's name, torch's threads and the date in UTC."""
+    found = {name: _version(name) for name in LIBRARIES}
+    return records.Environment(
+        versions={"python": platform.python_version(), **{k: v for k, v in found.items() if v}},
+        platform=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        threads=torch.get_num_threads(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,172 @@
+"""Where experiments are done: seeds, data, and a folder that keeps what took long, so that a killed run goes on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from shiftproof.data.memory import Labelled, open_labelled
+from shiftproof.errors import DataError
+from shiftproof.experiments.training import Loss, Training, cpu_fabric, cross_entropy, train
+from shiftproof.records import write_beside
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a stage of a run is.
+
+    Args:
+        stage: what is done, in words.
+        done: parts done.
+        total: parts in all.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass
+class Lab:
+    """Seeds, data, a folder, and what was spent.
+
+    Args:
+        folder: trained networks are kept in `folder/models` (shared by all experiments), other results in `folder/NAME/.kept`.
+        name: of the experiment.
+        seeds: one run of everything random for each.
+        data: word of the digits, see `open_labelled`.
+        progress: called with every `Step`.
+    """
+
+    folder: Path
+    name: str
+    seeds: tuple[int, ...] = (0, 1, 2)
+    data: str = "mnist"
+    progress: Callable[[Step], None] = lambda step: None
+    saved_s: float = field(default=0.0, init=False)
+    used: set[str] = field(default_factory=set, init=False)
+
+    @functools.cached_property
+    def fabric(self):
+        """The device that training runs on."""
+        return cpu_fabric()
+
+    def digits(self, split: str) -> Labelled:
+        """The handwritten digits of a split ("train" or "test"), in memory, in their original order."""
+        found = _open(self.data, split)
+        self.used.add(found.word)
+        return found
+
+    def trained(
+        self,
+        name: str,
+        build: Callable[[], nn.Module],
+        training: Training,
+        seed: int,
+        *,
+        data: Labelled | None = None,
+        loss: Loss = cross_entropy,
+    ) -> nn.Module:
+        """The network trained on the training digits (or on `data`), in eval mode; read back if it was trained before.
+
+        Args:
+            name: of the network, in words that tell it from all others; its structure, the training, the pictures and the
+                seed are part of the key too.
+            build: makes it untrained.
+            training: how.
+            seed: of everything random.
+            data: other training pictures.
+            loss: another loss; name it in `name`.
+        """
+        pictures = self.digits("train") if data is None else data
+        model = build()
+        key = json.dumps([name, repr(model), asdict(training), seed, _fingerprint(pictures)])
+        path = self.folder / "models" / f"{name}-{seed}-{_digest(key)}.safetensors"
+        stage = f"{name}, seed {seed}" + (f", {training.pictures} pictures" if training.pictures else "")
+        try:
+            state = load(path.read_bytes())
+            seconds = json.loads(path.with_suffix(".json").read_text())["seconds"]
+        except (OSError, ValueError, KeyError, SafetensorError):
+            started = time.perf_counter()
+            report = _throttled(lambda done, total: self.progress(Step(f"training {stage}", done, total)))
+            model = train(build, pictures, training, seed=seed, loss=loss, fabric=self.fabric, progress=report)
+            note = {"seconds": time.perf_counter() - started, "key": json.loads(key)}
+            write_beside(path.with_suffix(".json"), json.dumps(note).encode())
+            write_beside(path, save({k: v.contiguous() for k, v in model.state_dict().items()}))
+            return model
+        model.load_state_dict(state)
+        self.saved_s += seconds
+        return model.eval()
+
+    def kept(self, key: str, compute: Callable[[], T]) -> T:
+        """What `compute` returns (plain dicts, lists, numbers, strings); read back if it was computed before.
+
+        Args:
+            key: tells this result from all others of the experiment: say in it everything that decides the result but the
+                data's name.
+            compute: makes it.
+        """
+        path = self.folder / self.name / ".kept" / f"{_digest(json.dumps([key, self.data]))}.json"
+        try:
+            found = json.loads(path.read_text())
+            self.saved_s += found["seconds"]
+            return found["value"]
+        except (OSError, ValueError, KeyError):
+            started, before = time.perf_counter(), self.saved_s
+            value = compute()
+            spent = time.perf_counter() - started + self.saved_s - before
+            write_beside(path, json.dumps({"key": key, "seconds": spent, "value": value}).encode())
+            return value
+
+    def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
+        """The items one by one, with progress."""
+        ready = list(items)
+        for i, item in enumerate(ready):
+            self.progress(Step(stage, i, len(ready)))
+            yield item
+        self.progress(Step(stage, len(ready), len(ready)))
+
+
+@functools.lru_cache(maxsize=8)
+def _open(word: str, split: str) -> Labelled:
+    try:
+        return open_labelled(word, split)
+    except DataError as e:
+        if not word.startswith("mnist"):
+            raise
+        raise DataError(e.what, where=e.where, remedy=f"{e.remedy}; or --data digits, which needs no file") from e
+
+
+def _fingerprint(data: Labelled) -> str:
+    found = hashlib.sha256(data.pictures.contiguous().numpy().tobytes())
+    found.update(data.labels.contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _digest(text: Any) -> str:
+    return hashlib.sha256(str(text).encode()).hexdigest()[:12]
+
+
+def _throttled(report: Callable[[int, int], None], every_s: float = 0.2) -> Callable[[int, int], None]:
+    """The report, but at most a few times a second."""
+    last = [0.0]
+
+    def now(done: int, total: int) -> None:
+        t = time.monotonic()
+        if done == total or t - last[0] > every_s:
+            last[0] = t
+            report(done, total)
+
+    return now

@@ -1,0 +1,68 @@
+"""The small networks of the pooling and sensitivity experiments: convolutions and pools by a pattern of letters."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from shiftproof.errors import ModelError
+
+
+class ConvNet(nn.Sequential):
+    """A pattern of layers, then one dense layer on the flattened maps. Untrained.
+
+    `c`: convolution (no padding) and ReLU; `p`: 2 x 2 max pooling, stride 2. Model A of the pooling experiment is "c",
+    B is "cp", C is "cpcp"; they are also the networks c, cp and cpcp of Kauderer-Abrams.
+
+    Args:
+        pattern: of `c` and `p`, beginning with `c`.
+        filters: of each convolution.
+        kernel_size: of each convolution, in pixels.
+        input_size: (channels, height, width).
+        classes: how many scores come out.
+
+    Raises:
+        ModelError: another letter, or a pattern that leaves no pixel.
+
+    Reference: Kauderer-Abrams 2017, Quantifying Translation-Invariance in Convolutional Neural Networks,
+    https://arxiv.org/abs/1801.01450
+    Differs: 32 filters of 3 x 3 as in the pooling experiment, where the paper leaves both open.
+
+    >>> sum(p.numel() for p in ConvNet("cpcp").parameters())
+    17578
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        *,
+        filters: int = 32,
+        kernel_size: int = 3,
+        input_size: tuple[int, int, int] = (1, 28, 28),
+        classes: int = 10,
+    ) -> None:
+        if not pattern.startswith("c") or set(pattern) - {"c", "p"}:
+            raise ModelError("not a pattern of c and p that begins with c", where=pattern, remedy='for example "cpcp"')
+        channels, h, w = input_size
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for i, letter in enumerate(pattern):
+            number = 1 + pattern[:i].count(letter)
+            if letter == "c":
+                layers[f"conv{number}"] = nn.Conv2d(channels, filters, kernel_size)
+                layers[f"relu{number}"] = nn.ReLU()
+                channels, h, w = filters, h - kernel_size + 1, w - kernel_size + 1
+            else:
+                layers[f"pool{number}"] = nn.MaxPool2d(2)
+                h, w = h // 2, w // 2
+            if min(h, w) < 1:
+                raise ModelError(
+                    f"nothing is left of {input_size[1]} x {input_size[2]} pixels after {pattern[: i + 1]!r}",
+                    where=pattern,
+                    remedy="fewer layers, a smaller kernel or larger pictures",
+                )
+        layers["flatten"] = nn.Flatten()
+        layers["dense"] = nn.Linear(channels * h * w, classes)
+        super().__init__(layers)
+        self.input_size = input_size
+        self.labels = tuple(str(k) for k in range(classes))
