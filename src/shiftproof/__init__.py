@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shiftproof import measure, records, testing
+    from shiftproof import layers, measure, records, testing
     from shiftproof.auditing import audit
     from shiftproof.checking import Verdict, check
     from shiftproof.data import open_data
@@ -51,7 +51,7 @@ _HOME = {
     "roundtrip_error": "translations",
     "translate": "translations",
 }
-_MODULES = ("measure", "records", "testing")
+_MODULES = ("layers", "measure", "records", "testing")
 
 __all__ = [
     "AuditRecord",
@@ -61,6 +61,7 @@ __all__ = [
     "audit",
     "check",
     "grid",
+    "layers",
     "load_model",
     "measure",
     "open_data",

@@ -48,6 +48,10 @@ class TooManyBadError(DataError):
     """More bad items than the caller allows (`max_bad`)."""
 
 
+class LayerError(ShiftproofError, ValueError):
+    """A layer built with arguments that make no sense, or given an input for which it promises nothing."""
+
+
 class MeasureError(ShiftproofError, ValueError):
     """A measure asked of values for which it is not defined."""
 

@@ -25,6 +25,7 @@ def test_the_surface_is_what_it_was():
         "audit",
         "check",
         "grid",
+        "layers",
         "load_model",
         "measure",
         "open_data",

@@ -1,8 +1,15 @@
-"""What a layer promises about translations of its input, as a value that a test can hold it to."""
+"""What a layer promises about translations of its input, as a value that a test can hold it to.
+
+The convention: every layer of this package has a property `laws`, a tuple of `Law`, one or more for each boundary that it
+speaks of; "none" is said, not left out, where somebody could expect more. The property is read from the layer as it is
+now (its stride, its padding, whether it is training), so it holds after any change of them. A layer's `laws` speak of
+inputs whose size its strides divide. `tests/laws/test_layers.py` holds each layer to each of them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 
@@ -19,7 +26,7 @@ class Law:
             as it and everything it reaches stay inside), or "crop" (a camera over a larger scene, cells that no padding
             reaches).
         step: (y, x) in pixels; the law holds for moves that are multiples of it. (1, 1): every whole-pixel move.
-        stride: (y, x) pixels of input a cell of output; kept for "equivariant" only. (1, 1) for an invariant layer.
+        stride: (y, x) pixels of input a cell of output, below 1 where a layer refines; (1, 1) for an invariant layer.
         selects: the layer chooses its sampling grid by the content. Then f(T_v x) = T_u f(x) for *some* whole u that
             depends on x and v, and a global pooling after it is invariant.
         exact: equal to the last bit in exact arithmetic; False where floating point's own rounding enters by design
@@ -33,7 +40,7 @@ class Law:
     kind: Literal["equivariant", "invariant", "none"]
     boundary: Literal["circular", "zero", "crop"] = "circular"
     step: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    stride: tuple[int | Fraction, int | Fraction] = (1, 1)
     selects: bool = False
     exact: bool = True
     why: str = ""

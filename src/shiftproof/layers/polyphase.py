@@ -1,0 +1,228 @@
+"""Subsampling on the grid that the content chooses, and its inverse: nothing is lost when the input moves."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+
+from shiftproof.errors import LayerError
+from shiftproof.layers.arguments import pair
+from shiftproof.layers.law import Law
+from shiftproof.layers.ordering import order_of_views
+
+FIXED_POINT_BITS, MANTISSA_BITS = 62, 53  # of int64 without overflow; of float64
+
+
+class PolyphasePool2d(nn.Module):
+    """The polyphase component of largest norm, chosen for each sample: adaptive polyphase sampling.
+
+    y[k] = x[q + s k] with q = argmax over 0 <= q < s of the sum over channels and k of |x[q + s k]|^p. A circular move of
+    x permutes the components and moves each along itself, so the same component is found again: for every move v,
+    f(T_v x) = T_u f(x), u = (v + q - q') / s with q' the phase chosen in T_v x; a global pooling behind it is invariant.
+
+    The norms are summed in fixed point, where order does not count: the same component gives the same norm wherever it
+    stands. Components of equal norm (pictures of few values often have some) are compared by the whole picture as it is seen from
+    each of their cells (`order_of_views`); the largest view wins, and views move with the content. What then is still equal is a
+    picture with a symmetry, T_a x = x for some a that is no multiple of s: its tied components are moves of each other,
+    the first phase is taken, and the law above still holds.
+
+    Args:
+        stride: s, rows and columns a step; each at least 1, one at least 2. It must divide the input's size.
+        p: which norm, a whole number from 1, or `math.inf`. The root is not taken: it changes no order.
+        return_indices: also return the phases chosen, for `PolyphaseUpsample2d` and for the other branch of a residual.
+
+    >>> x = torch.tensor([[0.0, 1, 0, 2], [0, 0, 0, 0]])[None, None]
+    >>> pool = PolyphasePool2d(2, return_indices=True)
+    >>> pool(x)[0].tolist(), pool(x.roll(1, -1))[0].tolist(), pool(x)[1].tolist()
+    ([[[[1.0, 2.0]]]], [[[[2.0, 1.0]]]], [[0, 1]])
+
+    Reference: Chaman and Dokmanic 2021, "Truly shift-invariant convolutional neural networks", eq. 5,
+    https://arxiv.org/abs/2011.14214. Differs: any stride; ties, on which the paper is silent, are decided as above.
+    """
+
+    def __init__(self, stride: int | tuple[int, int], p: float = 2, return_indices: bool = False) -> None:
+        super().__init__()
+        self.stride = polyphase_stride(stride)
+        if p != math.inf and not (p >= 1 and float(p).is_integer()):
+            raise LayerError(
+                f"p={p} is no norm to choose by", where="PolyphasePool2d", remedy="use 1, 2, ... or math.inf"
+            )
+        self.p = p
+        self.return_indices = return_indices
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """Equivariant up to a move that the content chooses; exactly so for moves that are multiples of the stride."""
+        return polyphase_laws(self.stride)
+
+    def forward(
+        self, x: Float[Tensor, "n c h w"], indices: Int[Tensor, "n 2"] | None = None
+    ) -> Float[Tensor, "n c h2 w2"] | tuple[Float[Tensor, "n c h2 w2"], Int[Tensor, "n 2"]]:
+        """The chosen component (n, c, h / s, w / s); with `return_indices` also the phases (n, 2), rows then columns.
+
+        Args:
+            x: maps (n, c, h, w); the stride divides h and w.
+            indices: phases to take instead of choosing, (n, 2) in [0, s): those of a branch that is added to this one.
+
+        Raises:
+            LayerError: a size that the stride does not divide.
+        """
+        parts = components(x, self.stride)
+        chosen = (
+            number_of(indices, self.stride) if indices is not None else largest(x, self.stride, norms(parts, self.p))
+        )
+        y = taken(parts, chosen)
+        return (y, phases_of(chosen, self.stride)) if self.return_indices else y
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"stride={self.stride}, p={self.p}" + (", return_indices=True" if self.return_indices else "")
+
+
+class PolyphaseUpsample2d(nn.Module):
+    """A map put back on the grid that a `PolyphasePool2d` chose, zeros elsewhere: x[q + s k] = y[k].
+
+    With U(x) = up(*pool(x)), U(T_v x) = T_v U(x) for every circular move v, exactly, unless x has a symmetry T_a x = x with
+    a no multiple of s: then no choice of one component can commute (the answer would have to lie on two grids), and
+    U(T_v x) = T_w U(x) for a w that moves the picture as v does, T_w x = T_v x.
+
+    Args:
+        stride: that of the pool.
+
+    >>> x = torch.tensor([[0.0, 1, 0, 2], [0, 0, 0, 0]])[None, None]
+    >>> PolyphaseUpsample2d(2)(*PolyphasePool2d(2, return_indices=True)(x)).tolist()
+    [[[[0.0, 1.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0]]]]
+
+    Reference: Chaman and Dokmanic 2021, "Truly shift-equivariant convolutional neural networks with adaptive polyphase
+    upsampling", sec. 3, https://arxiv.org/abs/2105.04040.
+    """
+
+    def __init__(self, stride: int | tuple[int, int]) -> None:
+        super().__init__()
+        self.stride = polyphase_stride(stride)
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """With the phases held fixed a cell of input is s cells of output; with the pool's own see the class."""
+        finer = (Fraction(1, self.stride[0]), Fraction(1, self.stride[1]))
+        return (Law("equivariant", "circular", stride=finer, why="the phases held fixed, every cell keeps its place"),)
+
+    def forward(self, x: Float[Tensor, "n c h2 w2"], indices: Int[Tensor, "n 2"]) -> Float[Tensor, "n c h w"]:
+        """The map (n, c, h * s, w * s) that has x at the phases `indices` (n, 2), in [0, s), and zeros elsewhere."""
+        (n, c, h, w), (sy, sx) = x.shape, self.stride
+        at = nn.functional.one_hot(number_of(indices, self.stride), sy * sx).bool()[:, :, None, None, None]
+        parts = torch.where(at, x[:, None], torch.zeros((), dtype=x.dtype, device=x.device))
+        return parts.reshape(n, sy, sx, c, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c, h * sy, w * sx)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"stride={self.stride}"
+
+
+def components(x: Shaped[Tensor, "n c h w"], stride: tuple[int, int]) -> Shaped[Tensor, "n k c h2 w2"]:
+    """The polyphase components of each map, component i sx + j being x[..., i::sy, j::sx].
+
+    Raises:
+        LayerError: a size that the stride does not divide: the circle then has no grid of that step to choose from.
+
+    >>> components(torch.arange(4).reshape(1, 1, 1, 4), (1, 2)).tolist()
+    [[[[[0, 2]]], [[[1, 3]]]]]
+    """
+    (n, c, h, w), (sy, sx) = x.shape, stride
+    if h % sy or w % sx:
+        raise LayerError(
+            f"stride {stride} does not divide maps of {h} x {w}",
+            where="polyphase sampling",
+            remedy=f"use a stride that does (rows: {divisors(h)}; columns: {divisors(w)}) or pictures of another size",
+        )
+    parts = x.reshape(n, c, h // sy, sy, w // sx, sx)
+    return parts.permute(0, 3, 5, 1, 2, 4).reshape(n, sy * sx, c, h // sy, w // sx)
+
+
+def taken(parts: Shaped[Tensor, "n k c h w"], chosen: Int[Tensor, " n"]) -> Shaped[Tensor, "n c h w"]:
+    """Of each sample the component chosen for it."""
+    return parts.gather(1, chosen[:, None, None, None, None].expand(-1, 1, *parts.shape[2:]))[:, 0]
+
+
+def norms(parts: Float[Tensor, "n k c h w"], p: float) -> Int[Tensor, "n k"]:
+    """The p-th power of each component's norm, in fixed point relative to the sample's largest value.
+
+    Whole numbers add up to the same in any order, so a component has one norm wherever it stands; powers are products, which
+    round alike everywhere. The unit is 2^-b of the largest power, b = 62 - log2(values in a component).
+    """
+    with torch.no_grad():
+        size = parts.detach().abs().double().flatten(2).nan_to_num()
+        most = size.amax((1, 2), keepdim=True)
+        unit = torch.where(most > 0, most / torch.frexp(most).mantissa, 1.0)  # the power of two above it: exact
+        size = size / unit
+        if p == math.inf:
+            return (size.amax(2) * 2.0**MANTISSA_BITS).long()
+        power = size
+        for _ in range(int(p) - 1):
+            power = power * size
+        bits = FIXED_POINT_BITS - math.ceil(math.log2(max(2, size.shape[2])))
+        return (power * 2.0**bits).round().long().sum(2)
+
+
+def largest(x: Float[Tensor, "n c h w"], stride: tuple[int, int], scores: Shaped[Tensor, "n k"]) -> Int[Tensor, " n"]:
+    """The component of largest score of each sample; equal scores are decided by the whole picture seen from each cell."""
+    with torch.no_grad():
+        best = scores == scores.amax(1, keepdim=True)
+        if torch.compiler.is_compiling():  # no branch on data in a graph: every sample is ordered
+            return _decided(x.detach(), stride, best)
+        chosen = best.int().argmax(1)
+        tied = best.sum(1) > 1
+        if tied.any():
+            chosen[tied] = _decided(x.detach()[tied], stride, best[tied])
+        return chosen
+
+
+def _decided(x: Float[Tensor, "n c h w"], stride: tuple[int, int], best: Bool[Tensor, "n k"]) -> Int[Tensor, " n"]:
+    views = components(order_of_views(x)[:, None], stride).flatten(2).amax(2)
+    return torch.where(best, views, -1).argmax(1)
+
+
+def phases_of(chosen: Int[Tensor, " n"], stride: tuple[int, int]) -> Int[Tensor, "n 2"]:
+    """Component numbers as (row, column) phases."""
+    return torch.stack([chosen // stride[1], chosen % stride[1]], 1)
+
+
+def number_of(phases: Int[Tensor, "n 2"], stride: tuple[int, int]) -> Int[Tensor, " n"]:
+    """(row, column) phases as component numbers."""
+    return phases[:, 0] * stride[1] + phases[:, 1]
+
+
+def polyphase_stride(stride: int | tuple[int, int]) -> tuple[int, int]:
+    """The stride as (rows, columns).
+
+    Raises:
+        LayerError: below 1, or 1 along both axes.
+    """
+    found = pair(stride, "stride")
+    if min(found) < 1 or max(found) < 2:
+        raise LayerError(
+            f"stride={stride} samples nothing away", where="polyphase sampling", remedy="use 2 or more along an axis"
+        )
+    return found
+
+
+def polyphase_laws(stride: tuple[int, int]) -> tuple[Law, ...]:
+    """What every choice that depends on the content alone keeps."""
+    why = "the grid moves with the content; the stride must divide the size"
+    return (
+        Law("equivariant", "circular", stride=stride, selects=True, why=why),
+        Law("equivariant", "circular", step=stride, stride=stride, why="components keep their numbers"),
+    )
+
+
+def divisors(n: int) -> str:
+    """The divisors of n but 1, in words.
+
+    >>> divisors(12)
+    '2, 3, 4, 6, 12'
+    """
+    return ", ".join(str(d) for d in range(2, n + 1) if n % d == 0) or "1"
