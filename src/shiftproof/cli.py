@@ -203,7 +203,7 @@ def check(
         typer.Option(help="WORLD:STEP that must be proved, e.g. circular:1 or window:32,16; may be repeated"),
     ] = None,
     refute: Annotated[
-        bool, typer.Option("--refute", help="run the model: a counterexample for each claim that is not proved")
+        bool, typer.Option("--refute", help="run the model: a counterexample for each claim not proved, in each world")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON on standard output")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="every finding on lines of its own")] = False,

@@ -10,6 +10,7 @@ import torch
 
 import shiftproof as sp
 from brute_force import canvas_worst, whole, window_worst, worst
+from random_borders import bordered
 from random_networks import network
 
 COUNT = int(os.environ.get("SHIFTPROOF_NETWORKS", "240"))
@@ -66,3 +67,25 @@ def test_the_search_above_finds_what_is_wrong():
     module = whole(torch.nn.Conv2d(1, 2, 3, padding=1))
     verdict = sp.check(torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")), (1, 6, 6))
     assert worst(module, verdict, (1, 6, 6), (1, 1)) > 1
+
+
+BORDERED = int(os.environ.get("SHIFTPROOF_BORDERED", "40"))
+
+
+def test_margins_and_distances_hold_whatever_is_done_at_the_border():
+    counts: Counter[str] = Counter()
+    for seed in range(BORDERED):
+        module, size = bordered(seed)
+        verdict = sp.check(module, size)
+        words = f"network {seed}: {module}\n{verdict}"
+        if verdict.circular.status == "proved":
+            counts["circular"] += 1
+            assert worst(module, verdict, size, verdict.circular.step) <= 1e-9, words
+        if verdict.window.status == "proved" and verdict.kind == "equivariant":
+            counts["window"] += 1
+            assert window_worst(module, verdict, size) <= 1e-9, words
+        if verdict.canvas.status == "proved":
+            counts["canvas"] += 1
+            assert canvas_worst(module, verdict, size, verdict.canvas.distance_px) <= 1e-9, words
+    print(dict(counts))
+    assert min(counts["window"], counts["canvas"]) > BORDERED / 12

@@ -86,6 +86,15 @@ CANVAS = {
     "repeated and summed": (
         Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="replicate").tanh().sum((2, 3))), (1, 12, 12),
     ),
+    "wrapped and cut": (
+        Call(lambda m, x: F.pad(x, (-2, 3, -2, 3), mode="circular").tanh().sum((2, 3))), (1, 14, 14),
+    ),
+    "wrapped the other way": (
+        Call(lambda m, x: F.pad(x, (2, -1, 2, -1), mode="circular").tanh().sum((2, 3))), (1, 14, 14),
+    ),
+    "mirrored and cut": (
+        Call(lambda m, x: F.pad(x, (-2, 3, 3, -2), mode="reflect").tanh().sum((2, 3))), (1, 14, 14),
+    ),
     "excited": (Call(lambda m, x: x * m.a(x).mean((2, 3), keepdim=True), a=zeros(1, 1, 3)), (1, 12, 12)),
     "normed": (nn.Sequential(zeros(1, 2, 3), nn.GroupNorm(1, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
 }  # fmt: skip

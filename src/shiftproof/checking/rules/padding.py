@@ -44,16 +44,17 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
         slide.note("T2", atom.axis, f"{fill}({low})" if low == high else f"{fill}({low}, {high})")
     kind = fill.partition(" ")[0]
     if kind in COPIED:
-        _keep_away(op, atom, COPIED[kind](max(low, 0), max(high, 0)))
+        _keep_away(op, atom, COPIED[kind](low, high))
     reach = atom.reach.strided(atom.size, atom.stride, 1, 1, (low, high), 1)
     period = atom.period if n >= atom.period else n
     return (Atom(n, atom.axis, atom.stride, period, reach),)
 
 
-# cells at the (low, high) end that a padding of so many cells copies elsewhere
+# cells at the (low, high) end of which a padding of so many cells puts copies elsewhere; torch wraps what is left after
+# cutting (negative numbers), but mirrors and repeats the border that was there before
 COPIED = {
-    "circular": lambda low, high: (high, low),
-    "reflection": lambda low, high: (low + 1, high + 1),
+    "circular": lambda low, high: (max(high, 0) + max(-low, 0), max(low, 0) + max(-high, 0)),
+    "reflection": lambda low, high: (max(low, 0) + 1, max(high, 0) + 1),
     "replication": lambda low, high: (1, 1),
 }
 
