@@ -74,15 +74,14 @@ class _Runner:
                 continue
             if far <= 100 * gap(self.run(still * (1 + 8 * self.eps)), before):
                 continue  # no more than rounding makes of it
-            beside = f" ({trial.still} stands still)" if trial.still == "the background" else ""
-            words = f"counterexample: {trial.picture} moved by {trial.move} px{beside} changes the answer by {far:.3g} (of {size:.3g})"
+            what = f"{trial.picture} moved by {trial.move} px changes the answer by {far:.3g} (of {size:.3g})"
             return {
                 "picture": trial.picture,
                 "seed": self.seed,
                 "move": list(trial.move),
                 "difference": far,
                 "of": size,
-                "words": words,
+                "words": f"counterexample: {what}",
             }
         return None
 
@@ -214,7 +213,7 @@ def _canvas(verdict: Verdict, runner: _Runner) -> Claim:
     distance = claim.distance_px or 0
     if not isinstance(kind, Signal):
         return claim
-    steps = dict(zip(AXES, kind.step, strict=True))
+    steps: dict[str, int] = dict(zip(AXES, kind.step, strict=True))
     if claim.status != "proved":
         fits = all(2 * distance + 1 + s <= n for s, n in zip(kind.step, size[1:], strict=True))
         along = [a for a, s in zip(AXES, claim.step, strict=True) if s is None]

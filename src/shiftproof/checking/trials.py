@@ -26,14 +26,12 @@ class Trial:
         move: (dy, dx) in pixels, by which the second differs from it.
         pictures: both, (1, c, h, w) each.
         parts: of both answers what must be equal (what the second must be, what it is).
-        still: what stands still while the move is made, in words.
     """
 
     picture: str
     move: Move
     pictures: tuple[Float[Tensor, "1 c h w"], Float[Tensor, "1 c h w"]]
     parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    still: str = ""
 
 
 def pictures(size: Size, count: int, seed: int) -> Iterator[tuple[str, Tensor]]:
@@ -116,7 +114,7 @@ def window(size: Size, kind: Type, axis: str, step: int, count: int, seed: int) 
         def parts(still: Tensor, shown: Tensor, move: Move = (-y, -x)) -> tuple[Tensor, Tensor]:
             return overlap(still, shown, kind, move)
 
-        yield Trial(f"a window of {name}", (-y, -x), both, parts, "the scene")
+        yield Trial(f"a window of {name}", (-y, -x), both, parts)
 
 
 def canvas(size: Size, kind: Type, axis: str, step: int, distance: int, count: int, seed: int) -> Iterator[Trial]:
@@ -160,8 +158,9 @@ def canvas(size: Size, kind: Type, axis: str, step: int, distance: int, count: i
         def parts(still: Tensor, shown: Tensor, move: Move = move) -> tuple[Tensor, Tensor]:
             return overlap(still, shown, kind, move)
 
-        yield Trial(f"an object of {high} x {wide} px at {first[0]}, {first[1]}", move, (placed(first), placed(then)), parts,
-                    "the background")  # fmt: skip
+        yield Trial(
+            f"an object of {high} x {wide} px at {first[0]}, {first[1]}", move, (placed(first), placed(then)), parts
+        )
 
 
 def moved(answer: Tensor, type_: Type, move: Move) -> Tensor:
