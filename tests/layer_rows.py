@@ -33,7 +33,7 @@ class Row:
     Args:
         make: builds it.
         size: (c, h, w) of its input.
-        broken: builds a layer that must break the first law that `make`'s declares.
+        broken: builds a layer that must break the first law that `make`'s declares; where it declares none, one that has a law.
         margin: for the laws "zero" and "crop": how far from the border the object or cell must be, px of input.
         call: how it is called, if not by the picture alone.
         binary: pictures of 0 and 1 (ties), instead of whole numbers -4..4.
@@ -67,10 +67,16 @@ def first_row_zeroed(x: Tensor) -> Tensor:
     return x * (torch.arange(x.shape[2], device=x.device) > 0)[:, None]
 
 
+def shared() -> nn.Module:
+    return nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular")
+
+
 ROWS: dict[str, Row] = {
     "polyphase 2": Row(lambda: sl.PolyphasePool2d(2), (2, 6, 4), lambda: nn.MaxPool2d(2)),
     "polyphase 3x1": Row(lambda: sl.PolyphasePool2d((3, 1), p=1), (2, 9, 5), lambda: nn.AvgPool2d((3, 1))),
     "polyphase 2x3, ties": Row(lambda: sl.PolyphasePool2d((2, 3), 1), (1, 4, 6), lambda: Call(first_of_ties), binary=True),
     "polyphase, whole map": Row(lambda: sl.PolyphasePool2d(5), (1, 5, 5), lambda: nn.Conv2d(1, 1, 1, 5), binary=True),
     "polyphase up": Row(lambda: sl.PolyphaseUpsample2d((2, 3)), (2, 3, 4), bilinear, call=fixed_phases),
+    "unshared": Row(lambda: sl.UnsharedConv2d(2, 3, 3, 1, 1, padding_mode="circular", input_size=(5, 4)), (2, 5, 4), shared),
+    "unshared, groups": Row(lambda: sl.UnsharedConv2d(2, 4, (3, 2), 1, "same", 2, 2, input_size=5), (2, 5, 5), shared),
 }  # fmt: skip

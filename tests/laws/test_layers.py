@@ -152,8 +152,11 @@ def test_a_layer_keeps_what_it_declares_and_no_more(name, law):
 @pytest.mark.parametrize("name", ROWS)
 def test_twin_a_broken_layer_does_not_keep_the_law(name):
     row = ROWS[name]
-    law = next(law for law in row.make().eval().laws if law.kind != "none")
+    law = next((law for law in row.make().eval().laws if law.kind != "none"), None)
     plain = Row(row.broken, row.size, row.broken, row.margin, binary=row.binary)
+    if law is None:  # a layer that promises nothing: what does keep a law must be told from it
+        assert breach(plain, whole(row.broken()), Law("equivariant")) <= 0
+        return
     assert breach(plain, whole(row.broken()), law) > 0
 
 

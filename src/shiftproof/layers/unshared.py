@@ -1,0 +1,353 @@
+"""Convolutions that do not share: a kernel of its own for every position of the output (locally connected)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shiftproof.errors import LayerError
+from shiftproof.layers.law import Law
+from shiftproof.layers.product import product
+
+Pair = tuple[int, int]
+
+
+class _Unshared(nn.Module):
+    """What both have in common; inside, a signal is a picture one pixel high."""
+
+    axes: int
+    shared: type[nn.Conv1d] | type[nn.Conv2d]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int],
+        padding: int | Sequence[int] | str,
+        dilation: int | Sequence[int],
+        groups: int,
+        bias: bool,
+        padding_mode: str,
+        device: Any,
+        dtype: torch.dtype | None,
+        input_size: int | Sequence[int],
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise LayerError(
+                f"{groups} groups do not divide {in_channels} channels in and {out_channels} out", where=name
+            )
+        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+            raise LayerError(
+                f"no padding mode is called {padding_mode!r}",
+                where=name,
+                remedy="zeros, reflect, replicate or circular",
+            )
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel_size = self._each(kernel_size, "kernel_size", 1)
+        self.stride = self._each(stride, "stride", 1)
+        self.dilation = self._each(dilation, "dilation", 1)
+        self.input_size = self._each(input_size, "input_size", 1)
+        self.padding = padding if isinstance(padding, str) else self._each(padding, "padding", 0)
+        self.padding_mode = padding_mode
+        self._pads = self._margins()
+        self.output_size = tuple(
+            (n + sum(p) - d * (k - 1) - 1) // s + 1
+            for n, p, k, s, d in zip(
+                self.input_size, self._pads, self.kernel_size, self.stride, self.dilation, strict=True
+            )
+        )
+        if min(self.output_size) < 1:
+            raise LayerError(
+                f"a kernel of {self.kernel_size} does not fit a padded input of {self.input_size}",
+                where=name,
+                remedy="a larger input_size, or more padding",
+            )
+        like = {"device": device, "dtype": dtype}
+        kernel = in_channels // groups * math.prod(self.kernel_size)
+        positions = math.prod(self.output_size)
+        self.weight = nn.Parameter(torch.empty(positions * groups, kernel, out_channels // groups, **like))
+        self.bias = nn.Parameter(torch.empty(out_channels, *self.output_size, **like)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weights and biases drawn as torch draws a convolution's: uniform in +-1 / sqrt(weights a kernel has)."""
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        for p in self.parameters():
+            nn.init.uniform_(p, -bound, bound)
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """No promise: what a pattern is answered with depends on where it is."""
+        return (Law("none", why="every position has a kernel of its own"),)
+
+    def kernels(self) -> Float[Tensor, "*positions out_channels in_channels_a_group *kernel"]:
+        """The kernel of every position, each laid out as the weight of torch's convolution is.
+
+        Returns:
+            (*output_size, out_channels, in_channels / groups, *kernel_size).
+        """
+        return (
+            self.weight.unflatten(1, (*self.kernel_size, -1))  # (positions x groups, *kernel, in, out)
+            .movedim((-1, -2), (1, 2))
+            .unflatten(0, (*self.output_size, self.groups))
+            .flatten(self.axes, self.axes + 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != self.axes + 2 or x.shape[1:] != (self.in_channels, *self.input_size):
+            raise LayerError(
+                f"its input is (n, {', '.join(map(str, (self.in_channels, *self.input_size)))}), not {tuple(x.shape)}",
+                where=type(self).__name__,
+                remedy="a kernel for every position needs to know how many there are: build it for this input_size",
+            )
+        pads = [p for pair in reversed(self._pads) for p in pair]
+        if any(pads):
+            mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+            x = nn.functional.pad(x, pads, mode=mode)
+        x = x if self.axes == 2 else x[:, :, None]
+        y = product(x, self.weight, self.groups, *map(self._pair, (self.kernel_size, self.stride, self.dilation)))
+        y = y if self.axes == 2 else y[:, :, 0]
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        """Arguments, as torch's convolutions print theirs."""
+        said = [str(self.in_channels), str(self.out_channels)]
+        usual = {"stride": 1, "padding": 0, "dilation": 1}
+        for name in ("kernel_size", "stride", "padding", "dilation"):
+            value = getattr(self, name)
+            if value != (usual.get(name),) * self.axes:
+                said.append(f"{name}={value!r}")
+        said += [f"groups={self.groups}"] if self.groups != 1 else []
+        said += ["bias=False"] if self.bias is None else []
+        said += [f"padding_mode={self.padding_mode!r}"] if self.padding_mode != "zeros" else []
+        return ", ".join([*said, f"input_size={self.input_size}"])
+
+    @classmethod
+    def _from(cls, conv: Any, input_size: int | Sequence[int]) -> Any:
+        layer: Any = nn.utils.skip_init(
+            cls,
+            *(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation),
+            *(conv.groups, conv.bias is not None, conv.padding_mode),
+            device=conv.weight.device,
+            dtype=conv.weight.dtype,
+            input_size=input_size,
+        )
+        with torch.no_grad():
+            kernel = conv.weight.unflatten(0, (conv.groups, -1)).movedim((1, 2), (-1, -2)).flatten(1, -2)
+            layer.weight.unflatten(0, (-1, conv.groups)).copy_(kernel)
+            if conv.bias is not None:
+                layer.bias.copy_(conv.bias.reshape(-1, *(1,) * cls.axes))
+        return layer.train(conv.training)
+
+    def _tied(self) -> Any:
+        conv: Any = nn.utils.skip_init(
+            self.shared,
+            *(self.in_channels, self.out_channels, self.kernel_size, self.stride, self.padding, self.dilation),
+            *(self.groups, self.bias is not None, self.padding_mode),
+            device=self.weight.device,
+            dtype=self.weight.dtype,
+        )
+        with torch.no_grad():
+            conv.weight.copy_(self.kernels().mean(tuple(range(self.axes))))
+            if self.bias is not None:
+                conv.bias.copy_(self.bias.flatten(1).mean(1))
+        return conv.train(self.training)
+
+    def _each(self, value: int | Sequence[int], name: str, least: int) -> tuple[int, ...]:
+        """One number an axis."""
+        values = (value,) * self.axes if isinstance(value, int) else tuple(int(v) for v in value)
+        if len(values) != self.axes or min(values) < least:
+            raise LayerError(
+                f"{name} is {value!r}",
+                where=type(self).__name__,
+                remedy=f"one whole number or {self.axes}, at least {least}",
+            )
+        return values
+
+    def _margins(self) -> tuple[Pair, ...]:
+        """(before, after) of every axis, in pixels."""
+        if not isinstance(self.padding, str):
+            return tuple((p, p) for p in self.padding)
+        if self.padding == "valid":
+            return ((0, 0),) * self.axes
+        if self.padding != "same" or set(self.stride) != {1}:
+            raise LayerError(
+                f"padding is {self.padding!r} with stride {self.stride}",
+                where=type(self).__name__,
+                remedy='pixels, "valid", or "same" at stride 1',
+            )
+        reach = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        return tuple((r // 2, r - r // 2) for r in reach)
+
+    def _pair(self, value: tuple[int, ...]) -> Pair:
+        return cast(Pair, value if self.axes == 2 else (1, *value))
+
+
+class UnsharedConv2d(_Unshared):
+    """A convolution with another kernel at every position ("locally connected"); no translation law, it keeps position.
+
+    y[n, o, i, j] = b[o, i, j] + sum over c, a, b of x[n, c, i s + a d - p, j s + b d - p] W[i, j][o, c, a, b]: the formula of
+    `torch.nn.Conv2d`, whose W and b have no (i, j). It has positions times as many weights, and as many multiply-adds.
+
+    Weights are kept as (positions x groups, kernel, out / groups), a kernel's axis ordered (row, column, channel), so that
+    the layer is one batched product of neighbourhoods that are cut out of the input by whole runs of channels. `kernels()`
+    shows them in torch's layout. In training on a CPU, neighbourhoods are cut a few rows at a time and again in the
+    backward pass, so that they stay in the cache and are never all kept (`benchmarks/unshared.py`).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: (rows, columns) in pixels, or one for both.
+        stride: pixels of input a cell of output.
+        padding: pixels added at each side, or "valid", or "same".
+        dilation: pixels between neighbouring taps.
+        groups: as in torch: parts of the channels that do not see each other; divides both.
+        bias: whether each cell of output has a bias of its own.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        device: of the weights.
+        dtype: of the weights.
+        input_size: (rows, columns) of the input in pixels, or one for both; other inputs are refused.
+
+    Raises:
+        LayerError: arguments that do not go together, or an input of another size.
+
+    >>> layer = UnsharedConv2d(1, 4, 3, padding=1, input_size=(8, 10))
+    >>> layer(torch.rand(2, 1, 8, 10)).shape, layer.weight.shape
+    (torch.Size([2, 4, 8, 10]), torch.Size([80, 9, 4]))
+
+    Reference: LeCun 1989, "Generalization and network design strategies", net 3 (local connections without sharing).
+    http://yann.lecun.com/exdb/publis/pdf/lecun-89.pdf
+    """
+
+    axes, shared = 2, nn.Conv2d
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        input_size: int | Sequence[int],
+    ) -> None:
+        super().__init__(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode),
+            *(device, dtype, input_size),
+        )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o i j"]:
+        """The map, (n, out_channels, *output_size)."""
+        return super().forward(x)
+
+    @classmethod
+    def from_conv(cls, conv: nn.Conv2d, input_size: int | Sequence[int]) -> UnsharedConv2d:
+        """The layer whose every position has a convolution's kernel: the same function, untied.
+
+        Outputs equal the convolution's exactly where sums are exact (whole numbers in float64), and else to rounding, since
+        the two add up their terms in another order.
+
+        Args:
+            conv: kernel, bias, geometry, dtype and device are taken from it; it is left as found.
+            input_size: (rows, columns) in pixels, or one for both.
+
+        >>> conv = nn.Conv2d(2, 3, 3, padding=1)
+        >>> x = torch.rand(1, 2, 6, 6)
+        >>> torch.allclose(UnsharedConv2d.from_conv(conv, 6)(x), conv(x), atol=1e-6)
+        True
+        """
+        return cls._from(conv, input_size)
+
+    def tie(self) -> nn.Conv2d:
+        """The nearest convolution: its kernel is the mean over positions, its bias too.
+
+        Of all convolutions K it has the smallest sum over positions of |W[i, j] - K|^2 (least squares).
+        Kernels at the border count in full, with the taps that only ever see padding.
+
+        >>> conv = nn.Conv2d(2, 3, 3, padding=1)
+        >>> torch.allclose(UnsharedConv2d.from_conv(conv, 6).tie().weight, conv.weight)
+        True
+        """
+        return self._tied()
+
+
+class UnsharedConv1d(_Unshared):
+    """A 1-d convolution with another kernel at every position ("locally connected"); see `UnsharedConv2d`.
+
+    y[n, o, i] = b[o, i] + sum over c, a of x[n, c, i s + a d - p] W[i][o, c, a].
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: in samples.
+        stride: samples of input a cell of output.
+        padding: samples added at each side, or "valid", or "same".
+        dilation: samples between neighbouring taps.
+        groups: as in torch: parts of the channels that do not see each other; divides both.
+        bias: whether each cell of output has a bias of its own.
+        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        device: of the weights.
+        dtype: of the weights.
+        input_size: length of the input; other inputs are refused.
+
+    Raises:
+        LayerError: arguments that do not go together, or an input of another size.
+
+    >>> UnsharedConv1d(1, 4, 3, stride=2, input_size=9)(torch.rand(2, 1, 9)).shape
+    torch.Size([2, 4, 4])
+    """
+
+    axes, shared = 1, nn.Conv1d
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] | str = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+        *,
+        input_size: int | Sequence[int],
+    ) -> None:
+        super().__init__(
+            *(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode),
+            *(device, dtype, input_size),
+        )
+
+    def forward(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n o i"]:
+        """The signal, (n, out_channels, *output_size)."""
+        return super().forward(x)
+
+    @classmethod
+    def from_conv(cls, conv: nn.Conv1d, input_size: int | Sequence[int]) -> UnsharedConv1d:
+        """The layer whose every position has a convolution's kernel; see `UnsharedConv2d.from_conv`.
+
+        Args:
+            conv: kernel, bias, geometry, dtype and device are taken from it; it is left as found.
+            input_size: length of the input.
+        """
+        return cls._from(conv, input_size)
+
+    def tie(self) -> nn.Conv1d:
+        """The nearest convolution, in least squares; see `UnsharedConv2d.tie`."""
+        return self._tied()
