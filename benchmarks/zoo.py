@@ -1,128 +1,273 @@
-"""The check over timm: one process a model, with a time limit; a line of JSON each, so that a killed run goes on.
+"""The check over all of timm and torchvision: a line of JSON a model, so that a killed run goes on where it was.
 
-    python benchmarks/zoo.py                  one small network of each module family
-    python benchmarks/zoo.py --all            every architecture that timm names
-    python benchmarks/zoo.py --table          print what is there as a table
+    python benchmarks/zoo.py                      one small network of each of timm's module families
+    python benchmarks/zoo.py --all                every architecture of timm, and torchvision's that are not for video
+    python benchmarks/zoo.py --all --graphs DIR   the same, and the exported graphs are kept in DIR (pickles, ours only)
+    python benchmarks/zoo.py --all --graphs DIR --again   the rules as they are now on the graphs that are kept
+    python benchmarks/zoo.py --model timm:resnet50        one model, printed
+    python benchmarks/zoo.py --table                      what is there as a table
 
-Weights are never made (the meta device): position constants are findings because their values are not known.
+Weights are never made (the meta device): whether position constants are uniform or weights tied is not known, and is taken
+to be neither.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 import warnings
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
+
+from crew import Limits, crew
+from measuring import environment, write
 
 OUT = Path(__file__).parent / "results" / "zoo.jsonl"
+VIDEO = ("mc3_", "r3d_", "r2plus1d_", "mvit_", "s3d", "swin3d_")
 
 
-def smallest(family: str, budget_s: float = 10) -> str:
-    """The network with the fewest weights among those of a family that can be built in the time."""
+@cache
+def families() -> dict[str, str]:
+    """The module family of every model, by name: "timm:resnet18" -> "resnet"."""
     import timm
+    import torchvision
+    from timm.models import list_modules
+
+    found = {f"timm:{n}": f for f in list_modules() for n in timm.list_models(module=f)}
+    for name in torchvision.models.list_models():
+        if not name.startswith(VIDEO):
+            home = sys.modules[torchvision.models.get_model_builder(name).__module__].__name__
+            found[f"torchvision:{name}"] = home.removeprefix("torchvision.models.")
+    return found
+
+
+def built(task: str) -> tuple[Any, tuple[int, int, int]]:
+    """(the model on the meta device, the size of its pictures)."""
     import torch
 
-    found, started = [], time.perf_counter()
-    for name in timm.list_models(module=family):
-        if found and time.perf_counter() - started > budget_s:
-            break
+    library, _, name = task.partition(":")
+    try:
         with torch.device("meta"):
-            found.append((sum(p.numel() for p in timm.create_model(name).parameters()), name))
-    return min(found)[1]
+            model = _create(library, name)
+    except (NotImplementedError, RuntimeError):  # it computes with numbers while it is built
+        model = _create(library, name).to("meta")
+    if library == "timm":
+        return model.eval(), tuple(model.default_cfg["input_size"])
+    return model.eval(), _torchvision_size(name)
 
 
-def one(task: str) -> dict:
-    """The record of a model, or of a family ("family:NAME")."""
-    import timm
-    import torch
+def _create(library: str, name: str) -> Any:
+    if library == "timm":
+        import timm
 
-    from shiftproof.checking import check
+        return timm.create_model(name)
+    from torchvision import models
 
-    warnings.filterwarnings("ignore")
-    name = smallest(task.removeprefix("family:")) if task.startswith("family:") else task
-    with torch.device("meta"):
-        model = timm.create_model(name).eval()
-    verdict = check(model, model.default_cfg["input_size"])  # type: ignore[operator]
-    record = verdict.to_dict()
+    own = {"weights_backbone": None} if "backbone" in _words(models.get_model_builder(name)) else {}
+    own |= {"init_weights": False} if "googlenet" in name or "inception" in name else {}
+    return models.get_model(name, weights=None, **own)
+
+
+def _words(function: Any) -> str:
+    import inspect
+
+    return str(inspect.signature(function))
+
+
+def _torchvision_size(name: str) -> tuple[int, int, int]:
+    """What the published weights were evaluated with; detectors resize by themselves: 800 px, and 320 and 300 by name."""
+    from torchvision import models
+
+    published = list(models.get_model_weights(name))
+    wanted = published[0].transforms() if published else None
+    if hasattr(wanted, "crop_size"):
+        n = wanted.crop_size[0]
+    elif hasattr(wanted, "resize_size"):
+        n = wanted.resize_size[0]
+    else:
+        n = 320 if "320" in name else 300 if "300" in name else 800
+    return 3, n, n
+
+
+def measured(task: str) -> dict:
+    """How large a model is."""
+    model, _ = built(task)
     return {
-        "task": task,
-        "model": name,
-        "family": type(model).__module__.rpartition(".")[2],
-        "input": record["input"],
+        "model": task,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "status": {w: v["status"] for w, v in record["verdicts"].items()},
-        "distance_px": verdict.canvas.distance_px,
-        "output": record["output"],
-        "findings": verdict.counts,
-        "unknown_operators": verdict.unknown_operators,
-        "seconds": record["seconds"],
+        "modules": sum(1 for _ in model.modules()),
     }
 
 
-def guarded(task: str, limit_s: float) -> dict:
-    """The record of a task, made in a process of its own; what goes wrong there is the record."""
-    command = [sys.executable, __file__, "--one", task]
+def checked(task: str, graphs: Path | None = None, again: bool = False) -> dict:
+    """The record of a model."""
+    from kept import keep, kept
+    from shiftproof.checking.check import check, proved
+    from shiftproof.checking.graph import export
+    from shiftproof.errors import ModelError
+
+    warnings.filterwarnings("ignore")
+    file = None if graphs is None else graphs / f"{task.replace(':', '-')}.graph"
+    if again and file is not None and file.exists():
+        graph = kept(file)
+        return record(task, proved(task, graph), graph)
+    started = time.perf_counter()
+    model, size = built(task)
+    building = time.perf_counter() - started
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
-    except subprocess.TimeoutExpired:
-        return {"task": task, "error": f"over {limit_s:g} s"}
-    if done.returncode:
-        return {"task": task, "error": (done.stderr.strip().splitlines() or ["?"])[-1]}
-    return json.loads(done.stdout.splitlines()[-1])
+        graph = export(model, size)
+    except ModelError:
+        return record(task, check(model, size), None) | {"build_s": round(building, 3)}
+    if file is not None:
+        keep(graph, file)
+    return record(task, proved(task, graph), graph) | {"build_s": round(building, 3)}
+
+
+def record(task: str, verdict: Any, graph: Any) -> dict:
+    """A line of the table: what was proved, what stands in the way, how long it took."""
+    from shiftproof.checking.walk import STUMBLED
+
+    said = verdict.to_dict()
+    refused = [f for f in verdict.findings if f.code == "T0"]
+    found = {
+        "model": task,
+        "family": families()[task],
+        "input": said["input"],
+        "nodes": 0 if graph is None else len(graph.nodes),
+        "circular": {k: said["verdicts"]["circular"][k] for k in ("status", "step")},
+        "window": {k: said["verdicts"]["window"].get(k) for k in ("status", "step", "clean")},
+        "canvas": {k: said["verdicts"]["canvas"].get(k) for k in ("status", "step", "distance_px")},
+        "output": said["output"],
+        "findings": dict(sorted(verdict.counts.items())),
+        "in_the_way": dict(sorted(Counter(f.code for f in verdict.findings if "circular" in f.breaks).items())),
+        "unknown_operators": verdict.unknown_operators,
+        "seconds": said["seconds"],
+    }
+    if refused:
+        found["refused"] = dict(Counter(f"{f.operator}: {f.detail} ({f.source})" for f in refused).most_common(5))
+        found["stumbles"] = sum(f.detail.startswith(STUMBLED) for f in refused)
+    return found
+
+
+def lines(path: Path) -> list[dict]:
+    """The records of a file, whose last line may be half written."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
+def run(work: Any, tasks: Iterable[str], path: Path, jobs: int, limits: Limits) -> list[dict]:
+    """The records of all tasks: those that a file has, and the others, each added to it as it comes."""
+    wanted = list(tasks)
+    there = {r["model"]: r for r in lines(path)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.read_text().endswith("\n"):
+        path.write_text("".join(json.dumps(r) + "\n" for r in there.values()))
+    with path.open("a") as file:
+        for task, result in crew(work, [t for t in wanted if t not in there], jobs, limits):
+            there[task] = {"model": task, **result}
+            file.write(json.dumps(there[task]) + "\n")
+            file.flush()
+            if "error" in result or result.get("refused"):
+                print(task, result.get("error") or result["refused"], flush=True)
+    return [there[t] for t in wanted]
+
+
+def ordered(sizes: list[dict]) -> list[str]:
+    """One model of each family and depth first, the small before the large; then their variants."""
+    seen: set[tuple[str, int]] = set()
+    ranked = []
+    for r in sorted(sizes, key=lambda r: (r.get("modules", 0), r.get("parameters", 0))):
+        key = families()[r["model"]], r.get("modules", 0)
+        ranked.append((key in seen, r["model"]))
+        seen.add(key)
+    return [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def smallest(sizes: list[dict]) -> list[str]:
+    """The network with the fewest weights of each of timm's families."""
+    least: dict[str, tuple[int, str]] = {}
+    for r in sizes:
+        if r["model"].startswith("timm:"):
+            family, key = families()[r["model"]], (r.get("parameters", 1 << 60), r["model"])
+            least[family] = min(least.get(family, key), key)
+    return [name for _, name in least.values()]
 
 
 def table(records: list[dict]) -> str:
     """What was found, a line a model."""
-    lines = [f"{'model':<40} {'circular':<11} {'step':<10} {'findings':<44} {'export':>7} {'check':>6}"]
-    for r in sorted(records, key=lambda r: r.get("model", r["task"])):
+    rows = [f"{'model':<48} {'circular':<11} {'step':<10} {'findings':<44} {'export':>7} {'check':>6}"]
+    for r in sorted(records, key=lambda r: r["model"]):
         if "error" in r:
-            lines.append(f"{r['task']:<40} error: {r['error']}")
+            rows.append(f"{r['model']:<48} error: {r['error']}")
             continue
-        found = " ".join(f"{k}:{v}" for k, v in sorted(r["findings"].items()))
+        found = " ".join(f"{k}:{v}" for k, v in r["findings"].items())
         step = "-" if r["output"]["step"] is None else "x".join(str(s) for s in r["output"]["step"])
         times = r["seconds"]
-        lines.append(
-            f"{r['model']:<40} {r['status']['circular']:<11} {step:<10} {found:<44} "
+        rows.append(
+            f"{r['model']:<48} {r['circular']['status']:<11} {step:<10} {found:<44} "
             f"{times.get('export', 0):>7.1f} {times.get('check', 0):>6.2f}"
         )
-    unknown = [r for r in records if r.get("unknown_operators")]
-    states = Counter(r["status"]["circular"] for r in records if "status" in r)
-    lines.append(f"{len(records)} models: {dict(states)}; {len(unknown)} with an operator without a rule, "
-                 f"{sum('error' in r for r in records)} errors")  # fmt: skip
-    return "\n".join(lines)
+        rows += [f"    {n} x {what}" for what, n in r.get("refused", {}).items()]
+    return "\n".join([*rows, summary(records)])
+
+
+def summary(records: list[dict]) -> str:
+    """One line over all: verdicts, operators without a rule, rules that stumbled, errors."""
+    good = [r for r in records if "error" not in r]
+    states = Counter(r["circular"]["status"] for r in good)
+    exported = [r for r in good if r["unknown_operators"] != {"export": 1}]
+    lacking = [r for r in exported if r["unknown_operators"]]
+    share = 100 * (1 - len(lacking) / len(exported)) if exported else 0
+    slowest = max(good, key=lambda r: r["seconds"].get("check", 0), default=None)
+    text = (
+        f"{len(records)} models: {dict(states)}; {len(good) - len(exported)} not exported, "
+        f"{len(records) - len(good)} errors; {share:.2f} % of the exported without an operator that has no rule, "
+        f"{sum(bool(r.get('stumbles')) for r in good)} models in which a rule stumbled"
+    )
+    return text + (f"; slowest check {slowest['model']} {slowest['seconds']['check']:.1f} s" if slowest else "")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--one")
+    parser.add_argument("--model")
+    parser.add_argument("--again", action="store_true", help="check anew, from the kept graphs")
+    parser.add_argument("--graphs", type=Path, help="where exported graphs are kept")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--limit-s", type=float, default=180)
+    parser.add_argument("--limit-s", type=float, default=900)
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(one(asked.one)))
+    work = partial(checked, graphs=asked.graphs, again=asked.again)
+    if asked.model:
+        found = work(asked.model)
+        print(json.dumps(found, indent=1))
         return
-    records = [json.loads(line) for line in asked.out.read_text().splitlines()] if asked.out.exists() else []
-    if not asked.table:
-        import timm
-        from timm.models import list_modules
-
-        tasks = timm.list_models() if asked.all else [f"family:{f}" for f in list_modules()]
-        done = {r["task"] for r in records}
-        asked.out.parent.mkdir(exist_ok=True)
-        with asked.out.open("a") as file, ThreadPoolExecutor(asked.jobs) as pool:
-            for record in pool.map(lambda t: guarded(t, asked.limit_s), [t for t in tasks if t not in done]):
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                records.append(record)
+    if asked.table:
+        print(table(lines(asked.out)))
+        return
+    started = time.time()
+    limits = Limits(seconds=asked.limit_s)
+    if asked.graphs is not None:
+        asked.graphs.mkdir(parents=True, exist_ok=True)
+    sizes = run(measured, families(), asked.out.with_suffix(".sizes"), asked.jobs, limits)
+    tasks = ordered(sizes) if asked.all else smallest(sizes)
+    if asked.again:
+        asked.out.unlink(missing_ok=True)
+    records = run(work, tasks, asked.out, asked.jobs, limits)
     print(table(records))
+    if asked.out == OUT:
+        write("zoo", environment() | {"models": len(records), "wall_s": round(time.time() - started)})
 
 
 if __name__ == "__main__":

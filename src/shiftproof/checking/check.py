@@ -56,7 +56,18 @@ def check(
             graph = export(module, size)
     except ModelError as e:
         return _not_exported(name, size, e)
+    return proved(name, graph)
+
+
+def proved(name: str, graph: Graph) -> Verdict:
+    """The verdict on a graph, as `check` gives it for the module that was exported.
+
+    Args:
+        name: of the model, for the verdict.
+        graph: as `export` gives it.
+    """
     started = time.perf_counter()
+    size = graph.input_size
     found = walk(graph)
     circular, window, canvas, output = judged(
         found.findings,

@@ -16,6 +16,8 @@ from shiftproof.checking.rules.op import NoRuleError, Op, edges
 from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.values import Values
 
+STUMBLED = "its rule cannot read this use of it"
+
 # a rule that stumbles over arguments it was not written for refuses as well: nothing is claimed
 REFUSALS = (NoRuleError, UnfactorableError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
 
@@ -59,11 +61,7 @@ def walk(graph: Graph) -> Walk:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
             mend = "a rule for it, see CONTRIBUTING.md"
-            text = (
-                str(e)
-                if isinstance(e, NoRuleError)
-                else f"its rule cannot read this use of it ({type(e).__name__}: {e})"
-            )
+            text = str(e) if isinstance(e, NoRuleError) else f"{STUMBLED} ({type(e).__name__}: {e})"
             findings.append(Finding("T0", *where, text, mend, frozenset(AXES), frozenset(WORLDS), node.name))
             result = Unknown(node.operator)
             several = bool(node.shape) and isinstance(node.shape[0], tuple)
