@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 import warnings
@@ -28,6 +29,10 @@ from crew import Limits, crew
 from measuring import environment, write
 
 OUT = Path(__file__).parent / "results" / "zoo.jsonl"
+SIZES = (
+    "atto zepto femto pico nano xxt xxtiny xt xtiny t tiny xxs xs s mini small m medium base l large xl xlarge h huge "
+)
+SIZES = (SIZES + "g giant gigantic so150m so400m 1b 3b 6b 7b").split()
 VIDEO = ("mc3_", "r3d_", "r2plus1d_", "mvit_", "s3d", "swin3d_")
 
 
@@ -92,16 +97,6 @@ def _torchvision_size(name: str) -> tuple[int, int, int]:
     else:
         n = 320 if "320" in name else 300 if "300" in name else 800
     return 3, n, n
-
-
-def measured(task: str) -> dict:
-    """How large a model is."""
-    model, _ = built(task)
-    return {
-        "model": task,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "modules": sum(1 for _ in model.modules()),
-    }
 
 
 def checked(task: str, graphs: Path | None = None, again: bool = False) -> dict:
@@ -182,25 +177,22 @@ def run(work: Any, tasks: Iterable[str], path: Path, jobs: int, limits: Limits) 
     return [there[t] for t in wanted]
 
 
-def ordered(sizes: list[dict]) -> list[str]:
-    """One model of each family and depth first, the small before the large; then their variants."""
-    seen: set[tuple[str, int]] = set()
-    ranked = []
-    for r in sorted(sizes, key=lambda r: (r.get("modules", 0), r.get("parameters", 0))):
-        key = families()[r["model"]], r.get("modules", 0)
-        ranked.append((key in seen, r["model"]))
-        seen.add(key)
-    return [name for _, name in sorted(ranked, key=lambda pair: pair[0])]
+def ordered(names: Iterable[str]) -> list[list[str]]:
+    """Rounds with one model of each family, the small ones first as far as names tell."""
 
+    def size(name: str) -> tuple[int, list[int], str]:
+        words = [SIZES.index(w) for w in re.split(r"[:_.-]", name) if w in SIZES]
+        return min(words, default=SIZES.index("base")), [int(n) for n in re.findall(r"\d+", name)], name
 
-def smallest(sizes: list[dict]) -> list[str]:
-    """The network with the fewest weights of each of timm's families."""
-    least: dict[str, tuple[int, str]] = {}
-    for r in sizes:
-        if r["model"].startswith("timm:"):
-            family, key = families()[r["model"]], (r.get("parameters", 1 << 60), r["model"])
-            least[family] = min(least.get(family, key), key)
-    return [name for _, name in least.values()]
+    rounds: list[list[str]] = []
+    place: Counter[str] = Counter()
+    for name in sorted(names, key=size):
+        family = name.partition(":")[0] + families()[name]
+        if place[family] == len(rounds):
+            rounds.append([])
+        rounds[place[family]].append(name)
+        place[family] += 1
+    return rounds
 
 
 def table(records: list[dict]) -> str:
@@ -260,8 +252,8 @@ def main() -> None:
     limits = Limits(seconds=asked.limit_s)
     if asked.graphs is not None:
         asked.graphs.mkdir(parents=True, exist_ok=True)
-    sizes = run(measured, families(), asked.out.with_suffix(".sizes"), asked.jobs, limits)
-    tasks = ordered(sizes) if asked.all else smallest(sizes)
+    rounds = ordered(families())
+    tasks = [n for names in rounds for n in names] if asked.all else [n for n in rounds[0] if n.startswith("timm:")]
     if asked.again:
         asked.out.unlink(missing_ok=True)
     records = run(work, tasks, asked.out, asked.jobs, limits)
