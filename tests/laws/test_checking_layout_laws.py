@@ -194,7 +194,6 @@ UNKNOWN = {
     "where it is": Call(lambda m, x: x.flatten(2).argmax(2).to(x.dtype)),
     "where it is, with the value": Call(lambda m, x: x.flatten(2).max(2)[1].to(x.dtype)),
     "best positions": Call(lambda m, x: x.flatten(2).topk(2)[0]),
-    "grid sample": Call(lambda m, x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False)),
     "a mask as index": Call(lambda m, x: x[:, torch.tensor([True, False, True])]),
 }
 

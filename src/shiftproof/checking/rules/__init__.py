@@ -2,6 +2,7 @@
 
 from shiftproof.checking.rules.contraction import CONTRACTION
 from shiftproof.checking.rules.convolution import CONVOLUTION
+from shiftproof.checking.rules.gathering import GATHERING
 from shiftproof.checking.rules.indexing import INDEXING
 from shiftproof.checking.rules.linear import LINEAR
 from shiftproof.checking.rules.normalisation import NORMALISATION
@@ -24,6 +25,7 @@ RULES: dict[str, Rule] = {
     **LINEAR,
     **NORMALISATION,
     **INDEXING,
+    **GATHERING,
     **CONTRACTION,
     **RESAMPLING,
     **UNFOLDING,

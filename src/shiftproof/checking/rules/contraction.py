@@ -26,9 +26,9 @@ def einsum(op: Op, tensors: Sequence[Known], names: Sequence[str], out: str) -> 
         names: a letter for each of their dimensions.
         out: letters of the result.
     """
-    signals = [(t, n) for t, n in zip(tensors, names, strict=True) if isinstance(t, Signal)]
-    if any(len(set(n)) != len(n) for n in names):
-        raise NoRuleError("a diagonal")
+    pairs = [_diagonal(t, n) for t, n in zip(tensors, names, strict=True)]
+    tensors, names = [t for t, _ in pairs], [n for _, n in pairs]
+    signals = [(t, n) for t, n in pairs if isinstance(t, Signal)]
     letters = {c: _letter(op, c, signals) for c in dict.fromkeys("".join(names))}
     for t, n in zip(tensors, names, strict=True):  # letters that only constants have
         for c, length in zip(n, t.shape, strict=True):
@@ -45,6 +45,21 @@ def einsum(op: Op, tensors: Sequence[Known], names: Sequence[str], out: str) -> 
             along = frozenset().union(*(f.axes for f in op.found[before:] if f.breaks == frozenset(WORLDS)))
             result = replace(result, lost=result.lost | along) if over else result
     return result
+
+
+def _diagonal(tensor: Known, names: str) -> tuple[Known, str]:
+    """A tensor with each letter once: where one stands twice both dimensions must move alike."""
+    once = "".join(dict.fromkeys(names))
+    if len(once) == len(names):
+        return tensor, names
+    if not isinstance(tensor, Signal):
+        raise NoRuleError("a diagonal of a constant")
+    dims: dict[str, Dim] = {}
+    for c, d in zip(names, tensor.dims, strict=True):
+        if c in dims and not alike(dims[c], d):
+            raise NoRuleError("a diagonal of dimensions that move otherwise")
+        dims[c] = merged_reach(dims[c], d) if c in dims else d
+    return replace(tensor, dims=tuple(dims[c] for c in once)), once
 
 
 def _letter(op: Op, letter: str, signals: Sequence[tuple[Signal, str]]) -> Dim | None:
@@ -87,19 +102,29 @@ def written(op: Op) -> Type:
 
 def matmul(op: Op) -> Type:
     """A product of matrices, with any dimensions before."""
-    first, second = (op.get("self", op.get("input")), op.get("other", op.get("mat2")))
+    first = op.get("self", op.get("input"))
+    second = next(v for k in ("other", "mat2", "vec", "tensor") if (v := op.get(k)) is not None)
     return _product(op, first, second)
 
 
 def _product(op: Op, first: Known, second: Known) -> Signal:
     one, two = len(first.shape), len(second.shape)
-    op.need(one >= 2 and two >= 2, "a product with a vector")
+    if one == 1 or two == 1:
+        return _with_vector(op, first, second)
     if isinstance(first, Signal) and isinstance(second, Constant) and two == 2 and axes(first.dims[-1]):
         return _by_constant(op, first, second)
     most = max(one, two) - 2
     batch = ascii_letters[3 : 3 + most]
     names = [batch[most - (one - 2) :] + "ab", batch[most - (two - 2) :] + "bc"]
     return einsum(op, [first, second], names, batch + "ac")
+
+
+def _with_vector(op: Op, first: Known, second: Known) -> Signal:
+    """A product one of whose factors has a single dimension."""
+    batch = ascii_letters[3 : 3 + max(len(first.shape), len(second.shape)) - 2]
+    one = "b" if len(first.shape) == 1 else batch[: len(first.shape) - 2] + "ab"
+    two = "b" if len(second.shape) == 1 else batch[: len(second.shape) - 2] + "bc"
+    return einsum(op, [first, second], [one, two], (one + two).replace("b", ""))
 
 
 def _by_constant(op: Op, first: Signal, second: Constant) -> Signal:
@@ -153,7 +178,7 @@ def _as_heads(op: Op, t: Known, query: Known) -> Known:
 
 CONTRACTION: dict[str, Rule] = {
     "einsum": written,
-    **dict.fromkeys(("matmul", "bmm", "mm"), matmul),
+    **dict.fromkeys(("matmul", "bmm", "mm", "mv", "dot"), matmul),
     **dict.fromkeys(("addmm", "baddbmm"), added),
     "scaled_dot_product_attention": attention,
 }

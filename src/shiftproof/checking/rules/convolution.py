@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 from shiftproof.checking.aliasing import folded
+from shiftproof.checking.rules.linear import contracted
 from shiftproof.checking.rules.op import Op, Rule, pair
-from shiftproof.checking.rules.pointwise import invariant
+from shiftproof.checking.rules.pointwise import invariant, met
 from shiftproof.checking.rules.reduction import reduced
 from shiftproof.checking.rules.sliding import Slide, Window, sizes
 from shiftproof.checking.types import (
@@ -36,7 +38,8 @@ def convolution(op: Op) -> Type:
     windows = [
         Window(k, s, p, d) for k, s, p, d in zip(kernel, stride, _pads(op, kernel, dilation), dilation, strict=True)
     ]
-    _channels(op, signal)
+    if axes(signal.dims[1]):
+        return _over_positions(op, signal)
     slide = Slide(op, signal, alias=_alias(op, stride, dilation))
     over = _tied(op, signal, windows)
     slide.signal = reduced(op, signal, [signal.dims[2 + i] for i in over])
@@ -47,6 +50,20 @@ def convolution(op: Op) -> Type:
     by = f"/{max(stride)}" if max(stride) > 1 else ""
     result = slide.report(f"{sizes(kernel)}{by}")
     return _steered(op, replace(result, dims=(signal.dims[0], inert(op.shape[1]), *dims)))
+
+
+def _over_positions(op: Op, signal: Signal) -> Type:
+    """One cell at a time, with positions for channels: a dense layer over them."""
+    weight, bias = op["weight"], op.get("bias")
+    kernel = weight.shape[2:]
+    alone = prod(kernel) == 1 and set(pair(op["stride"], len(kernel))) == {1}
+    alone &= all(p == (0, 0) for p in _pads(op, kernel, [1] * len(kernel)))
+    op.need(alone and op["groups"] == 1 and isinstance(weight, Constant), "a convolution whose channels are positions")
+    turned = replace(signal, dims=(signal.dims[0], *signal.dims[2:], signal.dims[1]))
+    found = contracted(op, turned, weight, op.shape[1])
+    result = replace(found, dims=(found.dims[0], found.dims[-1], *found.dims[1:-1]))
+    op.need(not isinstance(bias, Signal), "a bias that depends on the picture")
+    return result if bias is None else met(op, result, bias, [result.dims[1]])
 
 
 def _tied(op: Op, signal: Signal, windows: list[Window]) -> list[int]:

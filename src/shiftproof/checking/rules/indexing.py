@@ -10,14 +10,14 @@ from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.cutting import Cut, joining
 from shiftproof.checking.rules.op import Op, Rule, index
 from shiftproof.checking.rules.pointwise import combined, met
-from shiftproof.checking.types import Atom, Constant, Dim, Signal, Type, axes, inert, only, size
+from shiftproof.checking.types import Atom, Constant, Dim, Signal, Type, alike, axes, inert, merged_reach, only, size
 
 
 def cat(op: Op) -> Type:
     """Tensors laid end to end; where something moves along that dimension, each part moves in itself."""
     parts = [t for t in op["tensors"] if tuple(t.shape) != (0,)]
     at = index(int(op["dim"]), len(op.shape))
-    rest = _beside(op, parts, at)
+    rest = beside(op, parts, at)
     own = [t.dims[at] if isinstance(t, Signal) else inert(t.shape[at]) for t in parts]
     along = joining(own) if any(axes(d) for d in own) else inert(op.shape[at])
     return replace(rest, dims=(*rest.dims[:at], along, *rest.dims[at:]))
@@ -30,8 +30,14 @@ def stack(op: Op) -> Type:
     return replace(rest, dims=(*rest.dims[:at], inert(op.shape[at]), *rest.dims[at:]))
 
 
-def _beside(op: Op, parts: Sequence[Type], at: int) -> Signal:
-    """The dimensions but one of tensors, which must move alike in them; constants are looked at by value."""
+def beside(op: Op, parts: Sequence[Type], at: int) -> Signal:
+    """The dimensions but one of tensors, which must move alike in them; constants are looked at by value.
+
+    Args:
+        op: its shape is the result's.
+        parts: tensors of one rank.
+        at: the dimension that is left out.
+    """
     narrow = replace(op, shape=(*op.shape[:at], *op.shape[at + 1 :]))
     rest = combined(narrow, [replace(t, dims=_less(t.dims, at)) for t in parts if isinstance(t, Signal)])
     for t in parts:
@@ -151,6 +157,40 @@ def ordered(op: Op) -> Type:
     return replace(signal, whole=signal.whole | along, lost=signal.lost | along)
 
 
+def triangle(op: Op) -> Type:
+    """`tril`, `triu`: a mask over the last two dimensions that stays where it is."""
+    signal = op.signal("self")
+    along = frozenset().union(*(axes(d) for d in signal.dims[-2:]))
+    op.report("T7", along, f"{op.operator} keeps one side of a diagonal", "keep all positions")
+    return replace(signal, whole=signal.whole | along, lost=signal.lost | along)
+
+
+def diagonal(op: Op) -> Type:
+    """Two dimensions that move alike, at the same index of both."""
+    signal = op.signal("self")
+    first, second = (index(int(op[k]), len(signal.dims)) for k in ("dim1", "dim2"))
+    one, other = signal.dims[first], signal.dims[second]
+    moves = axes(one) | axes(other)
+    op.need(not moves or (alike(one, other) and not op.get("offset")), "a diagonal of dimensions that move otherwise")
+    rest = tuple(d for i, d in enumerate(signal.dims) if i not in (first, second))
+    return replace(signal, dims=(*rest, merged_reach(one, other) if moves else inert(op.shape[-1])))
+
+
+def halved(op: Op) -> Type:
+    """`glu`: one half of a dimension that stands still times a function of the other."""
+    signal = op.signal("self")
+    at = index(int(op.get("dim", -1)), len(signal.dims))
+    op.need(not axes(signal.dims[at]), "halves of the positions")
+    return replace(signal, dims=(*signal.dims[:at], inert(op.shape[at]), *signal.dims[at + 1 :]))
+
+
+def shuffled(op: Op) -> Type:
+    """Channels in another order."""
+    signal = op.signal("self") if "self" in op.arguments else op.signal("input")
+    op.need(not axes(signal.dims[1]), "channels that are positions")
+    return signal
+
+
 def recurrent(op: Op) -> tuple[Type, ...]:
     """A recurrent layer over a sequence."""
     signal = op.signal("input")
@@ -177,7 +217,7 @@ def scattered(op: Op) -> Type:
     if isinstance(source, Signal) and op.operator == "select_scatter":
         source = replace(source, dims=(*source.dims[:at], (), *source.dims[at:]))
     op.need(isinstance(source, Signal) and not axes(source.dims[at]), "a constant written into a map")
-    rest = _beside(op, [base, source], at)
+    rest = beside(op, [base, source], at)
     return replace(rest, dims=(*rest.dims[:at], inert(op.shape[at]), *rest.dims[at:]))
 
 
@@ -228,6 +268,10 @@ INDEXING: dict[str, Rule] = {
     "roll": roll,
     **dict.fromkeys(("cumsum", "cumprod", "logcumsumexp", "flip", "fliplr", "flipud"), ordered),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
+    **dict.fromkeys(("tril", "triu"), triangle),
+    "diagonal": diagonal,
+    "glu": halved,
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), shuffled),
     **dict.fromkeys(("slice_scatter", "select_scatter"), scattered),
     **dict.fromkeys(("embedding", "one_hot"), embedded),
     **dict.fromkeys(("sort", "topk"), ranked),

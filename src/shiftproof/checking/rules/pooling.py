@@ -58,6 +58,11 @@ def adaptive(op: Op) -> Type:
     return replace(result, dims=tuple(dims))
 
 
+def adaptive_with_indices(op: Op) -> tuple[Type, Type]:
+    """The same with maxima, and where they were (of which nothing is claimed)."""
+    return adaptive(replace(op, shape=op.shape[0])), Unknown(op.operator)
+
+
 def _shared(op: Op, slide: Slide, dim: Dim, n: int) -> Dim:
     cells = sum_size(dim)
     if n == 1:
@@ -89,4 +94,5 @@ POOLING: dict[str, Rule] = {
     **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool3d"), largest),
     **dict.fromkeys(("max_pool2d_with_indices", "max_pool1d_with_indices"), largest_with_indices),
     **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), adaptive),
+    **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), adaptive_with_indices),
 }

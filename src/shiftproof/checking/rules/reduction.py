@@ -33,6 +33,21 @@ def with_indices(op: Op) -> Type | tuple[Type, ...]:
     return found, Unknown(op.operator) if axes(signal.dims[at]) else found
 
 
+def with_mean(op: Op) -> tuple[Type, Type]:
+    """`var_mean`, `std_mean`: two reductions at once."""
+    found = reduction(op)
+    return found, found
+
+
+def cosine(op: Op) -> Type:
+    """The cosine of the angle between vectors along a dimension: products summed over it."""
+    shapes = [op[k].shape for k in ("x1", "x2")]
+    rank = max(len(s) for s in shapes)
+    wide = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
+    product = combined(replace(op, shape=tuple(max(n) for n in zip(*wide, strict=True))), op.tensors())
+    return _dropped(op, product, [index(int(op.get("dim", 1)), rank)], False)
+
+
 def position(op: Op) -> Type:
     """`argmax`: a position; along inert dimensions it is a number like any other."""
     signal = op.signal("self")
@@ -77,6 +92,8 @@ def _dropped(op: Op, signal: Signal, dims: Sequence[int], keep: bool) -> Signal:
 REDUCTION: dict[str, Rule] = {
     **dict.fromkeys(REDUCING, reduction),
     **dict.fromkeys(("max", "min", "median"), with_indices),
+    **dict.fromkeys(("var_mean", "std_mean"), with_mean),
+    "cosine_similarity": cosine,
     **dict.fromkeys(("argmax", "argmin"), position),
     **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax"), mixing),
 }
