@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shiftproof.commands.reproduce import reproduce
 from shiftproof.errors import MeasureError, ShiftproofError
 
 if TYPE_CHECKING:
@@ -246,6 +247,9 @@ def check(
         stderr.print(found, style="bold red", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(REQUIRE_FAILED)
+
+
+app.command(epilog="Exit status: 0 done; 2 bad usage or input; 3 finished, with experiments skipped.")(reproduce)
 
 
 def _required_step(text: str) -> tuple[str, tuple[int, int]]:

@@ -144,7 +144,7 @@ def _open(word: str, split: str) -> Labelled:
     try:
         return open_labelled(word, split)
     except DataError as e:
-        if not word.startswith("mnist"):
+        if "--data digits" in str(e) or word == "digits":
             raise
         raise DataError(e.what, where=e.where, remedy=f"{e.remedy}; or --data digits, which needs no file") from e
 

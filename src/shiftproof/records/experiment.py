@@ -163,6 +163,8 @@ class Picture:
 class ExperimentRecord:
     """A published experiment, run again.
 
+    Printed, it is its claim, its finding and its tables; in a notebook likewise, as HTML.
+
     Args:
         name: as on the command line.
         systems: rows of the specification it makes runnable, e.g. ["S10"].
@@ -237,3 +239,15 @@ class ExperimentRecord:
             if (f.table, f.row, f.column) == (table, row, column):
                 return f
         raise KeyError((table, row, column))
+
+    def __str__(self) -> str:
+        from shiftproof.records.experiment_printing import lines
+
+        return "\n".join(lines(self))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from shiftproof.records.experiment_printing import notebook_html
+
+        return notebook_html(self)

@@ -21,7 +21,7 @@ MOST_CELLS = 33
 BESIDE = 46  # columns of what stands beside the map
 SHADES = "·░▒▓█", ".:+#@"  # without colour: best to worst; the second where the terminal knows ASCII only
 BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
-PLAIN_SIGNS = str.maketrans("→–…×÷−±", ">-~x/-~")
+PLAIN_SIGNS = str.maketrans("→–…×÷−±✓✗", ">-~x/-~+!")
 SHORT = {"sensitivity_cosine": "cosine", "equivariance_error": "equivariance", "mask_agreement": "mask"}
 MARKS = {"aliasing": "a", "border": "b", "position": "p"}
 HEAD, SOFT = Style(bold=True), Style(dim=True)
@@ -45,7 +45,12 @@ def print_record(record: AuditRecord, console: Console) -> None:
         _witnesses(record, console),
         _foot(record),
     ]
-    shown = Group(*(line for part in parts if part is not None for line in (Text(), part)))
+    show([part for part in parts if part is not None], console)
+
+
+def show(parts: Sequence[RenderableType], console: Console) -> None:
+    """Print the parts, an empty line before each, in signs that the terminal knows."""
+    shown = Group(*(line for part in parts for line in (Text(), part)))
     if _unicode(console):
         console.print(shown, highlight=False)
         return
@@ -55,14 +60,14 @@ def print_record(record: AuditRecord, console: Console) -> None:
     console.file.write(plain)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """The text without what would steer the terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _clip(text: str, width: int) -> str:
     """The text in at most `width` characters, its end kept: paths and layer names differ there."""
-    text = _safe(text)
+    text = safe(text)
     return text if len(text) <= width else "…" + text[len(text) - width + 1 :]
 
 
@@ -75,7 +80,7 @@ def _unicode(console: Console) -> bool:
 
 
 def _head(record: AuditRecord) -> RenderableType:
-    title = Text.assemble((_safe(record.model.word), HEAD), (" on ", SOFT), (_safe(record.data.word), HEAD))
+    title = Text.assemble((safe(record.model.word), HEAD), (" on ", SOFT), (safe(record.data.word), HEAD))
     return Group(title, Text(records.headline(record)))
 
 
@@ -88,7 +93,7 @@ def _metrics(record: AuditRecord) -> RenderableType | None:
     table.add_column("value", justify="right", style=HEAD)
     table.add_column(f"{words.confidence_words(record.protocol.confidence)} interval", justify="right", style=SOFT)
     for row in found:
-        table.add_row(_safe(row.words), row.value, row.interval)
+        table.add_row(safe(row.words), row.value, row.interval)
     return table
 
 
@@ -256,19 +261,19 @@ def _witnesses(record: AuditRecord, console: Console) -> RenderableType | None:
     answer_width = max(12, console.width - item_width - 33)
     for w in record.witnesses[:5]:
         fell = f"{words.chance(w.probability_before).removesuffix(' %')} → {words.chance(w.probability_after)}"
-        answer = Text(f"{_safe(w.before)} → {_safe(w.after)}")
+        answer = Text(f"{safe(w.before)} → {safe(w.after)}")
         answer.truncate(answer_width, overflow="ellipsis")
         table.add_row(_clip(w.item, item_width), f"{w.dy:g}, {w.dx:g}", answer, fell)
     return table
 
 
 def _foot(record: AuditRecord) -> RenderableType:
-    lines = [Text(_safe(sentence), SOFT) for sentence in (words.protocol_sentence(record), words.cost_sentence(record))]
+    lines = [Text(safe(sentence), SOFT) for sentence in (words.protocol_sentence(record), words.cost_sentence(record))]
     bad = record.data.bad
     if bad:
         lines.append(Text())
         lines.append(Text(f"{words.count_words(len(bad), 'item')} skipped:", "bold yellow"))
-        lines += [Text(f"  {_safe(b.item)}: {_safe(b.reason)}") for b in bad[:5]]
+        lines += [Text(f"  {safe(b.item)}: {safe(b.reason)}") for b in bad[:5]]
         lines += [Text(f"  and {len(bad) - 5} more, all named in the record")] if len(bad) > 5 else []
     return Group(*lines)
 
