@@ -18,6 +18,8 @@ from shiftproof.checking.walk import Walk, walk
 from shiftproof.errors import ModelError
 from shiftproof.models import LoadedModel, evaluating
 
+UNTRAINED = ("timm:", "torchvision:")  # without a file of weights what they build is not trained
+
 
 def check(
     model: nn.Module | LoadedModel | torch.export.ExportedProgram,
@@ -28,6 +30,9 @@ def check(
     The module is exported once by torch and its graph walked once with types; no picture is run. Status "proved" with step
     (s_y, s_x) means: for every circular move that is a multiple of the step the answer is equal (invariant) or moved
     (equivariant), in exact arithmetic.
+
+    Values of buffers and other constants are looked at, and those of parameters too, unless the model was loaded by a
+    library's name without weights: then nothing hangs on what they happen to be before training.
 
     Args:
         model: a module, a loaded model, or an exported program; left as found.
@@ -46,6 +51,7 @@ def check(
     ('proved', (1, 1), 'invariant')
     """
     module = model.module if isinstance(model, LoadedModel) else model
+    given = not (isinstance(model, LoadedModel) and model.weights is None and model.word.startswith(UNTRAINED))
     name = model.word if isinstance(model, LoadedModel) else type(model).__name__
     size = _size(model, input_size)
     try:
@@ -56,30 +62,43 @@ def check(
             graph = export(module, size)
     except ModelError as e:
         return _not_exported(name, size, e)
-    return proved(name, graph)
+    return proved(name, graph, given)
 
 
-def proved(name: str, graph: Graph) -> Verdict:
+def proved(name: str, graph: Graph, given: bool = True) -> Verdict:
     """The verdict on a graph, as `check` gives it for the module that was exported.
 
     Args:
         name: of the model, for the verdict.
         graph: as `export` gives it.
+        given: whether its parameters have the values that are meant; else no proof hangs on them.
     """
     started = time.perf_counter()
     size = graph.input_size
-    found = walk(graph)
+    found = walk(graph, given)
     circular, window, canvas, output = judged(
         found.findings,
         [t for n in graph.answer for t in _each(found.types[n])],
         _last(graph, found),
         size,
         found.distance,
+        _about_values(found, given),
     )
     seconds = {"export": graph.seconds, "check": time.perf_counter() - started}
     return Verdict(
         name, size, circular, window, canvas, output, found.findings, found.unknown, _stages(graph, found), seconds
     )
+
+
+def _about_values(found: Walk, given: bool) -> tuple[str, ...]:
+    """On what values a proof hangs, in words."""
+    if not given:
+        return ("whatever its parameters are trained to",)
+    names = sorted(found.relied)
+    if not names:
+        return ()
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return (f"the values of {len(names)} parameter{'s' * (len(names) > 1)} as they are: {shown}",)
 
 
 def _size(model, input_size: Sequence[int] | None) -> tuple[int, int, int]:

@@ -77,6 +77,7 @@ class Graph:
         constants: parameters, buffers and lifted constants by node name.
         input_size: (c, h, w).
         seconds: what torch.export took.
+        trained: path of each parameter by node name: what training changes.
     """
 
     nodes: dict[str, Node]
@@ -84,6 +85,7 @@ class Graph:
     constants: dict[str, Tensor]
     input_size: tuple[int, int, int]
     seconds: float
+    trained: dict[str, str] = field(default_factory=dict)
 
 
 def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[int, int, int]) -> Graph:
@@ -135,7 +137,10 @@ def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.expor
 def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, int], seconds: float) -> Graph:
     signature = program.graph_signature
     values: dict[str, Tensor] = {}
+    trained: dict[str, str] = {}
     for spec in signature.input_specs:
+        if spec.kind.name == "PARAMETER" and spec.target is not None:
+            trained[spec.arg.name] = spec.target
         if spec.target is not None and spec.kind.name != "USER_INPUT":
             found = program.state_dict.get(spec.target)
             found = program.constants.get(spec.target) if found is None else found
@@ -161,7 +166,7 @@ def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, in
                 nodes[item.name] = Node(item.name, "constant", {}, tuple(found.shape), dtype=found.dtype)
         elif item.op == "call_function":
             nodes[item.name] = _node(item, naming, nodes)
-    return needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds))
+    return needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds, trained))
 
 
 def _answer(program: torch.export.ExportedProgram, outputs: list[str]) -> tuple[str, ...]:

@@ -13,11 +13,38 @@ from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, UNDEFI
 
 
 class Values:
-    """Reads constants of a graph by name; None where a value is not known (the meta device, or torch would not run it)."""
+    """Reads constants of a graph by name; None where a value is not known.
 
-    def __init__(self, graph: Graph) -> None:
+    That is on the meta device, and where torch would not run it. Parameters that are not given are drawn at random: that they
+    are all zero before training says nothing about the network, but what holds for random numbers (those repeated by
+    `expand` are alike) holds for others.
+
+    Args:
+        graph: as exported.
+        given: whether the parameters are those that are meant; else they are yet to be trained.
+    """
+
+    def __init__(self, graph: Graph, given: bool = True) -> None:
         self.graph = graph
+        self.given = given
         self.held: dict[str, Any] = {}
+        self.roots: dict[str, frozenset[str]] = {}
+
+    def parameters(self, name: str) -> frozenset[str]:
+        """Paths of the parameters that a constant is computed from."""
+        todo, base = [name.partition("[")[0]], name.partition("[")[0]
+        while todo:
+            at = todo[-1]
+            needs = [] if at in self.roots else self._needs(at)
+            missing = [r for r in needs if r not in self.roots]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if at not in self.roots:
+                own = frozenset({self.graph.trained[at]} if at in self.graph.trained else ())
+                self.roots[at] = own.union(*(self.roots[r] for r in needs))
+        return self.roots[base]
 
     def read(self, name: str) -> Tensor | None:
         """The value of a constant node ("name", or "name[i]" for one of several results)."""
@@ -57,7 +84,12 @@ class Values:
         node = self.graph.nodes[name]
         if node.operator == "constant":
             found = self.graph.constants.get(name)
-            return None if found is None or found.device.type == "meta" else found.detach()
+            if found is None or found.device.type == "meta":
+                return None
+            if self.given or name not in self.graph.trained or not found.is_floating_point():
+                return found.detach()
+            random = torch.Generator().manual_seed(len(self.held))
+            return torch.randn(found.shape, dtype=found.dtype, generator=random)
         if node.operator in UNDEFINED or not callable(node.target):
             return None
         if any(self.held[r] is None for r in self._needs(name)):

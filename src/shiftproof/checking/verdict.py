@@ -146,6 +146,7 @@ def judged(
     last: dict[str, Atom],
     input_size: tuple[int, int, int],
     distance: int,
+    values: tuple[str, ...] = (),
 ) -> tuple[Claim, Claim, Claim, Type]:
     """(circular, window, canvas, type of the answer) out of what the walk found.
 
@@ -155,6 +156,7 @@ def judged(
         last: for each axis the last spatial atom on the way, for the window world's margins.
         input_size: (c, h, w).
         distance: for the canvas world, pixels.
+        values: further conditions, about values of parameters.
     """
     unknown = next((o for o in outputs if isinstance(o, Unknown)), None)
     extent = input_size[1:]
@@ -175,6 +177,7 @@ def judged(
     found = [None if a in vacuous else s for s, a in zip(found, AXES, strict=True)]
     proved = None not in found
     note = tuple(f"the step along {a} is the whole extent: only the unmoved picture is left" for a in vacuous)
+    one_picture += values
     circular = Claim("proved" if proved else lost or "not_proved", (found[0], found[1]), one_picture + note)
 
     window = _window(output, signals, last, broken["window"], steps, lost, one_picture)

@@ -31,32 +31,36 @@ class Walk:
         findings: in the order of the network.
         unknown: operators without a rule, each once, with how often.
         distance: for the canvas world, pixels that an object must stay from the border.
+        relied: paths of parameters for whose values, as they are, the proof holds.
     """
 
     types: dict[str, Type | tuple[Type, ...]]
     findings: tuple[Finding, ...]
     unknown: dict[str, int]
     distance: int
+    relied: frozenset[str] = frozenset()
 
 
-def walk(graph: Graph) -> Walk:
+def walk(graph: Graph, given: bool = True) -> Walk:
     """The types of a graph's nodes, and the findings.
 
     Args:
         graph: as `export` gives it.
+        given: whether its parameters have the values that are meant; else no proof may hang on them.
 
     Returns:
         Types, findings, operators that have no rule, and the canvas world's distance.
     """
     graph = rewritten(graph)
-    values = Values(graph)
+    values = Values(graph, given)
     types: dict[str, Any] = {}
     findings: list[Finding] = []
     kept_away: list[Fraction] = []
+    relied: list[str] = []
     unknown: dict[str, int] = {}
     for node in graph.nodes.values():
         try:
-            types[node.name] = _type(node, graph, types, values, findings, kept_away)
+            types[node.name] = _type(node, graph, types, values, findings, kept_away, relied)
         except REFUSALS as e:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
@@ -66,11 +70,18 @@ def walk(graph: Graph) -> Walk:
             result = Unknown(node.operator)
             several = bool(node.shape) and isinstance(node.shape[0], tuple)
             types[node.name] = (result,) * len(node.shape) if several else result
-    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away))
+    hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
+    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs)
 
 
 def _type(
-    node: Node, graph: Graph, types: dict[str, Any], values: Values, findings: list[Finding], kept_away: list[Fraction]
+    node: Node,
+    graph: Graph,
+    types: dict[str, Any],
+    values: Values,
+    findings: list[Finding],
+    kept_away: list[Fraction],
+    relied: list[str],
 ) -> Any:
     if node.operator == "input":
         _, h, w = graph.input_size
@@ -122,6 +133,7 @@ def _type(
     _fits(result, node)
     findings += op.found
     kept_away += op.kept_away
+    relied += op.relied
     return result
 
 

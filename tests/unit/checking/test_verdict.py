@@ -1,6 +1,7 @@
 """What a verdict says: the dictionary, the words, the counterexamples."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,3 +127,37 @@ def test_an_exported_program_is_checked_as_it_is():
 def test_one_finding_a_kind_of_subsampling_says_how_much_folds():
     verdict = sp.check(nn.Conv2d(1, 1, 1, 2), (1, 8, 8))
     assert verdict.findings[0].alias == pytest.approx(0.75)
+
+
+class Coded(nn.Module):
+    """A position code that is zero until somebody trains it, a scale for each channel repeated over positions, a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.code = nn.Parameter(torch.zeros(1, 2, 6, 6))
+        self.scale = nn.Parameter(torch.ones(2))
+        self.register_buffer("grey", torch.ones(1, 2, 6, 6))
+
+    def forward(self, x):
+        scale = self.scale[None, :, None, None].expand(1, 2, 6, 6)
+        return (x * scale + self.code - self.grey).tanh().mean((2, 3))
+
+
+def test_what_training_will_change_proves_nothing():
+    given = sp.load_model("builtin:constant")
+    from_library = replace(given, word="timm:coded", module=Coded(), input_size=(2, 6, 6))
+    verdict = sp.check(from_library)
+    assert verdict.counts == {"T4": 2}  # one along each axis; the scale and the buffer are none
+    assert verdict.circular.status == "not_proved"
+    assert "whatever its parameters are trained to" in verdict.circular.conditions
+    trained = sp.check(replace(from_library, weights="weights.safetensors"))
+    assert trained.circular.status == "proved"
+
+
+def test_a_proof_says_on_which_values_it_hangs():
+    verdict = sp.check(Coded(), (2, 6, 6))
+    assert verdict.circular.status == "proved"
+    assert "the values of 2 parameters as they are: code, scale" in verdict.circular.conditions
+    assert "the values of 2 parameters" in str(verdict)
+    plain = sp.check(circular(1, 2, 3), (1, 6, 6))
+    assert not any("parameter" in c for c in plain.circular.conditions)

@@ -80,6 +80,8 @@ def _tied(op: Op, signal: Signal, windows: list[Window]) -> list[int]:
     layout = [(), (), *(d if i in covered else () for i, d in enumerate(signal.dims[2:]))]
     every = frozenset().union(*(axes(signal.dims[2 + i]) for i in covered))
     tied = [a for a in AXES if a in every and invariant(value, layout, a, signal.step[AXES.index(a)])]
+    if tied:
+        op.rely(weight)
     return [i for i in covered if axes(signal.dims[2 + i]) <= frozenset(tied)]
 
 

@@ -57,8 +57,11 @@ def contracted(op: Op, signal: Signal, weight: Constant, out: int) -> Signal:
             if axes(to):  # every cell sees every other, round the circle
                 text = f"{out} x {size(last)} weights over positions are circulant: a convolution round the circle"
                 op.report("T5", along, text, "a convolution", breaks=("window", "canvas"))
+            op.rely(weight)
             return replace(result, dims=(*rest, to))
     free = [a for a in along if not invariant(value, ((), last), a, signal.step[AXES.index(a)])]
+    if len(free) < len(along):
+        op.rely(weight)
     distance = _distance(value, last, out)
     detail = f"{out} x {size(last)} weights over positions are not tied: relative distance to the nearest that are {distance:.2g}"
     return _untied(op, result, free, detail)

@@ -32,6 +32,7 @@ class Op:
         dtypes: of every node's result, by name.
         found: findings so far.
         kept_away: for the canvas world, pixels that an object must stay from the border for this operator's sake.
+        relied: constants whose values a proof now hangs on.
     """
 
     operator: str
@@ -46,6 +47,7 @@ class Op:
     dtypes: dict[str, Any] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
     kept_away: list[Fraction] = field(default_factory=list)
+    relied: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
@@ -81,6 +83,10 @@ class Op:
     def value(self, constant: Constant) -> Any:
         """The values of a constant, a torch tensor; None where they are not known."""
         return self.read(constant.name)
+
+    def rely(self, constant: Constant) -> None:
+        """Notes that the proof holds for these values of a constant."""
+        self.relied.append(constant.name)
 
     def report(
         self,

@@ -143,11 +143,13 @@ def _met_along(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim], 
         op.report(code, axis, f"{name} may meet the map: their values are not known", "load the weights")
         return signal
     if _same(value, [gathered(d, axis) if axis in axes(d) else None for d in dims]):
+        op.rely(constant)
         return signal
     step = _step(op, signal, value, dims, axis)
     if step is None:
         op.report(code, axis, f"{name} meet the map", mend)
         return signal
+    op.rely(constant)
     note = f"{name} meet the map; they repeat every {step} px round the circle"
     op.report(code, axis, note, mend, breaks=("window", "canvas"))
     return with_step(signal, axis, step)
