@@ -123,15 +123,22 @@ def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.expor
             noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
             return torch.export.export(module, (picture,), strict=False)
     except Exception as e:
-        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-        line = _source(str(e)) or _raised(e)
-        raise ModelError(
-            f"torch cannot export it: {lines[0] if lines else type(e).__name__}",
-            where=line,
-            remedy="take out what depends on the picture's values (if, while, .item())",
-        ) from e
+        what, remedy = _reason(e)
+        raise ModelError(what, where=_source(str(e)) or _raised(e), remedy=remedy) from e
     finally:
         noisy.setLevel(level)
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """(why torch cannot export a module, what would help), in a sentence each."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0] if lines else type(error).__name__
+    if "data-dependent" in said or "DataDependent" in type(error).__name__:
+        what = "what it computes next, or how much of it, depends on the picture's values: there is no one graph of it"
+        return what, "take out what depends on the picture's values (if, while, .item(), selecting by a mask)"
+    if "missing a required argument" in said or "positional argument" in said:
+        return f"it does not take one batch of pictures: {said}", "check a module that does, with it inside"
+    return f"torch cannot export it: {said}", "take out what depends on the picture's values (if, while, .item())"
 
 
 def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, int], seconds: float) -> Graph:
