@@ -110,15 +110,16 @@ class Lab:
         self.saved_s += seconds
         return model.eval()
 
-    def kept(self, key: str, compute: Callable[[], T]) -> T:
+    def kept(self, key: str, compute: Callable[[], T], *, shared: bool = False) -> T:
         """What `compute` returns (plain dicts, lists, numbers, strings); read back if it was computed before.
 
         Args:
             key: tells this result from all others of the experiment: say in it everything that decides the result but the
                 data's name.
             compute: makes it.
+            shared: whether it is one result for all experiments; its key then says whose it is.
         """
-        path = self.folder / self.name / ".kept" / f"{_digest(json.dumps([key, self.data]))}.json"
+        path = self.folder / ("" if shared else self.name) / ".kept" / f"{_digest(json.dumps([key, self.data]))}.json"
         try:
             found = json.loads(path.read_text())
             self.saved_s += found["seconds"]

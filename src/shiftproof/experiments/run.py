@@ -17,6 +17,8 @@ from shiftproof.records import ExperimentRecord, Picture, save_experiment
 
 EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT, in reading order
     "softmax": "shiftproof.experiments.softmax",
+    "pooling": "shiftproof.experiments.pooling",
+    "augmentation": "shiftproof.experiments.augmentation",
 }
 
 
