@@ -71,6 +71,11 @@ def shared() -> nn.Module:
     return nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular")
 
 
+def listed(layer: nn.Module, x: Tensor) -> Tensor:
+    """Positions as capsules below, and the capsules above as a map one pixel wide."""
+    return layer(x.flatten(2).mT).unsqueeze(-1)
+
+
 ROWS: dict[str, Row] = {
     "polyphase 2": Row(lambda: sl.PolyphasePool2d(2), (2, 6, 4), lambda: nn.MaxPool2d(2)),
     "polyphase 3x1": Row(lambda: sl.PolyphasePool2d((3, 1), p=1), (2, 9, 5), lambda: nn.AvgPool2d((3, 1))),
@@ -79,4 +84,6 @@ ROWS: dict[str, Row] = {
     "polyphase up": Row(lambda: sl.PolyphaseUpsample2d((2, 3)), (2, 3, 4), bilinear, call=fixed_phases),
     "unshared": Row(lambda: sl.UnsharedConv2d(2, 3, 3, 1, 1, padding_mode="circular", input_size=(5, 4)), (2, 5, 4), shared),
     "unshared, groups": Row(lambda: sl.UnsharedConv2d(2, 4, (3, 2), 1, "same", 2, 2, input_size=5), (2, 5, 5), shared),
+    "primary capsules": Row(lambda: sl.PrimaryCapsules(2, 2, 3, 3), (2, 5, 4), shared, call=lambda f, x: f(x).unsqueeze(-1)),
+    "capsules": Row(lambda: sl.Capsules(12, 3, 2, 4), (2, 4, 3), shared, call=listed),
 }  # fmt: skip

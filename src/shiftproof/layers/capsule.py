@@ -1,0 +1,241 @@
+"""Capsules: groups of numbers whose length says whether a thing is there and whose direction says how it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from shiftproof.errors import LayerError
+from shiftproof.layers.law import Law
+
+
+def squash(s: Float[Tensor, "*capsules d"]) -> Float[Tensor, "*capsules d"]:
+    """Vectors of the same direction, with a length below 1: v = |s|^2 / (1 + |s|^2) s / |s|.
+
+    Args:
+        s: capsules along the last axis; a zero vector stays zero, with a gradient of zero.
+
+    Reference: Sabour, Frosst & Hinton 2017, "Dynamic routing between capsules", eq. 1. https://arxiv.org/abs/1710.09829
+
+    >>> squash(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).norm(dim=-1)  # 25 / 26
+    tensor([0.9615, 0.0000])
+    """
+    length = torch.linalg.vector_norm(s, dim=-1, keepdim=True)
+    return s * (length / (1 + length * length))
+
+
+class PrimaryCapsules(nn.Module):
+    """The first capsules: a convolution whose channels are taken in groups, squashed, and listed.
+
+    Args:
+        in_channels: channels of the input.
+        out_capsules: capsules at each position.
+        out_features: numbers a capsule has.
+        kernel_size: of the convolution, in pixels.
+        stride: of the convolution.
+        padding: of the convolution.
+        device: of the weights.
+        dtype: of the weights.
+
+    Reference: Sabour, Frosst & Hinton 2017, section 4 (32 capsules of 8 numbers, 9 x 9, stride 2).
+    https://arxiv.org/abs/1710.09829
+
+    >>> PrimaryCapsules(4, 3, 8, 3, stride=2)(torch.rand(2, 4, 7, 7)).shape
+    torch.Size([2, 27, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_capsules: int,
+        out_features: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        *,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        channels, like = out_capsules * out_features, {"device": device, "dtype": dtype}
+        self.out_capsules, self.out_features = out_capsules, out_features
+        self.conv = nn.Conv2d(in_channels, channels, kernel_size, stride, padding, **like)
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """No promise: the list has a place of its own for every position."""
+        return (Law("none", why="capsules are listed by position, and the list is no map"),)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n i d"]:
+        """The capsules, (n, out_capsules x rows x columns, out_features), shorter than 1; by kind, then row by row."""
+        maps = self.conv(x).unflatten(1, (self.out_capsules, self.out_features))
+        return squash(maps.flatten(3).mT.flatten(1, 2))
+
+
+class Capsules(nn.Module):
+    """Capsules that the ones below agree on: every one below predicts every one above, and routes itself by agreement.
+
+    With predictions u_ij = W_ij u_i and logits b_ij = 0 at first, repeat: c_ij = exp(b_ij) / sum over k of exp(b_ik);
+    v_j = squash(sum over i of c_ij u_ij); b_ij += u_ij . v_j. Coupling c sums to 1 over the capsules *above*, j: each
+    capsule below has one vote to give. (Over those below it would be an attention over parts; implementations that do so
+    are in wide use.) Gradients go through all of it.
+
+    Args:
+        in_capsules: how many below.
+        out_capsules: how many above.
+        in_features: numbers a capsule below has.
+        out_features: numbers a capsule above has.
+        routings: how often v is computed; 1 leaves the coupling uniform.
+        device: of the weights.
+        dtype: of the weights.
+
+    Raises:
+        LayerError: no routing at all.
+
+    Reference: Sabour, Frosst & Hinton 2017, eq. 2, 3 and procedure 1. https://arxiv.org/abs/1710.09829
+    Differs: weights start normal with standard deviation 0.1; the paper does not say.
+
+    >>> Capsules(20, 10, 8, 16)(torch.rand(2, 20, 8)).shape
+    torch.Size([2, 10, 16])
+    """
+
+    def __init__(
+        self,
+        in_capsules: int,
+        out_capsules: int,
+        in_features: int,
+        out_features: int,
+        routings: int = 3,
+        *,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if routings < 1:
+            raise LayerError(f"routings is {routings}", where="Capsules", remedy="at least 1; the paper has 3")
+        self.in_capsules, self.in_features, self.routings = in_capsules, in_features, routings
+        self.out_capsules, self.out_features = out_capsules, out_features
+        shape = (in_capsules, in_features, out_capsules, out_features)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weights drawn anew."""
+        nn.init.normal_(self.weight, std=0.1)
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """No promise: every capsule below, and so every position, has matrices of its own."""
+        return (Law("none", why="every capsule below has matrices of its own, so every position has"),)
+
+    def forward(self, u: Float[Tensor, "n i d"]) -> Float[Tensor, "n j e"]:
+        """The capsules above, (n, out_capsules, out_features), shorter than 1."""
+        return self.route(u)[0]
+
+    def route(self, u: Float[Tensor, "n i d"]) -> tuple[Float[Tensor, "n j e"], Float[Tensor, "n i j"]]:
+        """(the capsules above; the coupling c that they were made with: 1 in all for each capsule below).
+
+        Args:
+            u: the capsules below, (n, in_capsules, in_features).
+
+        Raises:
+            LayerError: another number of capsules, or of another size.
+        """
+        if u.shape[1:] != self.weight.shape[:2]:
+            raise LayerError(
+                f"its input is (n, {self.in_capsules}, {self.in_features}), not {tuple(u.shape)}", where="Capsules"
+            )
+        predicted = torch.bmm(u.transpose(0, 1), self.weight.flatten(2))  # (i, n, j x e)
+        predicted = predicted.unflatten(-1, (self.out_capsules, -1)).permute(1, 2, 0, 3).contiguous()  # (n, j, i, e)
+        logits = predicted.new_zeros(predicted.shape[:3])
+        coupling, v = _agreed(predicted, logits)
+        for _ in range(self.routings - 1):
+            logits = logits + (predicted @ v.unsqueeze(-1)).squeeze(-1)
+            coupling, v = _agreed(predicted, logits)
+        return v, coupling.mT
+
+    def extra_repr(self) -> str:
+        """Arguments."""
+        shape = f"{self.in_capsules}, {self.out_capsules}, {self.in_features}, {self.out_features}"
+        return f"{shape}, routings={self.routings}"
+
+
+def _agreed(predicted: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(coupling, capsules above), (n, j, i) and (n, j, e); the softmax runs over j, the capsules above."""
+    coupling = logits.softmax(1)
+    return coupling, squash((coupling.unsqueeze(2) @ predicted).squeeze(2))
+
+
+class ReconstructionDecoder(nn.Module):
+    """The picture that one class's capsule stands for: three dense layers on the capsules, all but that one set to zero.
+
+    Args:
+        classes: number of capsules.
+        in_features: numbers a capsule has.
+        picture: (channels, height, width) of what comes out.
+        hidden: width of the two layers between.
+
+    Reference: Sabour, Frosst & Hinton 2017, section 4.1, figure 2. https://arxiv.org/abs/1710.09829
+
+    >>> ReconstructionDecoder(10, 16, (1, 28, 28))(torch.rand(2, 10, 16), torch.tensor([3, 7])).shape
+    torch.Size([2, 1, 28, 28])
+    """
+
+    def __init__(
+        self, classes: int, in_features: int, picture: tuple[int, int, int], hidden: tuple[int, int] = (512, 1024)
+    ) -> None:
+        c, h, w = picture
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Linear(classes * in_features, hidden[0]), nn.ReLU()),
+            *(nn.Linear(hidden[0], hidden[1]), nn.ReLU()),
+            *(nn.Linear(hidden[1], c * h * w), nn.Sigmoid(), nn.Unflatten(1, picture)),
+        )
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """No promise: it takes no picture."""
+        return (Law("none", why="dense layers on the numbers of a capsule"),)
+
+    def forward(
+        self, capsules: Float[Tensor, "n k d"], target: Int64[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n c h w"]:
+        """The pictures, in [0, 1].
+
+        Args:
+            capsules: one for each class.
+            target: the class whose capsule is kept; that of the longest if not given.
+        """
+        chosen = torch.linalg.vector_norm(capsules, dim=-1).argmax(1) if target is None else target
+        kept = nn.functional.one_hot(chosen, capsules.shape[1]).to(capsules.dtype)
+        return self.layers((capsules * kept.unsqueeze(-1)).flatten(1))
+
+
+def margin_loss(
+    lengths: Float[Tensor, "n k"],
+    target: Int64[Tensor, " n"],
+    *,
+    present: float = 0.9,
+    absent: float = 0.1,
+    weight: float = 0.5,
+) -> Float[Tensor, ""]:
+    """Mean over the batch of sum over k of T_k max(0, m+ - |v_k|)^2 + lambda (1 - T_k) max(0, |v_k| - m-)^2.
+
+    Args:
+        lengths: |v_k| of each class's capsule.
+        target: the true class; T is 1 there and 0 elsewhere.
+        present: m+, the length from which a class that is there costs nothing.
+        absent: m-, the length up to which a class that is not there costs nothing.
+        weight: lambda, of classes that are not there.
+
+    Reference: Sabour, Frosst & Hinton 2017, eq. 4. https://arxiv.org/abs/1710.09829
+
+    >>> margin_loss(torch.tensor([[0.9, 0.1], [0.5, 0.5]]), torch.tensor([0, 1]))  # (0 + 0.4^2 + 0.5 0.4^2) / 2
+    tensor(0.1200)
+    """
+    there = nn.functional.one_hot(target, lengths.shape[1]).to(lengths.dtype)
+    missing, excess = (present - lengths).relu().square(), (lengths - absent).relu().square()
+    return (there * missing + weight * (1 - there) * excess).sum(1).mean()
