@@ -9,6 +9,7 @@ from torch import nn
 
 import shiftproof as sp
 from brute_force import Call, circular, whole, worst
+from shiftproof.layers import UnsharedConv2d
 
 
 def tokens(x):
@@ -55,6 +56,10 @@ class Token(nn.Module):
 def wrap_by_hand(m, x):
     y = torch.cat([x[:, :, -1:], x, x[:, :, :1]], 2)
     return m.a(torch.cat([y[..., -1:], y, y[..., :1]], 3))
+
+
+def around(x):
+    return F.unfold(F.pad(x, (1, 1, 1, 1), mode="circular"), 3).unflatten(2, x.shape[2:])
 
 
 QKV = nn.Linear(2, 6)
@@ -150,8 +155,17 @@ NOT_PROVED = {
     "by a matrix": (Call(lambda m, x: x.flatten(2) @ m.a.weight, a=nn.Linear(12, 12)), (2, 4, 3), "T5"),
     "einsum over rows": (Call(lambda m, x: torch.einsum("bchw,oh->bcow", x, m.a.weight), a=nn.Linear(4, 3)), (2, 4, 3), "T5"),
     "a kernel for each position": (
-        Call(lambda m, x: torch.einsum("bchw,hwco->bohw", x, m.a.weight.view(4, 3, 2, 3)), a=nn.Linear(6, 12)), (2, 4, 3), "T4",
+        Call(lambda m, x: torch.einsum("bchw,hwco->bohw", x, m.a.weight.view(4, 3, 2, 3)), a=nn.Linear(6, 12)), (2, 4, 3), "T6",
     ),
+    "a kernel for each position, by product and sum": (
+        Call(lambda m, x: (around(x) * m.a.weight.view(18, 4, 3)).sum(1, keepdim=True), a=nn.Linear(18, 12)), (2, 4, 3), "T6",
+    ),
+    "a kernel for each position, unfolded": (
+        Call(lambda m, x: torch.einsum("bkp,pko->bop", around(x).flatten(2), m.a.weight.view(12, 18, 2)), a=nn.Linear(36, 12)),
+        (2, 4, 3), "T6",
+    ),
+    "unshared": (UnsharedConv2d(2, 3, 3, padding=1, padding_mode="circular", input_size=(4, 3)), (2, 4, 3), "T6"),
+    "unshared, strided": (UnsharedConv2d(2, 3, 2, stride=2, bias=False, input_size=(4, 6)), (2, 4, 6), "T6"),
     "cropped": (Call(lambda m, x: x[:, :, 1:3].sum((2, 3))), (2, 4, 5), "T8"),
     "one position": (Call(lambda m, x: x[:, :, 1, 2]), (2, 4, 5), "T8"),
     "rows by name": (Call(lambda m, x: x.unbind(2)[0] + x.unbind(2)[1]), (2, 4, 5), "T8"),
@@ -203,3 +217,57 @@ def test_what_has_no_rule_is_unknown(case):
     verdict = sp.check(UNKNOWN[case].double(), (3, 4, 5))
     assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"unknown"}
     assert verdict.unknown_operators
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_unshared_layer_whose_kernels_are_all_equal_is_a_convolution(stride):
+    conv = whole(circular(2, 3, 3, stride))
+    layer = UnsharedConv2d.from_conv(conv, (4, 6))
+    verdict = sp.check(layer, (2, 4, 6))
+    assert "T6" not in verdict.counts
+    assert (verdict.circular.status, verdict.circular.step) == ("proved", (stride, stride))
+    assert worst(layer, verdict, (2, 4, 6), (stride, stride)) == 0
+    with torch.no_grad():
+        layer.weight[0, 0, 0] += 1
+    verdict = sp.check(layer, (2, 4, 6))
+    assert verdict.counts["T6"] == 2  # along y and along x
+    assert verdict.findings[-1].mend == "one kernel for all positions"
+    assert worst(layer, verdict, (2, 4, 6), (stride, stride)) > 0
+
+
+def test_a_dense_layer_near_a_circulant_one_says_how_near():
+    conv = whole(circular(2, 2, 3))
+    basis = torch.eye(24, dtype=torch.float64).reshape(-1, 2, 3, 4)
+    exact = (conv(basis) - conv(basis * 0)).reshape(24, 24).T.detach()
+    noise = torch.randn(24, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(24, 24, bias=False)).double()
+    with torch.no_grad():
+        net[1].weight.copy_(exact + 0.1 * noise)
+    verdict = sp.check(net, (2, 3, 4))
+    (finding,) = verdict.findings
+    turned = [  # the mean over all moves of both sides, by brute force
+        torch.func.vmap(lambda column, m=m: net(column.roll(m, (1, 2))[None])[0].reshape(2, 3, 4).roll((-m[0], -m[1]), (1, 2)))(basis)
+        for m in [(dy, dx) for dy in range(3) for dx in range(4)]
+    ]  # fmt: skip
+    nearest = (sum(turned) / 12).reshape(24, 24).T
+    wanted = ((net[1].weight - nearest).norm() / net[1].weight.norm()).item()
+    assert finding.code == "T5"
+    assert f"to the nearest that are circulant {wanted:.2g}" in finding.detail
+    assert verdict.kind == "equivariant"  # as if it were mended to what it is near
+    assert verdict.circular.status == "not_proved"
+    with torch.no_grad():
+        net[1].weight.copy_(noise)
+    far = sp.check(net, (2, 3, 4))
+    assert far.kind == "invariant"
+
+
+def test_a_matrix_from_the_left_is_looked_at_too():
+    index = (torch.arange(12)[:, None] - torch.arange(12)) % 12
+    circulant = torch.randint(-3, 4, (12,), generator=torch.Generator().manual_seed(0)).double()[index]
+    net = Call(lambda m, x: m.b @ tokens(x))
+    net.register_buffer("b", circulant)
+    verdict = sp.check(net, (2, 1, 12))
+    assert verdict.circular.status == "proved"
+    assert worst(net, verdict, (2, 1, 12), (1, 1)) == 0
+    net.b = circulant + torch.eye(12).double().roll(1, 0) * torch.arange(12)
+    assert sp.check(net, (2, 1, 12)).counts == {"T5": 1}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from shiftproof.checking.factor import UnfactorableError
 from shiftproof.checking.findings import WORLDS, Finding
-from shiftproof.checking.graph import Graph, Node, Ref
+from shiftproof.checking.graph import Graph, Node, Ref, refs
 from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
@@ -57,10 +58,11 @@ def walk(graph: Graph, given: bool = True) -> Walk:
     findings: list[Finding] = []
     kept_away: list[Fraction] = []
     relied: list[str] = []
+    summed = _summed(graph)
     unknown: dict[str, int] = {}
     for node in graph.nodes.values():
         try:
-            types[node.name] = _type(node, graph, types, values, findings, kept_away, relied)
+            types[node.name] = _type(node, graph, types, values, findings, kept_away, relied, summed)
         except REFUSALS as e:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
@@ -82,6 +84,7 @@ def _type(
     findings: list[Finding],
     kept_away: list[Fraction],
     relied: list[str],
+    summed: dict[str, frozenset[int]],
 ) -> Any:
     if node.operator == "input":
         _, h, w = graph.input_size
@@ -128,6 +131,7 @@ def _type(
         node.name,
         node.overload,
         dtypes,
+        summed.get(node.name, frozenset()),
     )
     result = rule(op)
     _fits(result, node)
@@ -135,6 +139,18 @@ def _type(
     kept_away += op.kept_away
     relied += op.relied
     return result
+
+
+def _summed(graph: Graph) -> dict[str, frozenset[int]]:
+    """For each product whose only user sums it up at once: the dimensions over which it does."""
+    users = Counter(r for n in graph.nodes.values() for r in refs(n))
+    found: dict[str, frozenset[int]] = {}
+    for node in graph.nodes.values():
+        over = node.arguments.get("dim")
+        for name in refs(node) if node.operator == "sum" and isinstance(over, list | tuple) else ():
+            if graph.nodes[name].operator in ("mul", "multiply") and users[name] == 1:
+                found[name] = frozenset(int(d) % max(1, len(graph.nodes[name].shape)) for d in over)
+    return found
 
 
 def _constant(node: Node) -> Any:

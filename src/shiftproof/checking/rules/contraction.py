@@ -40,8 +40,9 @@ def einsum(op: Op, tensors: Sequence[Known], names: Sequence[str], out: str) -> 
     for t, n in zip(tensors, names, strict=True):
         if isinstance(t, Constant):
             over = any(axes(dims[c]) for c in n if c not in out)
+            kernel = any(c not in out for c in n)
             before = len(op.found)
-            result = met(op, result, t, [dims[c] for c in n], "T5" if over else "T4")
+            result = met(op, result, t, [dims[c] for c in n], "T5" if over else "T6" if kernel else "T4")
             along = frozenset().union(*(f.axes for f in op.found[before:] if f.breaks == frozenset(WORLDS)))
             result = replace(result, lost=result.lost | along) if over else result
     return result
@@ -113,6 +114,10 @@ def _product(op: Op, first: Known, second: Known) -> Signal:
         return _with_vector(op, first, second)
     if isinstance(first, Signal) and isinstance(second, Constant) and two == 2 and axes(first.dims[-1]):
         return _by_constant(op, first, second)
+    if isinstance(second, Signal) and isinstance(first, Constant) and one == 2 and axes(second.dims[-2]):
+        turned = replace(second, dims=(*second.dims[:-2], second.dims[-1], second.dims[-2]))
+        found = contracted(op, turned, first, first.shape[0])
+        return replace(found, dims=(*found.dims[:-2], found.dims[-1], found.dims[-2]))
     most = max(one, two) - 2
     batch = ascii_letters[3 : 3 + most]
     names = [batch[most - (one - 2) :] + "ab", batch[most - (two - 2) :] + "bc"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.op import Op, Rule
 from shiftproof.checking.rules.pointwise import invariant, met
 from shiftproof.checking.rules.reduction import reduced
-from shiftproof.checking.types import AXES, Atom, Constant, Dim, Signal, Type, axes, inert, joined, size
+from shiftproof.checking.types import AXES, Atom, Constant, Dim, Signal, Type, axes, inert, joined, rolled, size
+
+AFFORDABLE = 5e8  # products of a matrix's size and the moves that are averaged over
+NEAR = 0.5  # a matrix no further than this from a circulant one is meant to be one
 
 
 def linear(op: Op) -> Type:
@@ -34,7 +37,8 @@ def contracted(op: Op, signal: Signal, weight: Constant, out: int) -> Signal:
     """A signal whose last dimension was multiplied by a constant matrix (out, in).
 
     Weights that a move of the dimension's positions leaves as they are: invariant. Weights that stay as they are when
-    positions move on both sides (circulant): equivariant. Both are looked at, exactly. Otherwise a T5.
+    positions move on both sides (circulant): equivariant. Both are looked at, exactly. Otherwise a T5 that says how far
+    the matrix is from the nearest of either kind.
 
     Args:
         op: the operator.
@@ -62,8 +66,16 @@ def contracted(op: Op, signal: Signal, weight: Constant, out: int) -> Signal:
     free = [a for a in along if not invariant(value, ((), last), a, signal.step[AXES.index(a)])]
     if len(free) < len(along):
         op.rely(weight)
-    distance = _distance(value, last, out)
-    detail = f"{out} x {size(last)} weights over positions are not tied: relative distance to the nearest that are {distance:.2g}"
+    tied = _distance(value, _averaged(value, last, ()))
+    detail = f"{out} x {size(last)} weights over positions: relative distance to the nearest that are tied {tied:.2g}"
+    moves = {a: range(0, op.input_size[1 + AXES.index(a)], signal.step[AXES.index(a)]) for a in along}
+    if value.numel() * sum(len(m) for m in moves.values()) <= AFFORDABLE:
+        near = [(_distance(value, _averaged(value, last, to, moves)), to) for to in _layouts(last, out) if axes(to)]
+        if near:
+            circulant, to = min(near, key=lambda n: n[0])
+            detail += f", to the nearest that are circulant {circulant:.2g}"
+            if circulant < NEAR:
+                result = replace(result, dims=(*rest, to))
     return _untied(op, result, free, detail)
 
 
@@ -84,14 +96,30 @@ def _layouts(last: Dim, out: int) -> list[Dim]:
     return found
 
 
-def _distance(value, last: Dim, out: int) -> float:
-    """Frobenius distance to the nearest matrix that is tied over positions, over the norm of the matrix."""
-    shape = [b.size for b in last]
-    spread = value.reshape(out, *shape).double()
-    moving = [i + 1 for i, b in enumerate(last) if b.axes]
-    tied = spread.mean(moving, keepdim=True).expand_as(spread)
-    norm = spread.norm().item()
-    return (spread - tied).norm().item() / norm if norm else 0.0
+def _averaged(value, last: Dim, to: Dim, moves: Mapping[str, Iterable[int]] | None = None):
+    """The nearest matrix that a move of its input leaves as it is, or (with `moves`) of output and input together.
+
+    The projection on what a group leaves as it is: the mean over the group. For circular moves of both sides that is the
+    nearest circulant matrix, a convolution round the circle.
+    """
+    found = value.double()
+    if moves is None:
+        spread = found.reshape(len(value), *(b.size for b in last))
+        return (
+            spread.mean([i + 1 for i, b in enumerate(last) if b.axes], keepdim=True)
+            .expand_as(spread)
+            .reshape(value.shape)
+        )
+    for axis, steps in moves.items():
+        turned = [found[rolled(to, axis, m)][:, rolled(last, axis, m)] for m in steps]
+        found = sum(turned[1:], turned[0]) / len(turned)
+    return found
+
+
+def _distance(value, nearest) -> float:
+    """Frobenius distance of two matrices, over the norm of the first."""
+    norm = value.double().norm().item()
+    return (value.double() - nearest).norm().item() / norm if norm else 0.0
 
 
 LINEAR: dict[str, Rule] = {"linear": linear}

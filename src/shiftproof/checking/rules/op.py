@@ -30,6 +30,7 @@ class Op:
         node: name of the node.
         overload: which form of the operator.
         dtypes: of every node's result, by name.
+        summed: of a product, the dimensions over which a sum follows at once: its factors are a kernel's weights.
         found: findings so far.
         kept_away: for the canvas world, pixels that an object must stay from the border for this operator's sake.
         relied: constants whose values a proof now hangs on.
@@ -45,6 +46,7 @@ class Op:
     node: str = ""
     overload: str = ""
     dtypes: dict[str, Any] = field(default_factory=dict)
+    summed: frozenset[int] = frozenset()
     found: list[Finding] = field(default_factory=list)
     kept_away: list[Fraction] = field(default_factory=list)
     relied: list[str] = field(default_factory=list)

@@ -90,7 +90,8 @@ def combined(op: Op, operands: Sequence[Type]) -> Signal:
     for t in operands:
         if isinstance(t, Constant):
             own = dims[rank - len(t.shape) :]
-            result = met(op, result, t, own)
+            kernel = any(n > 1 and rank - len(t.shape) + i in op.summed for i, n in enumerate(t.shape))
+            result = met(op, result, t, own, "T6" if kernel else "T4")
     return result
 
 
@@ -138,6 +139,11 @@ def met(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim], code: s
 def _met_along(op: Op, signal: Signal, constant: Constant, dims: Sequence[Dim], axis: str, code: str) -> Signal:
     name = f"{list(constant.shape)} numbers that vary along {axis}"
     mend = "leave it out, or make it the same at every position"
+    if code == "T6":
+        name, mend = (
+            f"{list(constant.shape)} weights: a kernel per position along {axis}",
+            "one kernel for all positions",
+        )
     value = op.value(constant)
     if value is None:
         op.report(code, axis, f"{name} may meet the map: their values are not known", "load the weights")
