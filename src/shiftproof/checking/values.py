@@ -35,7 +35,7 @@ class Values:
         todo, base = [name.partition("[")[0]], name.partition("[")[0]
         while todo:
             at = todo[-1]
-            needs = [] if at in self.roots else self._needs(at)
+            needs = [] if at in self.roots else self.needs(at)
             missing = [r for r in needs if r not in self.roots]
             if missing:
                 todo += missing
@@ -62,7 +62,7 @@ class Values:
             if at in self.held:
                 todo.pop()
                 continue
-            missing = [r for r in self._needs(at) if r not in self.held]
+            missing = [r for r in self.needs(at) if r not in self.held]
             if missing:
                 todo += missing
                 continue
@@ -70,7 +70,8 @@ class Values:
             todo.pop()
         return self.held[name]
 
-    def _needs(self, name: str) -> list[str]:
+    def needs(self, name: str) -> list[str]:
+        """Names of the nodes that a constant is computed from."""
         node = self.graph.nodes[name]
         found: list[str] = []
         if node.operator in FROM_SHAPE or node.operator in UNDEFINED:
@@ -92,7 +93,7 @@ class Values:
             return torch.randn(found.shape, dtype=found.dtype, generator=random)
         if node.operator in UNDEFINED or not callable(node.target):
             return None
-        if any(self.held[r] is None for r in self._needs(name)):
+        if any(self.held[r] is None for r in self.needs(name)):
             return None
         given, keywords = pytree.tree_map_only(Ref, self._value, (node.positional, node.keywords))
         if node.operator in LIKE_ANOTHER:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from shiftproof.checking.aliasing import alias
 from shiftproof.checking.factor import UnfactorableError
 from shiftproof.checking.findings import WORLDS, Finding
 from shiftproof.checking.graph import Graph, Node, Ref, refs
@@ -72,6 +73,8 @@ def walk(graph: Graph, given: bool = True) -> Walk:
             result = Unknown(node.operator)
             several = bool(node.shape) and isinstance(node.shape[0], tuple)
             types[node.name] = (result,) * len(node.shape) if several else result
+    look = Values(graph)  # nothing is proved by how much folds
+    findings = [replace(f, alias=alias(graph, look, f.node)) if f.code == "T1" else f for f in findings]
     hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
     return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs)
 
@@ -147,7 +150,9 @@ def _summed(graph: Graph) -> dict[str, frozenset[int]]:
     found: dict[str, frozenset[int]] = {}
     for node in graph.nodes.values():
         over = node.arguments.get("dim")
-        for name in refs(node) if node.operator == "sum" and isinstance(over, list | tuple) else ():
+        if node.operator != "sum" or not isinstance(over, list | tuple):
+            continue
+        for name in refs(node):
             if graph.nodes[name].operator in ("mul", "multiply") and users[name] == 1:
                 found[name] = frozenset(int(d) % max(1, len(graph.nodes[name].shape)) for d in over)
     return found

@@ -6,7 +6,6 @@ from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
-from shiftproof.checking.aliasing import folded
 from shiftproof.checking.rules.linear import contracted
 from shiftproof.checking.rules.op import Op, Rule, pair
 from shiftproof.checking.rules.pointwise import invariant, met
@@ -40,7 +39,7 @@ def convolution(op: Op) -> Type:
     ]
     if axes(signal.dims[1]):
         return _over_positions(op, signal)
-    slide = Slide(op, signal, alias=_alias(op, stride, dilation))
+    slide = Slide(op, signal)
     over = _tied(op, signal, windows)
     slide.signal = reduced(op, signal, [signal.dims[2 + i] for i in over])
     dims = [
@@ -123,13 +122,6 @@ def _spread(atom: Atom, s: int, p: int, span: int, n: int) -> Reach:
     fine = Fraction(atom.stride, s)
     first, last = atom.reach.first + (p - span) * fine, atom.reach.last + p * fine
     return Reach(min(max(before, 0), n), min(max(after, 0), n), first, last)
-
-
-def _alias(op: Op, stride, dilation) -> float | None:
-    """The share of the kernels' energy that folds; None where nothing is left out or the weights are not known."""
-    weight = op["weight"]
-    value = op.value(weight) if max(stride) > 1 and isinstance(weight, Constant) else None
-    return None if value is None else folded(value, stride, dilation)
 
 
 def _weight(op: Op):

@@ -98,7 +98,6 @@ class Op:
         mend: str,
         *,
         breaks: Sequence[str] | None = None,
-        alias: float | None = None,
     ) -> None:
         """Notes a finding at this operator.
 
@@ -108,13 +107,12 @@ class Op:
             detail: numbers, and why it breaks.
             mend: what would mend it.
             breaks: worlds in which the proof ends; by default those of the code.
-            alias: share of energy that folds.
         """
         along = frozenset(axes)
         if along:
             worlds = frozenset(BREAKS[code] if breaks is None else breaks)
             where = (self.module, self.source, self.operator)
-            self.found.append(Finding(code, *where, detail, mend, along, worlds, self.node, alias))
+            self.found.append(Finding(code, *where, detail, mend, along, worlds, self.node))
 
 
 def edges(cells: int, stride: Fraction, reach: Reach, extent: int, dirty: tuple[int, int]) -> tuple[Fraction, Fraction]:

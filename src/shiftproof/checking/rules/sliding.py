@@ -41,7 +41,6 @@ class Slide:
     op: Op
     signal: Signal
     notes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    alias: float | None = None
 
     def along(self, dim: Dim, window: Window, count: int) -> Dim:
         """The dimension after the window walked over it, `count` cells long."""
@@ -101,9 +100,8 @@ class Slide:
             found = self.notes.get(code)
             if found:
                 details = "; ".join(dict.fromkeys(d for _, d in found))
-                alias = self.alias if code == "T1" else None
                 text = f"{what} {details}".strip()
-                self.op.report(code, {a for a, _ in found}, text, MEND[code], alias=alias)
+                self.op.report(code, {a for a, _ in found}, text, MEND[code])
         return self.signal
 
 
