@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shiftproof.checking import Verdict, check
     from shiftproof.data import open_data
     from shiftproof.experiments import reproduce
+    from shiftproof.measure import project_to_convolution
     from shiftproof.models import load_model, wrap
     from shiftproof.records import AuditRecord
     from shiftproof.translations import (
@@ -40,6 +41,7 @@ _HOME = {
     "open_data": "data",
     "reproduce": "experiments",
     "load_model": "models",
+    "project_to_convolution": "measure",
     "wrap": "models",
     "Translation": "translations",
     "TranslationSet": "translations",
@@ -66,6 +68,7 @@ __all__ = [
     "measure",
     "open_data",
     "path",
+    "project_to_convolution",
     "random",
     "records",
     "reproduce",

@@ -30,6 +30,7 @@ def test_the_surface_is_what_it_was():
         "measure",
         "open_data",
         "path",
+        "project_to_convolution",
         "random",
         "records",
         "reproduce",

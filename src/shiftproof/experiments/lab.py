@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from shiftproof.data.memory import Labelled, open_labelled
+from shiftproof.data.photographs import Album, open_photographs
 from shiftproof.errors import DataError
 from shiftproof.experiments.training import Loss, Training, cpu_fabric, cross_entropy, train
 from shiftproof.records import write_beside
@@ -66,6 +67,16 @@ class Lab:
     def digits(self, split: str) -> Labelled:
         """The handwritten digits of a split ("train" or "test"), in memory, in their original order."""
         found = _open(self.data, split)
+        self.used.add(found.word)
+        return found
+
+    def photographs(self, *, many: bool = False) -> Album:
+        """Real photographs: of the folder that `data` names, else those inside scikit-image and scikit-learn.
+
+        Args:
+            many: the larger set where the folder has two.
+        """
+        found = open_photographs(self.data, many=many)
         self.used.add(found.word)
         return found
 

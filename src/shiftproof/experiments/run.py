@@ -19,6 +19,8 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "softmax": "shiftproof.experiments.softmax",
     "pooling": "shiftproof.experiments.pooling",
     "augmentation": "shiftproof.experiments.augmentation",
+    "edges": "shiftproof.experiments.edges",
+    "smoothing": "shiftproof.experiments.smoothing",
 }
 
 
@@ -62,6 +64,8 @@ def reproduce(
     result = experiment.measure(lab)
     seconds = time.perf_counter() - started + lab.saved_s
     words = ["shiftproof reproduce", name]
+    if not experiment.trains and lab.used and Path(data).expanduser().is_dir():  # photographs of a folder
+        words += [f"--data {data}"]
     if experiment.trains:
         words += [f"--seeds {len(seeds)}", f"--data {data.partition(':')[0] if ':' in data else data}"]
     record = ExperimentRecord(

@@ -20,6 +20,7 @@ from shiftproof.measure.answers import (
     worst_move,
 )
 from shiftproof.measure.dense import dense_agreement, equivariance_error, mask_agreement
+from shiftproof.measure.projection import Projection, project_to_convolution
 from shiftproof.measure.sensitivity import (
     distance,
     in_units,
@@ -57,6 +58,7 @@ METRICS: Mapping[str, Callable[..., Any]] = {  # name in a record -> what gives 
 __all__ = [
     "INTERVALS",
     "METRICS",
+    "Projection",
     "accuracy",
     "accuracy_every_move",
     "accuracy_unmoved",
@@ -75,6 +77,7 @@ __all__ = [
     "mean_flip_rate",
     "mean_interval",
     "moments_interval",
+    "project_to_convolution",
     "radial",
     "right",
     "sensitivity_cosine",
