@@ -19,6 +19,7 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "softmax": "shiftproof.experiments.softmax",
     "pooling": "shiftproof.experiments.pooling",
     "augmentation": "shiftproof.experiments.augmentation",
+    "sparse": "shiftproof.experiments.sparse",
     "edges": "shiftproof.experiments.edges",
     "smoothing": "shiftproof.experiments.smoothing",
 }
