@@ -162,7 +162,7 @@ def measure(lab: Lab) -> Result:
     weights = {"convolution": kernel.numel(), "sparse matrix": matrix.nnz, "dense matrix": entries}
     operations = {
         "convolution": tally.operations,
-        "sparse matrix": 2 * matrix.nnz - matrix.shape[0],  # a row of k entries: k multiplications, k - 1 additions
+        "sparse matrix": 2 * matrix.nnz - h_out * w_out,  # a row of k entries: k multiplications, k - 1 additions
         "dense matrix": row.operations * h_out * w_out,
     }
 
