@@ -1,4 +1,4 @@
-"""The networks that come with the package: one trained in seconds, two published ones, three with known truth."""
+"""The networks that come with the package: of the demo, of the experiments, published ones, and three with known truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from shiftproof.models.capsule_net import CapsuleNet
 from shiftproof.models.conv_net import ConvNet
+from shiftproof.models.dense_net import DenseNet
 from shiftproof.models.digits import digits_cnn
 from shiftproof.models.factory import declared
 from shiftproof.models.found import Found, unknown
@@ -66,6 +68,9 @@ BUILTIN: dict[str, Callable[[], nn.Module]] = {
     "pooling-a": functools.partial(ConvNet, "c"),
     "pooling-b": functools.partial(ConvNet, "cp"),
     "pooling-c": functools.partial(ConvNet, "cpcp"),
+    "unshared": functools.partial(ConvNet, "u"),
+    "dense": DenseNet,
+    "capsules": CapsuleNet,
     "cifar-resnet20": functools.partial(CifarResNet, 20),
     "cifar-resnet32": functools.partial(CifarResNet, 32),
     "identity": Identity,

@@ -7,16 +7,18 @@ from collections import OrderedDict
 from torch import nn
 
 from shiftproof.errors import ModelError
+from shiftproof.layers.unshared import UnsharedConv2d
 
 
 class ConvNet(nn.Sequential):
     """A pattern of layers, then one dense layer on the flattened maps. Untrained.
 
-    `c`: convolution (no padding) and ReLU; `p`: 2 x 2 max pooling, stride 2. Model A of the pooling experiment is "c",
+    `c`: convolution (no padding) and ReLU; `u`: the same with a kernel of its own at every position, `UnsharedConv2d`;
+    `p`: 2 x 2 max pooling, stride 2. Model A of the pooling experiment is "c",
     B is "cp", C is "cpcp"; they are also the networks c, cp and cpcp of Kauderer-Abrams.
 
     Args:
-        pattern: of `c` and `p`, beginning with `c`.
+        pattern: of `c`, `u` and `p`, beginning with `c` or `u`.
         filters: of each convolution.
         kernel_size: of each convolution, in pixels.
         input_size: (channels, height, width).
@@ -31,6 +33,14 @@ class ConvNet(nn.Sequential):
 
     >>> sum(p.numel() for p in ConvNet("cpcp").parameters())
     17578
+    >>> ConvNet("up")
+    ConvNet(
+      (conv1): UnsharedConv2d(1, 32, kernel_size=(3, 3), input_size=(28, 28))
+      (relu1): ReLU()
+      (pool1): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+      (flatten): Flatten(start_dim=1, end_dim=-1)
+      (dense): Linear(in_features=5408, out_features=10, bias=True)
+    )
     """
 
     def __init__(
@@ -42,16 +52,25 @@ class ConvNet(nn.Sequential):
         input_size: tuple[int, int, int] = (1, 28, 28),
         classes: int = 10,
     ) -> None:
-        if not pattern.startswith("c") or set(pattern) - {"c", "p"}:
-            raise ModelError("not a pattern of c and p that begins with c", where=pattern, remedy='for example "cpcp"')
+        if not pattern.startswith(("c", "u")) or set(pattern) - {"c", "u", "p"}:
+            raise ModelError(
+                "not a pattern of c, u and p that begins with c or u", where=pattern, remedy='for example "cpcp"'
+            )
         channels, h, w = input_size
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for i, letter in enumerate(pattern):
-            number = 1 + pattern[:i].count(letter)
-            if letter == "c":
-                layers[f"conv{number}"] = nn.Conv2d(channels, filters, kernel_size)
-                layers[f"relu{number}"] = nn.ReLU()
-                channels, h, w = filters, h - kernel_size + 1, w - kernel_size + 1
+            number = 1 + sum((v == "p") == (letter == "p") for v in pattern[:i])
+            if letter != "p":
+                size, (h, w) = (h, w), (h - kernel_size + 1, w - kernel_size + 1)
+                if min(h, w) >= 1:
+                    unshared = letter == "u"
+                    layers[f"conv{number}"] = (
+                        UnsharedConv2d(channels, filters, kernel_size, input_size=size)
+                        if unshared
+                        else nn.Conv2d(channels, filters, kernel_size)
+                    )
+                    layers[f"relu{number}"] = nn.ReLU()
+                channels = filters
             else:
                 layers[f"pool{number}"] = nn.MaxPool2d(2)
                 h, w = h // 2, w // 2

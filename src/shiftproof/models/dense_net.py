@@ -1,0 +1,35 @@
+"""The network that knows nothing of pictures: one hidden layer that sees every pixel from every unit."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+
+from torch import nn
+
+
+class DenseNet(nn.Sequential):
+    """Flatten, dense, ReLU, dense. Untrained.
+
+    Args:
+        width: of the hidden layer; the default is as wide as the map of `ConvNet("c")`, 32 channels of 26 x 26, so that the
+            two differ in what their weights share and see, and in nothing else.
+        input_size: (channels, height, width).
+        classes: how many scores come out.
+
+    >>> sum(p.numel() for p in DenseNet(100).parameters())
+    79510
+    """
+
+    def __init__(
+        self, width: int = 32 * 26 * 26, *, input_size: tuple[int, int, int] = (1, 28, 28), classes: int = 10
+    ) -> None:
+        layers: dict[str, nn.Module] = {
+            "flatten": nn.Flatten(),
+            "hidden": nn.Linear(math.prod(input_size), width),
+            "relu": nn.ReLU(),
+            "dense": nn.Linear(width, classes),
+        }
+        super().__init__(OrderedDict(layers))
+        self.input_size = input_size
+        self.labels = tuple(str(k) for k in range(classes))
