@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ MODELS = {"A": "c", "B": "cp", "C": "cpcp"}
 CONDITIONS = ("unmoved", "moved little", "moved")
 DRAWS = 5  # of moves, for each network and reach
 BATCH = 250
+SMALL = Training(epochs=15, rate=3e-3)  # for pictures that are small and few
 MEANS = "the mean over draws of moves, then over seeds"
 SPREAD = "seed of training: between networks, with the choice of moves taken out; choice of moves: the same network"
 
@@ -47,16 +48,24 @@ class Setting:
         """Where the curve ends."""
         return min(8, self.side_px // 2)
 
-    def training(self, *, augmented: bool) -> Training:
-        """5 epochs; over the small pictures, of which there are few, 15 at a larger rate."""
+    @property
+    def kernel_size(self) -> int:
+        """Of the convolutions; on small pictures 2, or nothing would be left of them."""
+        return 3 if self.side_px >= 28 else 2
+
+    def training(self, *, augmented: bool, pictures: int | None = None) -> Training:
+        """5 epochs; over the small pictures, of which there are few, more, and all of them."""
         moves_px = self.reach_px["moved"] if augmented else 0
-        return Training(moves_px=moves_px) if self.side_px >= 28 else Training(epochs=15, rate=3e-3, moves_px=moves_px)
+        if self.side_px >= 28:
+            return Training(moves_px=moves_px, pictures=pictures)
+        return replace(SMALL, moves_px=moves_px)
 
     def build(self, pattern: str):
-        """What makes the untrained network; on small pictures its kernels are 2 x 2, or nothing would be left of them."""
+        """What makes the untrained network."""
         if self.side_px >= 28:
             return functools.partial(ConvNet, pattern)
-        return functools.partial(ConvNet, pattern, kernel_size=2, input_size=(1, self.side_px, self.side_px))
+        size = (1, self.side_px, self.side_px)
+        return functools.partial(ConvNet, pattern, kernel_size=self.kernel_size, input_size=size)
 
 
 def setting(lab: Lab) -> Setting:

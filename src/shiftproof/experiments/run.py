@@ -22,6 +22,7 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "sparse": "shiftproof.experiments.sparse",
     "edges": "shiftproof.experiments.edges",
     "smoothing": "shiftproof.experiments.smoothing",
+    "sensitivity": "shiftproof.experiments.sensitivity",
 }
 
 
