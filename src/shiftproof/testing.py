@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -45,14 +45,81 @@ def assert_invariant(
         ...
     shiftproof.errors.InvarianceError: not invariant: ...
     """
-    if not tolerance >= 0:
-        raise MeasureError(f"tolerance={tolerance} is below zero", where="tolerance", remedy="use 0 for equality")
+    _not_negative("tolerance", tolerance)
+    worst, where = -1.0, ""
+    for i, moves, difference, _ in _differences(model, images, translations):
+        difference = difference.nan_to_num(nan=float("inf"))
+        value, place = difference.flatten().max(dim=0)
+        if float(value) > worst:
+            worst = float(value)
+            move, output = divmod(int(place), difference.shape[1])
+            where = f"{_where(i, moves[move], translations)}, output {output}"
+    if worst > tolerance:
+        raise InvarianceError(
+            f"not invariant: an output moves by {worst:.3g}, more than the tolerance {tolerance:g}",
+            where=where,
+            remedy="`shiftproof.audit` shows in which layer the difference arises",
+        )
+
+
+def assert_keeps_position(
+    model: nn.Module | LoadedModel | Callable[[Tensor], Tensor],
+    images: Tensor,
+    translations: TranslationSet,
+    *,
+    least: float = 1e-4,
+) -> None:
+    """Nothing, if every move shows in the output; else an error that names the one that shows least.
+
+    min over images x and translations T with Tx != x of max over outputs k of abs(f(Tx)_k - f(x)_k) >= least
+
+    For a model that must know where things are. It compares with the unmoved picture only: two moved ones may still look
+    alike. The opposite of `assert_invariant`; neither may hold.
+
+    Args:
+        model: as for `assert_invariant`.
+        images: as for `assert_invariant`.
+        translations: the moves that must be seen.
+        least: smallest change that counts as seen, in the output's own unit; well above rounding.
+
+    Raises:
+        InvarianceError: an `AssertionError` naming image, move and the largest change of its outputs.
+        MeasureError: a negative `least`, no images, or no move that changes any of them.
+
+    >>> from shiftproof.translations import grid
+    >>> moves = grid(1, boundary="circular")
+    >>> assert_keeps_position(torch.nn.Flatten(), torch.eye(4)[None, None] + torch.rand(1, 1, 4, 4), moves)
+    >>> average = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> assert_keeps_position(average, torch.rand(2, 1, 8, 8), moves)
+    Traceback (most recent call last):
+        ...
+    shiftproof.errors.InvarianceError: position is lost: ...
+    """
+    _not_negative("least", least)
+    smallest, where = float("inf"), ""
+    for i, moves, difference, same in _differences(model, images, translations):
+        change = difference.nan_to_num(nan=0.0).amax(1).masked_fill(same, float("inf"))  # NaN shows nothing
+        value, move = change.min(dim=0)
+        if float(value) < smallest:
+            smallest, where = float(value), _where(i, moves[int(move)], translations)
+    if smallest == float("inf"):
+        raise MeasureError("no move changes a picture", where="translations", remedy="give moves and pictures that do")
+    if smallest < least:
+        raise InvarianceError(
+            f"position is lost: a move changes no output by more than {smallest:.3g}, less than {least:g}",
+            where=where,
+            remedy="`shiftproof.check` shows whether the model is invariant by its structure; flattened maps, unshared "
+            "layers and coordinates as channels keep position",
+        )
+
+
+def _differences(model, images: Tensor, translations: TranslationSet) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+    """Picture by picture and move by move: abs(f(Tx) - f(x)), (moves, outputs), and which moves leave the picture as it is."""
     if not len(images):
         raise MeasureError("no images", where="images", remedy="give at least one")
     module = getattr(model, "module", model)
     margin = translations.margin_px if translations.boundary == "crop" else 0
     how = {"fill": translations.fill, "margin_px": margin}
-    worst, where = -1.0, ""
     moves = torch.tensor(translations.offsets, dtype=torch.float64)
     with torch.no_grad(), evaluating(module) if isinstance(module, nn.Module) else contextlib.nullcontext():
         for i in range(len(images)):
@@ -61,17 +128,14 @@ def assert_invariant(
             unmoved = answer(model(still))
             for part in moves.split(BATCH):
                 moved = translate(picture, part, translations.boundary, **how)[0]  # type: ignore[arg-type]
-                difference = (answer(model(moved)) - unmoved).abs().flatten(1)
-                difference = difference.nan_to_num(nan=float("inf"))
-                value, place = difference.flatten().max(dim=0)
-                if float(value) > worst:
-                    worst = float(value)
-                    move, output = divmod(int(place), difference.shape[1])
-                    dy, dx = part[move].tolist()
-                    where = f"image {i}, dy={dy:g}, dx={dx:g}, boundary={translations.boundary}, output {output}"
-    if worst > tolerance:
-        raise InvarianceError(
-            f"not invariant: an output moves by {worst:.3g}, more than the tolerance {tolerance:g}",
-            where=where,
-            remedy="`shiftproof.audit` shows in which layer the difference arises",
-        )
+                yield i, part, (answer(model(moved)) - unmoved).abs().flatten(1), (moved == still).flatten(1).all(1)
+
+
+def _where(image: int, move: Tensor, translations: TranslationSet) -> str:
+    dy, dx = move.tolist()
+    return f"image {image}, dy={dy:g}, dx={dx:g}, boundary={translations.boundary}"
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not value >= 0:
+        raise MeasureError(f"{name}={value} is below zero", where=name, remedy="use 0 for equality")

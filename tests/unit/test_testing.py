@@ -58,3 +58,42 @@ def test_batch_norm_counts_nothing():
 def test_no_images_prove_nothing():
     with pytest.raises(MeasureError, match="no images"):
         sp.testing.assert_invariant(nn.Identity(), torch.rand(0, 1, 4, 4), sp.grid(1, "zero"))
+
+
+def test_flattened_maps_keep_position_and_an_average_does_not():
+    images, moves = torch.rand(2, 1, 6, 6), sp.grid(2, boundary="circular")
+    sp.testing.assert_keeps_position(nn.Flatten(), images, moves)
+    with pytest.raises(InvarianceError, match=r"position is lost.*image 0, dy=.*boundary=circular"):
+        sp.testing.assert_keeps_position(nn.AdaptiveAvgPool2d(1), images, moves)
+
+
+def test_one_axis_alone_is_not_position():
+    rows = nn.AdaptiveAvgPool2d((6, 1))  # knows y, not x
+    with pytest.raises(AssertionError, match=r"dy=0, dx="):
+        sp.testing.assert_keeps_position(rows, torch.rand(1, 1, 6, 6), sp.grid(1, boundary="circular"))
+
+
+def test_a_change_below_the_least_is_not_seen():
+    def faint(x):
+        return 0.25 * x.flatten(1)
+
+    images, moves = torch.eye(6)[None, None], sp.grid(1, boundary="zero")
+    sp.testing.assert_keeps_position(faint, images, moves, least=0.25)
+    with pytest.raises(InvarianceError, match=r"no output by more than 0.25, less than 0.5"):
+        sp.testing.assert_keeps_position(faint, images, moves, least=0.5)
+    with pytest.raises(MeasureError, match="below zero"):
+        sp.testing.assert_keeps_position(faint, images, moves, least=-1)
+
+
+def test_moves_that_change_nothing_do_not_count():
+    with pytest.raises(MeasureError, match="no move changes"):
+        sp.testing.assert_keeps_position(nn.Flatten(), torch.ones(1, 1, 4, 4), sp.grid(1, boundary="circular"))
+    rows = torch.arange(4.0)[None, None, :, None].expand(1, 1, 4, 4)  # moves along x leave it as it is
+    sp.testing.assert_keeps_position(nn.Flatten(), rows, sp.grid(1, boundary="circular"))
+
+
+def test_nan_keeps_nothing():
+    with pytest.raises(InvarianceError, match="position is lost"):
+        sp.testing.assert_keeps_position(
+            lambda x: x.flatten(1) * torch.nan, torch.rand(1, 1, 4, 4), sp.grid(1, boundary="circular")
+        )

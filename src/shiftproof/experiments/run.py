@@ -23,6 +23,7 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "edges": "shiftproof.experiments.edges",
     "smoothing": "shiftproof.experiments.smoothing",
     "sensitivity": "shiftproof.experiments.sensitivity",
+    "efficiency": "shiftproof.experiments.efficiency",
 }
 
 
