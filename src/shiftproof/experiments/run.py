@@ -16,6 +16,10 @@ from shiftproof.experiments.lab import Lab, Step
 from shiftproof.records import ExperimentRecord, Picture, save_experiment
 
 EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT, in reading order
+    "equivariance": "shiftproof.experiments.equivariance",
+    "max-pooling": "shiftproof.experiments.max_pooling",
+    "stride-and-padding": "shiftproof.experiments.stride_and_padding",
+    "readout": "shiftproof.experiments.readout",
     "softmax": "shiftproof.experiments.softmax",
     "pooling": "shiftproof.experiments.pooling",
     "augmentation": "shiftproof.experiments.augmentation",
@@ -24,6 +28,9 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "smoothing": "shiftproof.experiments.smoothing",
     "sensitivity": "shiftproof.experiments.sensitivity",
     "efficiency": "shiftproof.experiments.efficiency",
+    "convolution-gradients": "shiftproof.experiments.convolution_gradients",
+    "recurrent-gradients": "shiftproof.experiments.recurrent_gradients",
+    "corrections": "shiftproof.experiments.corrections",
 }
 
 

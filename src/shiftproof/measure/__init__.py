@@ -19,6 +19,7 @@ from shiftproof.measure.answers import (
     wobble,
     worst_move,
 )
+from shiftproof.measure.definitions import equivariance_error_by_move, invariance_error
 from shiftproof.measure.dense import dense_agreement, equivariance_error, mask_agreement
 from shiftproof.measure.projection import Projection, project_to_convolution
 from shiftproof.measure.sensitivity import (
@@ -69,9 +70,11 @@ __all__ = [
     "dense_agreement",
     "distance",
     "equivariance_error",
+    "equivariance_error_by_move",
     "flip_rate",
     "function_interval",
     "in_units",
+    "invariance_error",
     "map_interval",
     "mask_agreement",
     "mean_flip_rate",

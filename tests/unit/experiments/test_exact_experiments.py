@@ -1,0 +1,168 @@
+"""The experiments that need no training: the worked numbers of their rows, and twins that must fail."""
+
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from shiftproof import measure
+from shiftproof.errors import DataError, MeasureError
+from shiftproof.experiments import EXPERIMENTS, Lab, find, reproduce
+from shiftproof.experiments.convolution_gradients import convolve, input_gradient, kernel_gradient
+from shiftproof.experiments.max_pooling import DETECTOR, pool_row, unchanged_moves
+from shiftproof.experiments.readout import Reader, pictures, tied
+from shiftproof.experiments.recurrent_gradients import run, terms
+from shiftproof.records import load_experiment
+
+
+@functools.cache
+def result(name: str):
+    return find(name).measure(Lab(Path("unused"), name))
+
+
+def value(name: str, row: str, column: str):
+    (found,) = [f for f in result(name).figures if f.row == row and f.column == column]
+    return found.measured
+
+
+def claims(name: str) -> dict[str, bool]:
+    return {f"{f.row}, {f.column}": f.holds for f in result(name).figures if f.holds is not None}
+
+
+EXACT = [
+    "equivariance",
+    "max-pooling",
+    "stride-and-padding",
+    "readout",
+    "softmax",
+    "convolution-gradients",
+    "recurrent-gradients",
+]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_every_figure_has_its_table_and_every_chart_its_lengths(name):
+    found = result(name)
+    assert {f.table for f in found.figures} == {t.name for t in found.tables}
+    assert len({(f.table, f.row, f.column) for f in found.figures}) == len(found.figures)
+    for chart in found.charts:
+        for s in chart.series:
+            assert len(s.x) == len(s.y)
+    assert found.finding
+    assert found.protocol
+
+
+@pytest.mark.parametrize("name", list(EXPERIMENTS))
+def test_every_experiment_says_what_it_is(name):
+    experiment = find(name)
+    assert experiment.name == name
+    assert experiment.systems
+    assert experiment.shows
+    assert experiment.claim.endswith(".")
+
+
+def test_a_record_is_kept_and_read_back(tmp_path):
+    record = reproduce("max-pooling", folder=tmp_path)
+    assert load_experiment(tmp_path / "max-pooling") == record
+    assert record.figure("row", "pooled, window 3, stride 1", "share that changes").measured == 0.5
+
+
+def test_an_unknown_experiment_is_named():
+    with pytest.raises(DataError, match="no such experiment"):
+        find("poling")
+
+
+def test_which_layers_are_equivariant():
+    assert all(v for k, v in claims("equivariance").items() if not k.startswith("dense"))
+    assert not claims("equivariance")["dense layer on flattened maps, largest error over all moves"]
+    for broken in ("convolution, zero padding", "each position its own factor"):
+        assert value("equivariance", broken, "largest error over all moves") > 0.1
+    assert value("equivariance", "rotation by 90 degrees", "error") > 0.1
+    assert value("equivariance", "rotation by 90 degrees, kernel symmetrised over 4 rotations", "error") == 0
+
+
+def test_the_definitions_refuse_moves_off_the_grid():
+    x = torch.zeros(1, 1, 4, 4)
+    with pytest.raises(MeasureError, match="off the map's grid"):
+        measure.equivariance_error_by_move(nn.MaxPool2d(2), x, [(1, 0)], "circular", stride=(2, 2))
+
+
+def test_the_textbooks_row():
+    row = torch.tensor(DETECTOR)
+    assert pool_row(torch.cat([row[:1], row[1:], row[-1:]]), 3).tolist() == pytest.approx([1, 1, 1, 0.2])
+    assert pool_row(torch.cat([row[:1], row[:-1], row[-2:-1]]), 3).tolist() == pytest.approx([0.3, 1, 1, 1])
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_disjoint_windows_keep_a_share_of_places(k):
+    assert unchanged_moves(k, k, k) == pytest.approx([(k - v) / k for v in range(k + 1)])
+    assert unchanged_moves(k, 1, 1)[1] == 0  # overlapping windows notice every move
+
+
+def test_the_stroke_moves_within_a_window_and_across_its_edge():
+    assert value("max-pooling", "one pixel down", "pooled cells that change") == 0
+    assert value("max-pooling", "two pixels down", "pooled cells that change") == 2
+
+
+def test_the_smallest_move_that_is_kept_is_the_stride():
+    for stride in (1, 2, 4):
+        row = f"circular, stride {stride}"
+        assert value("stride-and-padding", row, "smallest move kept, measured") == stride
+        assert value("stride-and-padding", row, "smallest move kept, proved") == stride
+    assert value("stride-and-padding", "zeros, stride 1", "smallest move kept, proved") == 0
+    assert value("stride-and-padding", "zeros", "mean of a white picture, corner") == pytest.approx(4 / 9)
+    assert value("stride-and-padding", "none", "times a pixel is used, corner") == 1
+
+
+def test_the_tied_readout_forgets_places_and_others_do_not():
+    assert value("readout", "tied (S7)", "largest change of a probability over all places") == 0
+    assert value("readout", "tied (S7)", "right class, all places") == 1
+    assert value("readout", "tied (S7)", "proved invariant for one-pixel moves") == 1
+    assert value("readout", "random", "proved invariant for one-pixel moves") == 0
+    torn = tied()
+    torn[1, 30] = 0  # one cell forgotten
+    answers = Reader(torn)(pictures().flatten(0, 1)).reshape(3, 25, 3)
+    assert not torch.equal(answers, answers[:, :1].expand_as(answers))
+
+
+def test_softmax_keeps_a_constant_and_not_a_factor():
+    column = "largest change of a probability"
+    assert value("softmax", "a constant added to every score, z + c", column) < 1e-14
+    assert value("softmax", "every score doubled, 2 z", column) > 0.1
+    assert value("softmax", "a constant added to one score", column) > 0.1
+
+
+def test_the_written_out_gradients_are_torchs():
+    wrong = [k for k, v in claims("convolution-gradients").items() if not v]
+    assert len(wrong) == 2  # the two short forms
+    v, k = torch.randn(5, 6, 2, dtype=torch.float64), torch.randn(2, 3, 2, 3, dtype=torch.float64)
+    delta = torch.randn(4, 4, 3, dtype=torch.float64)
+    along_k, along_v = torch.randn_like(k), torch.randn_like(v)  # J is linear in each: its derivative is exact
+    assert (kernel_gradient(v, delta) * along_k).sum() == pytest.approx((convolve(v, along_k) * delta).sum().item())
+    assert (input_gradient(k, delta) * along_v).sum() == pytest.approx((convolve(along_v, k) * delta).sum().item())
+    assert (input_gradient(k.flip(0), delta) * along_v).sum() != pytest.approx(
+        (convolve(along_v, k) * delta).sum().item()
+    )
+
+
+def test_the_sum_of_jacobians_is_autograds_gradient():
+    assert all(claims("recurrent-gradients").values())
+    assert value("recurrent-gradients", "weights x 1", "last step alone") > 0.1
+    x, w = torch.randn(5, 3, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64)
+    truth = torch.autograd.functional.jacobian(lambda v: run(x, v)[-1], w)
+    assert torch.allclose(terms(x, w).sum(0), truth, rtol=1e-12, atol=1e-14)
+    assert not torch.allclose(terms(x, w)[1:].sum(0), truth, rtol=1e-6)
+
+
+def test_the_corrections_on_digits(tmp_path):
+    record = reproduce("corrections", folder=tmp_path, seeds=(0,), data="digits")
+    exact, flat = "circular, no stride, averaged", "with a flattened dense layer"
+    assert record.figure("classifiers", exact, "answers that change").measured == 0
+    assert record.figure("classifiers", exact, "proved step").measured == 1
+    assert record.figure("classifiers", flat, "answers that change").measured > 0.1
+    assert record.figure("classifiers", flat, "proved step").measured == 0
+    assert record.figure("operations", "dense matrix, operations", "count").measured == 16_006_144_000
+    again = reproduce("corrections", folder=tmp_path, seeds=(0,), data="digits")
+    assert again.figures == record.figures
