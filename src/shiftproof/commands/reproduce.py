@@ -69,7 +69,7 @@ def _run(
 ) -> tuple[list[ExperimentRecord], dict[str, ShiftproofError]]:
     """Each experiment in turn, its page written as soon as it is done; one alone that fails raises, of several it is skipped."""
     from shiftproof.experiments import reproduce as run
-    from shiftproof.report import print_experiment
+    from shiftproof.report import print_experiment, write_experiment_page, write_overview
 
     made: list[ExperimentRecord] = []
     skipped: dict[str, ShiftproofError] = {}
@@ -87,6 +87,8 @@ def _run(
             stderr.print(f"{one}: skipped, {e}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
         made.append(record)
+        write_experiment_page(record, out / one)
+        write_overview(out)
         if stdout is not None:
             print_experiment(record, stdout, short=len(names) > 1)
     return made, skipped

@@ -25,6 +25,14 @@ PALETTE = {  # name -> (light, dark); the page's CSS custom properties and the c
     "aliasing": ("#c4502e", "#ec7a55"),
     "border": ("#e0a52c", "#e8bd5e"),
     "position": ("#4f83b5", "#679fd6"),
+    "line0": ("#245a8d", "#7fb2e5"),
+    "line1": ("#c4502e", "#ec7a55"),
+    "line2": ("#2f7d5b", "#7cc7a0"),
+    "line3": ("#a67500", "#e8bd5e"),
+    "line4": ("#7a4fa3", "#b99ae0"),
+    "line5": ("#b8457f", "#ea8fbb"),
+    "line6": ("#23808f", "#6fcbdc"),
+    "line7": ("#5c6069", "#a3a9b5"),
     "heat0": ("#f3efe6", "#232831"),
     "heat1": ("#f5d08c", "#523052"),
     "heat2": ("#ea8c48", "#a83d52"),
@@ -32,6 +40,7 @@ PALETTE = {  # name -> (light, dark); the page's CSS custom properties and the c
     "heat4": ("#5e1740", "#fde6a8"),
 }
 HEAT = [f"heat{i}" for i in range(5)]
+LINES = [f"line{i}" for i in range(8)]  # one a series
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif'
 MOST_SVG_MARKS = 12_000  # beyond this a chart is drawn on a canvas
 PIXELS = "format(datum.value, '~g')"  # an axis' `format` would be given too few digits

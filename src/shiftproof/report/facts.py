@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shiftproof.records import AuditRecord
+from shiftproof.records import AuditRecord, Environment
 from shiftproof.report import words
 
 Facts = list[tuple[str, str]]
@@ -15,7 +15,7 @@ def how(record: AuditRecord) -> list[tuple[str, Facts]]:
         ("Data", _data(record)),
         ("Protocol", _protocol(record)),
         ("Cost", _cost(record)),
-        ("Environment", _environment(record)),
+        ("Environment", environment(record.environment)),
     ]
 
 
@@ -104,8 +104,8 @@ def _cost(record: AuditRecord) -> Facts:
     ]
 
 
-def _environment(record: AuditRecord) -> Facts:
-    e = record.environment
+def environment(e: Environment) -> Facts:
+    """Where a run happened."""
     return [
         ("Date", e.date),
         ("Device", f"{e.device}, {words.count_words(e.threads, 'thread')}"),

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import json
 import math
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from shiftproof import records
 from shiftproof.records import AuditRecord, Witness
-from shiftproof.report import chart, definitions, facts, words
+from shiftproof.report import definitions, facts, words
+from shiftproof.report.document import EmbeddedPicture, document, embedded
 
-TEMPLATES = Path(__file__).parent / "templates"
 TILES = (  # the figures shown large: the first four that the record has
     "accuracy",
     "accuracy_every_move",
@@ -31,8 +24,6 @@ TILES = (  # the figures shown large: the first four that the record has
     "mean_flip_rate",
     "sensitivity",
 )
-SMALL_PX = 100  # pictures narrower than this are shown enlarged, pixel by pixel
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def render(record: AuditRecord) -> str:
@@ -47,35 +38,17 @@ def render(record: AuditRecord) -> str:
     Example:
         page = render(shiftproof.records.load(Path("run")))
     """
-    import jinja2
-    from markupsafe import Markup
-
     from shiftproof.report import figures, profile
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": words.count_words, "percent": words.percent, "stride": words.stride_words}
     maps = figures.map_figures(record)
     layers = profile.layer_figure(record)
-    drawn = [f for m in maps for f in (m.figure, m.radial) if f] + ([layers] if layers else [])
-    style = environment.get_template("page.css.j2").render(palette=chart.PALETTE, font=Markup(chart.FONT))
-    script = (TEMPLATES / "page.js").read_text("utf-8")
-    bundle = _vega() if drawn else ""
-    return environment.get_template("page.html.j2").render(
+    return document(
+        "page.html.j2",
+        [f for m in maps for f in (m.figure, m.radial) if f] + ([layers] if layers else []),
         record=record,
+        environment=record.environment,
         title=f"{record.model.word} on {record.data.word}",
         headline=records.headline(record),
-        policy=_policy([script, bundle] if drawn else [script], style),
-        style=Markup(style),
-        bundle=Markup(bundle),
-        script=Markup(script),
-        payload=Markup(_script_json({"palette": chart.PALETTE, "figures": [f.payload() for f in drawn]})),
         tiles=_tiles(record),
         rows=[(row, _whisker(row)) for row in words.rows(record)],
         maps=[(m, words.map_words(m.name), _map_definition(m.name)) for m in maps],
@@ -86,43 +59,12 @@ def render(record: AuditRecord) -> str:
         protocol_sentence=words.protocol_sentence(record),
         how=facts.how(record),
         terms=_terms(record),
-        words=words,
     )
 
 
 def write_page(record: AuditRecord, folder: Path) -> Path:
     """Write the page as `index.html` into `folder`, beside and then renamed; return its path."""
     return records.write_beside(folder / "index.html", render(record).encode("utf-8"))
-
-
-@functools.cache
-def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert carries them; made without the network."""
-    import vl_convert
-
-    return vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;").replace("</script", "<\\/script")
-
-
-def _policy(scripts: Sequence[str], style: str) -> str:
-    """A content security policy that allows this page's own scripts, style and pictures, and nothing else."""
-
-    def hashed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
-
-    return (
-        f"default-src 'none'; script-src {' '.join(hashed(s) for s in scripts)}; style-src {hashed(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _script_json(value: Any) -> str:
-    r"""JSON that cannot end the script element it stands in.
-
-    >>> _script_json({"name": "</script><!--"})
-    '{"name":"\\u003c/script\\u003e\\u003c!--"}'
-    """
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _tiles(record: AuditRecord) -> list[words.Row]:
@@ -158,16 +100,6 @@ def _terms(record: AuditRecord) -> list[tuple[str, str, definitions.Definition]]
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """A PNG as the page shows it."""
-
-    uri: str
-    width: int
-    height: int
-    small: bool
-
-
-@dataclass(frozen=True)
 class _Shown:
     """A witness as the page shows it; `angle` turns an arrow that points right into the move, clockwise in degrees."""
 
@@ -175,28 +107,13 @@ class _Shown:
     witness: Witness
     move: str
     angle: float | None
-    picture: _Picture | None
-    moved: _Picture | None
+    picture: EmbeddedPicture | None
+    moved: EmbeddedPicture | None
     fell_points: float
 
 
 def _shown(number: int, witness: Witness, record: AuditRecord) -> _Shown:
     angle = round(math.degrees(math.atan2(witness.dy, witness.dx)), 1) if witness.dy or witness.dx else None
-    pictures = [_picture(record.pictures.get(name)) if name else None for name in (witness.picture, witness.moved)]
+    pictures = [embedded(record.pictures.get(name)) if name else None for name in (witness.picture, witness.moved)]
     fell = 100 * (witness.probability_before - witness.probability_after)
     return _Shown(number, witness, words.move_words(witness.dy, witness.dx), angle, pictures[0], pictures[1], fell)
-
-
-def _picture(png: bytes | None) -> _Picture | None:
-    """The picture as a data URI; None if there is none or it is no PNG."""
-    if png is None or len(png) < 24 or not png.startswith(_PNG):
-        return None
-    width, height = struct.unpack(">II", png[16:24])
-    return _Picture("data:image/png;base64," + base64.b64encode(png).decode(), width, height, width < SMALL_PX)
-
-
-def _printable(value: object) -> object:
-    """User text without control characters, which no page may hold; everything else as it is."""
-    if type(value) is not str:
-        return value
-    return "".join(c if c.isprintable() or c in "\n\t\u00a0\u2009\u202f" else "\ufffd" for c in value)
