@@ -15,6 +15,7 @@ from shiftproof.models.dense_net import DenseNet
 from shiftproof.models.digits import digits_cnn
 from shiftproof.models.factory import declared
 from shiftproof.models.found import Found, unknown
+from shiftproof.models.parts import bag_of_parts, face_detector
 from shiftproof.models.resnet import CifarResNet
 from shiftproof.models.weights import load_state
 
@@ -71,6 +72,8 @@ BUILTIN: dict[str, Callable[[], nn.Module]] = {
     "unshared": functools.partial(ConvNet, "u"),
     "dense": DenseNet,
     "capsules": CapsuleNet,
+    "parts-to-face": face_detector,
+    "bag-of-parts": bag_of_parts,
     "cifar-resnet20": functools.partial(CifarResNet, 20),
     "cifar-resnet32": functools.partial(CifarResNet, 32),
     "identity": Identity,
