@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from shiftproof.checking.graph import Graph
+from shiftproof.checking.graph import Graph, Node
 
 
 def keep(graph: Graph, path: Path) -> None:
@@ -36,10 +36,10 @@ def keep(graph: Graph, path: Path) -> None:
 
 
 def kept(path: Path) -> Graph:
-    """Read a graph that `keep` wrote."""
+    """Read a graph that `keep` wrote; what has been added to its classes since then is at its default."""
     graph = pickle.loads(gzip.decompress(path.read_bytes()))
-    nodes = {k: replace(n, target=_operator(n.target)) for k, n in graph.nodes.items()}
-    return replace(graph, nodes=nodes)
+    nodes = {k: Node(**{**vars(n), "target": _operator(n.target)}) for k, n in graph.nodes.items()}
+    return Graph(**{**vars(graph), "nodes": nodes})
 
 
 def _valueless(value: Tensor) -> bool:

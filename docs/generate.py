@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import leaderboard
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
 MODELS = {
@@ -117,26 +119,52 @@ def speed() -> str:
     return "\n".join(rows)
 
 
-def zoo() -> str:
-    """One network of each of timm's families: what the check says."""
-    rows = [json.loads(line) for line in (ROOT / "benchmarks/results/zoo.jsonl").read_text().splitlines()]
-    table = [
-        "| family | network | circular world | mended, exact for multiples of | findings | unknown operators | check, s |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for r in sorted(rows, key=lambda r: r["family"]):
-        step = r["output"]["step"]
-        mended = " x ".join("–" if v is None else f"{v}" for v in step) + " px" if step else "–"
-        findings = ", ".join(f"{code} {count}" for code, count in sorted(r["findings"].items()))
-        unknown = ", ".join(sorted(r["unknown_operators"])) or "none"
-        status = r["status"]["circular"].replace("_", " ")
-        seconds = f"{r['seconds']['check']:.2f}"
-        table.append(f"| {r['family']} | {r['model']} | {status} | {mended} | {findings} | {unknown} | {seconds} |")
-    without = sum(not r["unknown_operators"] for r in rows)
-    return "\n".join([f"{len(rows)} networks, {without} of them without an unknown operator.", "", *table])
+def _zoo() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (ROOT / "benchmarks/results/zoo.jsonl").read_text().splitlines()]
 
 
-GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed, zoo)}
+def zoo_overview() -> str:
+    """What the whole run over timm and torchvision says."""
+    return leaderboard.overview(_zoo(), benchmark("zoo") or {})
+
+
+def zoo_reasons() -> str:
+    """What stands in the way of exactness."""
+    return leaderboard.reasons(_zoo())
+
+
+def zoo_steps() -> str:
+    """For which moves the mended models would be exact."""
+    return leaderboard.steps(_zoo())
+
+
+def zoo_nearest() -> str:
+    """The models with the fewest places to mend."""
+    return leaderboard.nearest(_zoo())
+
+
+def zoo_timm() -> str:
+    """Timm's families."""
+    return leaderboard.by_family(_zoo(), "timm")
+
+
+def zoo_torchvision() -> str:
+    """Torchvision's families."""
+    return leaderboard.by_family(_zoo(), "torchvision")
+
+
+def zoo_time() -> str:
+    """The check's own time."""
+    return leaderboard.own_time(benchmark("check") or {})
+
+
+def zoo_unknown() -> str:
+    """What is not known, and why."""
+    return leaderboard.not_known(_zoo())
+
+
+ZOO = (zoo_overview, zoo_reasons, zoo_steps, zoo_nearest, zoo_timm, zoo_torchvision, zoo_unknown, zoo_time)
+GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed, *ZOO)}
 
 
 def fill(text: str) -> str:

@@ -100,8 +100,8 @@ class Values:
             given = (self.held[node.positional[0].name], *(self._blank(r) for r in node.positional[1:]))
         if node.operator in FROM_SHAPE:  # zeros_like and its kin ask for a shape only
             given, keywords = pytree.tree_map_only(Ref, self._blank, (node.positional, node.keywords))
-        own = pytree.tree_map_only(Tensor, torch.clone, given)  # in-place forms must not reach the module
-        given = own
+        if getattr(getattr(node.target, "_schema", None), "is_mutable", True):  # a write must not reach the module
+            given = pytree.tree_map_only(Tensor, torch.clone, given)
         device = {"device": torch.device("cpu")} if "device" in keywords else {}
         try:
             with torch.no_grad():
