@@ -31,6 +31,7 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "convolution-gradients": "shiftproof.experiments.convolution_gradients",
     "recurrent-gradients": "shiftproof.experiments.recurrent_gradients",
     "corrections": "shiftproof.experiments.corrections",
+    "capsules": "shiftproof.experiments.capsules",
 }
 
 
