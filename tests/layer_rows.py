@@ -34,7 +34,8 @@ class Row:
         make: builds it.
         size: (c, h, w) of its input.
         broken: builds a layer that must break the first law that `make`'s declares; where it declares none, one that has a law.
-        margin: for the laws "zero" and "crop": how far from the border the object or cell must be, px of input.
+        margin: for the laws "zero" and "crop": how far from the border the object or cell must be, px of input; None: the
+            map is too small for them.
         call: how it is called, if not by the picture alone.
         binary: pictures of 0 and 1 (ties), instead of whole numbers -4..4.
         gradient: whether the layer is differentiable in its input.
@@ -43,7 +44,7 @@ class Row:
     make: Callable[[], nn.Module]
     size: tuple[int, int, int]
     broken: Callable[[], nn.Module]
-    margin: int = 4
+    margin: int | None = 4
     call: Callable[[nn.Module, Tensor], Tensor] = lambda layer, x: layer(x)
     binary: bool = False
     gradient: bool = True
@@ -63,8 +64,9 @@ def bilinear() -> nn.Module:
     return nn.Upsample(scale_factor=(2, 3), mode="bilinear")
 
 
-def first_row_zeroed(x: Tensor) -> Tensor:
-    return x * (torch.arange(x.shape[2], device=x.device) > 0)[:, None]
+def knows_rows(layer: nn.Module) -> nn.Module:
+    """The layer behind one that adds each cell's row number."""
+    return nn.Sequential(Call(lambda x: x + torch.arange(x.shape[2], device=x.device, dtype=x.dtype)[:, None]), layer)
 
 
 def shared() -> nn.Module:
@@ -79,11 +81,56 @@ def listed(layer: nn.Module, x: Tensor) -> Tensor:
 ROWS: dict[str, Row] = {
     "polyphase 2": Row(lambda: sl.PolyphasePool2d(2), (2, 6, 4), lambda: nn.MaxPool2d(2)),
     "polyphase 3x1": Row(lambda: sl.PolyphasePool2d((3, 1), p=1), (2, 9, 5), lambda: nn.AvgPool2d((3, 1))),
-    "polyphase 2x3, ties": Row(lambda: sl.PolyphasePool2d((2, 3), 1), (1, 4, 6), lambda: Call(first_of_ties), binary=True),
-    "polyphase, whole map": Row(lambda: sl.PolyphasePool2d(5), (1, 5, 5), lambda: nn.Conv2d(1, 1, 1, 5), binary=True),
+    "polyphase 2x3, ties": Row(
+        lambda: sl.PolyphasePool2d((2, 3), 1), (1, 4, 6), lambda: Call(first_of_ties), binary=True
+    ),
+    "polyphase, one cell": Row(lambda: sl.PolyphasePool2d(5), (1, 5, 5), lambda: nn.Conv2d(1, 1, 1, 5), binary=True),
     "polyphase up": Row(lambda: sl.PolyphaseUpsample2d((2, 3)), (2, 3, 4), bilinear, call=fixed_phases),
-    "unshared": Row(lambda: sl.UnsharedConv2d(2, 3, 3, 1, 1, padding_mode="circular", input_size=(5, 4)), (2, 5, 4), shared),
+    "learned polyphase": Row(lambda: sl.LearnedPolyphasePool2d(2, 2, 4), (2, 6, 4), lambda: nn.MaxPool2d(2)),
+    "learned polyphase, ties": Row(
+        lambda: sl.LearnedPolyphasePool2d(1, 2), (1, 4, 4), lambda: nn.MaxPool2d(2), binary=True
+    ),
+    "blur 3, circular": Row(lambda: sl.BlurPool2d(3, 2, "circular"), (2, 12, 14), lambda: sl.BlurPool2d(3, 2, "zeros")),
+    "blur 1": Row(lambda: sl.BlurPool2d(1, 2), (2, 12, 12), lambda: knows_rows(sl.BlurPool2d(1, 2))),
+    "blur 2, zeros": Row(lambda: sl.BlurPool2d(2, 2, "zeros"), (1, 14, 16), lambda: knows_rows(sl.BlurPool2d(2))),
+    "blur 4, zeros": Row(lambda: sl.BlurPool2d(4, 2, "zeros"), (1, 14, 16), lambda: knows_rows(sl.BlurPool2d(4))),
+    "blur 7x4, wraps": Row(
+        lambda: sl.BlurPool2d((7, 4), (1, 3), "circular"), (2, 2, 3), lambda: knows_rows(nn.AvgPool2d(1, (1, 3))), None
+    ),
+    "blur 5, reflected": Row(lambda: sl.BlurPool2d(5, 3), (1, 16, 18), lambda: knows_rows(sl.BlurPool2d(5, 3))),
+    "blur 6, replicated": Row(
+        lambda: sl.BlurPool2d(6, (2, 1), "replicate"), (1, 16, 16), lambda: knows_rows(sl.BlurPool2d(6, (2, 1)))
+    ),
+    "pad": Row(lambda: sl.CircularPad2d((1, 2, 3, 0)), (1, 14, 14), lambda: knows_rows(sl.CircularPad2d(1))),
+    "conv": Row(lambda: sl.CircularConv2d(2, 3, 3), (2, 12, 12), lambda: nn.Conv2d(2, 3, 3, padding=1)),
+    "conv, wraps": Row(
+        lambda: sl.CircularConv2d(2, 2, (5, 7), dilation=2), (2, 3, 2), lambda: nn.Conv2d(2, 2, 3, padding=1), None
+    ),
+    "conv, strided": Row(
+        lambda: sl.CircularConv2d(2, 4, (4, 3), (2, 3), 1, groups=2), (2, 12, 15), lambda: nn.Conv2d(2, 4, 3, (2, 3), 1)
+    ),
+    "conv, padded too little": Row(
+        lambda: sl.CircularConv2d(1, 2, 5, padding=1), (1, 16, 16), lambda: knows_rows(nn.Conv2d(1, 2, 5))
+    ),
+    "readout": Row(sl.ChannelReadout, (3, 12, 13), lambda: nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 13, 3))),
+    "global mean": Row(sl.GlobalPool2d, (2, 12, 12), lambda: knows_rows(nn.AdaptiveMaxPool2d(1))),
+    "global maximum": Row(lambda: sl.GlobalPool2d("max"), (2, 12, 12), lambda: knows_rows(sl.GlobalPool2d("max"))),
+    "global norm": Row(
+        lambda: sl.GlobalPool2d("lp", 3, keepdim=True), (2, 12, 12), lambda: knows_rows(sl.GlobalPool2d("lp"))
+    ),
+    "coordinates": Row(sl.CoordinateChannels, (1, 12, 13), nn.Identity),
+    "coordinates and radius": Row(lambda: sl.CoordinateChannels(with_radius=True), (2, 12, 12), nn.Identity),
+    "ideal 2": Row(sl.IdealLowPass2d, (2, 12, 8), lambda: sl.BlurPool2d(7, 2, "circular"), 1),
+    "ideal 3x1": Row(lambda: sl.IdealLowPass2d((3, 1)), (1, 18, 5), lambda: nn.AvgPool2d((3, 1)), 1),
+    "ideal, one cell": Row(lambda: sl.IdealLowPass2d(4), (1, 4, 4), lambda: nn.MaxPool2d(4), None),
+    "polynomial": Row(sl.PolynomialActivation, (2, 8, 7), nn.GELU, 1),
+    "polynomial a channel": Row(lambda: sl.PolynomialActivation(3), (3, 6, 6), lambda: Call(torch.square), 1),
+    "unshared": Row(
+        lambda: sl.UnsharedConv2d(2, 3, 3, 1, 1, padding_mode="circular", input_size=(5, 4)), (2, 5, 4), shared
+    ),
     "unshared, groups": Row(lambda: sl.UnsharedConv2d(2, 4, (3, 2), 1, "same", 2, 2, input_size=5), (2, 5, 5), shared),
-    "primary capsules": Row(lambda: sl.PrimaryCapsules(2, 2, 3, 3), (2, 5, 4), shared, call=lambda f, x: f(x).unsqueeze(-1)),
+    "primary capsules": Row(
+        lambda: sl.PrimaryCapsules(2, 2, 3, 3), (2, 5, 4), shared, call=lambda f, x: f(x).unsqueeze(-1)
+    ),
     "capsules": Row(lambda: sl.Capsules(12, 3, 2, 4), (2, 4, 3), shared, call=listed),
-}  # fmt: skip
+}

@@ -27,10 +27,12 @@ class Law:
             reaches).
         step: (y, x) in pixels; the law holds for moves that are multiples of it. (1, 1): every whole-pixel move.
         stride: (y, x) pixels of input a cell of output, below 1 where a layer refines; (1, 1) for an invariant layer.
+        subpixel: it holds for fractions of a pixel too, and cells may move by fractions: by the trigonometric interpolant, as
+            `shiftproof.translate` moves them round the circle.
         selects: the layer chooses its sampling grid by the content. Then f(T_v x) = T_u f(x) for *some* whole u that
             depends on x and v, and a global pooling after it is invariant.
         exact: equal to the last bit in exact arithmetic; False where floating point's own rounding enters by design
-            (a Fourier transform).
+            (sines and cosines).
         why: one sentence: what makes it hold, or what breaks it.
 
     >>> Law("equivariant", "circular", step=(2, 2), stride=(2, 2), why="pools disjoint windows").holds_for(4, -2)
@@ -41,6 +43,7 @@ class Law:
     boundary: Literal["circular", "zero", "crop"] = "circular"
     step: tuple[int, int] = (1, 1)
     stride: tuple[int | Fraction, int | Fraction] = (1, 1)
+    subpixel: bool = False
     selects: bool = False
     exact: bool = True
     why: str = ""
@@ -48,3 +51,18 @@ class Law:
     def holds_for(self, dy: int, dx: int) -> bool:
         """Whether the law promises anything for a move by (dy, dx) pixels."""
         return self.kind != "none" and dy % self.step[0] == 0 and dx % self.step[1] == 0
+
+
+def local_laws(step: tuple[int, int], *, wraps: bool, why: str) -> tuple[Law, ...]:
+    """The laws of a layer that does the same in every window, one window a step: a convolution, a pooling.
+
+    Args:
+        step: (y, x), the stride.
+        wraps: whether its windows go round the circle; else it says that nothing is promised there.
+        why: what makes it hold.
+
+    >>> [law.kind for law in local_laws((1, 1), wraps=False, why="zeros at the border")]
+    ['none', 'equivariant', 'equivariant']
+    """
+    circular = Law("equivariant" if wraps else "none", "circular", step, step, why=why)
+    return circular, *(Law("equivariant", b, step, step, why=why) for b in ("zero", "crop"))

@@ -1,0 +1,102 @@
+"""Polyphase sampling that learns which component to keep."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from shiftproof.errors import LayerError
+from shiftproof.layers.law import Law
+from shiftproof.layers.padding import CircularConv2d
+from shiftproof.layers.polyphase import (
+    components,
+    largest,
+    number_of,
+    phases_of,
+    polyphase_laws,
+    polyphase_stride,
+    taken,
+)
+
+
+class LearnedPolyphasePool2d(nn.Module):
+    """The polyphase component that a small network scores highest: learned polyphase sampling.
+
+    Each component is scored by itself, by one network for all: circular convolution 3x3, ReLU, circular convolution 3x3
+    to one map, mean over positions. A score does not change when its component moves round the circle, so the choice
+    moves with the content, as in `PolyphasePool2d`; equal scores are decided as there. In training the component is drawn
+    with probabilities softmax(scores) by Gumbel's noise, and the gradient is that of the softmax of (scores + noise) / tau
+    (straight through); in use it is the best.
+
+    Args:
+        channels: of the input.
+        stride: s, or (rows, columns), as in `PolyphasePool2d`.
+        hidden: channels of the scoring network; None: as many as the input's.
+        tau: temperature in training, above 0.
+        return_indices: also return the phases chosen.
+
+    >>> pool = LearnedPolyphasePool2d(3, 2).eval()
+    >>> pool(torch.rand(2, 3, 8, 8)).shape
+    torch.Size([2, 3, 4, 4])
+
+    Reference: Rojas-Gomez, Lim, Schwing, Do and Yeh 2022, "Learnable polyphase sampling for shift invariant and equivariant
+    convolutional networks", sec. 4.1, https://arxiv.org/abs/2210.08001. Differs: any stride; the sample in training is one
+    component, not a mixture, so that its phase is one for the way up; ties.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        stride: int | tuple[int, int],
+        hidden: int | None = None,
+        tau: float = 1.0,
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__()
+        if not tau > 0:
+            raise LayerError(f"tau={tau}", where="LearnedPolyphasePool2d", remedy="use a temperature above 0")
+        self.stride, self.tau, self.return_indices = polyphase_stride(stride), tau, return_indices
+        hidden = channels if hidden is None else hidden
+        self.score = nn.Sequential(CircularConv2d(channels, hidden, 3), nn.ReLU(), CircularConv2d(hidden, 1, 3))
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """In use those of `PolyphasePool2d`; in training the choice is random."""
+        if self.training:
+            return (Law("none", "circular", why="in training the component is drawn at random"),)
+        return polyphase_laws(self.stride)
+
+    def forward(
+        self, x: Float[Tensor, "n c h w"], indices: Int[Tensor, "n 2"] | None = None
+    ) -> Float[Tensor, "n c h2 w2"] | tuple[Float[Tensor, "n c h2 w2"], Int[Tensor, "n 2"]]:
+        """The chosen component (n, c, h / s, w / s); with `return_indices` also the phases (n, 2), rows then columns.
+
+        Args:
+            x: maps (n, c, h, w); the stride divides h and w.
+            indices: phases to take instead of choosing, (n, 2) in [0, s).
+
+        Raises:
+            LayerError: a size that the stride does not divide.
+        """
+        parts = components(x, self.stride)
+        if indices is not None:
+            chosen, y = number_of(indices, self.stride), taken(parts, number_of(indices, self.stride))
+        elif self.training:
+            weights = nn.functional.gumbel_softmax(self.scores(parts), self.tau, hard=True)
+            chosen = weights.detach().argmax(1)
+            kept = taken(parts, chosen)
+            mixed = torch.einsum("nk,nkchw->nchw", weights - weights.detach(), parts.detach())
+            y = kept + mixed  # `mixed` is 0 and carries the gradient of the weights
+        else:
+            chosen = largest(x, self.stride, self.scores(parts))
+            y = taken(parts, chosen)
+        return (y, phases_of(chosen, self.stride)) if self.return_indices else y
+
+    def scores(self, parts: Float[Tensor, "n k c h w"]) -> Float[Tensor, "n k"]:
+        """The network's score of each component."""
+        return self.score(parts.flatten(0, 1)).mean((1, 2, 3)).unflatten(0, parts.shape[:2])
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"stride={self.stride}, tau={self.tau}" + (", return_indices=True" if self.return_indices else "")

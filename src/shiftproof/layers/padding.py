@@ -1,0 +1,139 @@
+"""Circular padding that goes round as often as it must, and the convolution that uses it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Float, Shaped
+from torch import Tensor, cat, nn
+
+from shiftproof.errors import LayerError
+from shiftproof.layers.arguments import pair
+from shiftproof.layers.law import Law, local_laws
+
+Sides = tuple[int, int, int, int]
+
+
+def wrapped(x: Shaped[Tensor, "n c h0 w0"], padding: Sides) -> Shaped[Tensor, "n c h w"]:
+    """The maps with (left, right, top, bottom) more cells around them, cell i being cell i mod the size.
+
+    Slices laid end to end: `shiftproof.check` reads those as a circle closed.
+
+    >>> import torch
+    >>> wrapped(torch.tensor([[[[1, 2]]]]), (3, 1, 0, 0)).tolist()
+    [[[[2, 1, 2, 1, 2, 1]]]]
+    """
+    for dim, before, after in ((3, *padding[:2]), (2, *padding[2:])):
+        n = x.shape[dim]
+        pieces = [x] * (before // n + 1 + after // n)
+        if before % n:
+            pieces.insert(0, x[:, :, n - before % n :] if dim == 2 else x[..., n - before % n :])
+        if after % n:
+            pieces.append(x[:, :, : after % n] if dim == 2 else x[..., : after % n])
+        x = cat(pieces, dim) if len(pieces) > 1 else x
+    return x
+
+
+class CircularPad2d(nn.Module):
+    """The map continued round the circle: y[i, j] = x[(i - top) mod h, (j - left) mod w].
+
+    As `torch.nn.CircularPad2d`, which refuses to pad by more than the size of the map; this goes round as often as asked.
+
+    Args:
+        padding: cells on each side, or (left, right, top, bottom), from 0.
+
+    >>> import torch
+    >>> CircularPad2d((5, 0, 0, 0))(torch.tensor([[[[1.0, 2.0, 3.0]]]])).tolist()
+    [[[[2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]]]]
+    """
+
+    def __init__(self, padding: int | Sides) -> None:
+        super().__init__()
+        self.padding: Sides = (padding, padding, padding, padding) if isinstance(padding, int) else padding
+        if len(self.padding) != 4 or min(self.padding) < 0:
+            raise LayerError(
+                f"padding={padding} is no padding",
+                where="CircularPad2d",
+                remedy="give one number from 0, or (left, right, top, bottom); to take cells away use slices",
+            )
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """Away from the border the picture's own cells; the longer map is no circle, what a valid convolution makes of it is."""
+        closed = not any(self.padding)
+        return local_laws(
+            (1, 1), wraps=closed, why="cells are copied" + ("" if closed else "; the longer map is no circle")
+        )
+
+    def forward(self, x: Shaped[Tensor, "n c h0 w0"]) -> Shaped[Tensor, "n c h w"]:
+        """The map (n, c, top + h + bottom, left + w + right)."""
+        return wrapped(x, self.padding)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"padding={self.padding}"
+
+
+class CircularConv2d(nn.Conv2d):
+    """The convolution on the torus: y[k] = b + sum over m of w[m] x[(s k + d m - p) mod size].
+
+    As `torch.nn.Conv2d(..., padding_mode="circular")`, whose weights it loads, for kernels and paddings of any size: also
+    those that are larger than the map.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, dilation, groups, bias: as torch's.
+        padding: p, a number or (rows, columns), or "same": d (k - 1) cells in all, the smaller half before; the map is
+            then ceil(size / s) cells, also for a stride over 1.
+
+    >>> import torch
+    >>> conv = CircularConv2d(1, 1, 5, bias=False)
+    >>> _ = torch.nn.init.ones_(conv.weight)
+    >>> conv(torch.tensor([[[[1.0, 2.0]]]])).tolist()  # 5 rows round a circle of 1, 5 columns round one of 2
+    [[[[35.0, 40.0]]]]
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | Literal["same"] = "same",
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        sizes = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
+        super().__init__(in_channels, out_channels, sizes[0], sizes[1], 0, sizes[2], groups, bias)
+        self.padding = padding if isinstance(padding, str) else pair(padding, "padding")
+        self.padding_mode = "circular"
+        if self.padding != "same" and (isinstance(self.padding, str) or min(self.padding) < 0):
+            raise LayerError(
+                f"padding={padding!r} is no padding",
+                where="CircularConv2d",
+                remedy='give a number from 0, (rows, columns) or "same"',
+            )
+
+    @property
+    def laws(self) -> tuple[Law, ...]:
+        """Equivariant for moves that are multiples of the stride, if the padding gives size / stride cells."""
+        step = (self.stride[0], self.stride[1])
+        left, right, top, bottom = self._sides()
+        spare = (top + bottom - self._reach(0), left + right - self._reach(1))
+        tiles = all(0 >= e > -s for e, s in zip(spare, step, strict=True))
+        why = "one kernel everywhere" + (", round the circle" if tiles else "; the padding closes no circle")
+        return local_laws(step, wraps=tiles, why=why)
+
+    def forward(self, input: Float[Tensor, "n c_in h0 w0"]) -> Float[Tensor, "n c_out h w"]:
+        """The convolved maps."""
+        x = wrapped(input, self._sides())
+        return nn.functional.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _reach(self, axis: int) -> int:
+        return self.dilation[axis] * (self.kernel_size[axis] - 1)
+
+    def _sides(self) -> Sides:
+        if isinstance(self.padding, str):
+            (y, x) = self._reach(0), self._reach(1)
+            return (x // 2, x - x // 2, y // 2, y - y // 2)
+        return (self.padding[1], self.padding[1], self.padding[0], self.padding[0])
