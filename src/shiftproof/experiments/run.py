@@ -34,6 +34,8 @@ EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT,
     "recurrent-gradients": "shiftproof.experiments.recurrent_gradients",
     "corrections": "shiftproof.experiments.corrections",
     "capsules": "shiftproof.experiments.capsules",
+    "scrambled-face": "shiftproof.experiments.scrambled_face",
+    "body": "shiftproof.experiments.body",
 }
 
 
