@@ -19,6 +19,7 @@ from shiftproof.measure.answers import (
     wobble,
     worst_move,
 )
+from shiftproof.measure.attribution import Contribution, attribute
 from shiftproof.measure.definitions import equivariance_error_by_move, invariance_error
 from shiftproof.measure.dense import dense_agreement, equivariance_error, mask_agreement
 from shiftproof.measure.projection import Projection, project_to_convolution
@@ -59,12 +60,14 @@ METRICS: Mapping[str, Callable[..., Any]] = {  # name in a record -> what gives 
 __all__ = [
     "INTERVALS",
     "METRICS",
+    "Contribution",
     "Projection",
     "accuracy",
     "accuracy_every_move",
     "accuracy_unmoved",
     "accuracy_worst_move",
     "adjusted_consistency",
+    "attribute",
     "chance_agreement",
     "consistency",
     "dense_agreement",
