@@ -77,7 +77,7 @@ def test_end_to_end_on_small_digits_and_again(tmp_path, monkeypatch):
     monkeypatch.setattr(moved_digits, "SMALL", Training(epochs=1, rate=3e-3))
     monkeypatch.setattr(attribution, "PICTURES", 40)
     record = sp.reproduce("attribution", folder=tmp_path, seeds=[0], data="digits")
-    every, none = (record.figure("networks", w, "kept beyond chance") for w in (", ".join(STAGES), "none"))
+    every, none = (record.figure("networks", w, "answers kept beyond chance") for w in (", ".join(STAGES), "none"))
     for table in ("kept", "right"):
         shares = sum(record.figure(table, s, "share").measured for s in STAGES)
         assert shares == pytest.approx(record.figure(table, "all together", "share").measured)
