@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from brute_force import Call, circular, whole
+from random_layers import ALL, broken
 
 Size = tuple[int, int, int]
 Layer = tuple[nn.Module, Size]
@@ -151,11 +152,12 @@ BREAKING: list[Callable[[random.Random, Size], Layer]] = [
     lambda r, s: (Call(lambda m, x: torch.fft.fft2(x).real), s),
     _code,
     _mixer,
+    broken, broken, broken, broken,
 ]  # fmt: skip
 
 SOUND = [
     _conv, _conv, _conv, _patch, _pool, _norm, _residual, _excite, _unshuffle, _shuffle, _attention, _windows, _up, _roll,
-    _together, _unfolded, _code, _mixer,
+    _together, _unfolded, _code, _mixer, *ALL, *ALL,
 ]  # fmt: skip
 
 
@@ -184,6 +186,15 @@ def _head(r: random.Random, s: Size) -> nn.Module:
     ])  # fmt: skip
 
 
+def alive(net: nn.Module, size: Size, seed: int) -> bool:
+    """Whether the answer depends on the picture at all: a sign of numbers that are all positive does not."""
+    net = whole(net, seed)
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        one, other = (net(torch.randn(1, *size, generator=random).double()) for _ in range(2))
+    return not torch.allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
 def network(seed: int, breaking: float = 0.15) -> tuple[nn.Module, Size]:
     """(a network in float64 with whole weights, its input size) for a seed.
 
@@ -199,9 +210,9 @@ def network(seed: int, breaking: float = 0.15) -> tuple[nn.Module, Size]:
         make = r.choice(BREAKING if r.random() < breaking else SOUND)
         if (max(now[1:]) > 16 and make in (_shuffle, _up)) or min(now[1:]) < 2:
             continue
-        layer, now = make(r, now)
-        layers.append(layer)
-        if r.random() < 0.4:
-            layers.append(r.choice([nn.ReLU(), nn.Tanh(), nn.GELU()]))
+        layer, then = make(r, now)
+        more = [layer, r.choice([nn.ReLU(), nn.Tanh(), nn.GELU()])] if r.random() < 0.4 else [layer]
+        if alive(nn.Sequential(*layers, *more), size, seed):
+            layers, now = [*layers, *more], then
     layers.append(_head(r, now))
     return whole(nn.Sequential(*layers), seed), size

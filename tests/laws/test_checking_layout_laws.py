@@ -119,6 +119,10 @@ EXACT = {
     "position code that repeats": (
         Call(lambda m, x: x + torch.tensor([1.0, 2], dtype=x.dtype).repeat(2)[:, None]), (2, 4, 5), (2, 1),
     ),
+    "magnitudes of frequencies": (
+        Call(lambda m, x: torch.fft.rfft2(x).abs() + torch.fft.fft2(x).abs()[..., :3]), (2, 4, 5), (1, 1),
+    ),
+    "magnitudes along rows": (Call(lambda m, x: torch.fft.fft(x).abs()), (2, 4, 5), (1, 1)),
     "repeated": (Call(lambda m, x: x.repeat(1, 2, 1, 1) + x.repeat_interleave(2, 1)), (2, 4, 5), (1, 1)),
     "sorted channels": (Call(lambda m, x: x.sort(1)[0].cumsum(1).flip(1)), (3, 4, 5), (1, 1)),
     "largest value": (Call(lambda m, x: x.flatten(2).max(2)[0] + x.amax((2, 3)).max(1, keepdim=True)[0]), (3, 4, 5), (1, 1)),
@@ -178,6 +182,8 @@ NOT_PROVED = {
     "flipped": (Call(lambda m, x: x + x.flip(3)), (2, 4, 5), "T7"),
     "recurrent": (Call(lambda m, x: m.a(tokens(x))[0], a=nn.LSTM(2, 3, batch_first=True)), (2, 4, 3), "T7"),
     "Fourier": (Call(lambda m, x: torch.fft.rfft2(x).real), (2, 4, 5), "T7"),
+    "magnitudes of a longer transform": (Call(lambda m, x: torch.fft.fft(x, n=7).abs()), (2, 4, 5), "T7"),
+    "magnitudes of rows as one": (Call(lambda m, x: torch.fft.fft(x.flatten(2)).abs()), (2, 4, 5), "T7"),
     "odd ratio": (Call(lambda m, x: F.interpolate(x, size=(6, 6), mode="bilinear")), (2, 4, 4), "T9"),
     "corners aligned": (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), (2, 4, 4), "T9"),
     "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), (2, 4, 4), "T2"),

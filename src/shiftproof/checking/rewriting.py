@@ -1,4 +1,4 @@
-"""Idioms spread over several operators, recognised in the graph: a circle closed by hand, by slices and `cat`."""
+"""Idioms spread over several operators, recognised in the graph: a circle closed by hand, magnitudes of frequencies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from shiftproof.checking.graph import Graph, Node, Ref, needed, refs
 
 
 def rewritten(graph: Graph) -> Graph:
-    """The graph with `cat` of ranges of one tensor, each going on where the last ended round the circle, as one "wrap".
+    """The graph with `cat` of ranges of one tensor, each going on where the last ended round the circle, as one "wrap",
+    and with magnitudes of a Fourier transform as one node.
 
     Args:
         graph: as exported; left as it is.
@@ -18,7 +19,9 @@ def rewritten(graph: Graph) -> Graph:
     for name, node in graph.nodes.items():
         if node.operator == "input" or not moving.isdisjoint(refs(node)):
             moving.add(name)
-    nodes = {k: (_wrap(n, graph) if k in moving else None) or n for k, n in graph.nodes.items()}
+    nodes = {
+        k: (_wrap(n, graph) or _magnitudes(n, graph) if k in moving else None) or n for k, n in graph.nodes.items()
+    }
     if all(nodes[k] is n for k, n in graph.nodes.items()):
         return graph
     return needed(replace(graph, nodes=nodes))
@@ -40,6 +43,17 @@ def _wrap(node: Node, graph: Graph) -> Node | None:
     if sum(count for *_, count in found) < n:
         return None
     return replace(node, operator="wrap", arguments={"self": Ref(name), "dim": at, "offset": offset})
+
+
+def _magnitudes(node: Node, graph: Graph) -> Node | None:
+    """`abs(fft(x))` as one node: what a move does to the phases is not seen."""
+    if node.operator != "abs" or not isinstance(node.arguments["self"], Ref):
+        return None
+    inner = graph.nodes[node.arguments["self"].name]
+    whole = inner.arguments.get("n") is None and inner.arguments.get("s") is None
+    if inner.operator not in ("fft_fft", "fft_fft2", "fft_fftn", "fft_rfft", "fft_rfft2", "fft_rfftn") or not whole:
+        return None
+    return replace(node, operator="magnitudes", arguments=inner.arguments)
 
 
 def _range(ref: Ref, at: int, graph: Graph) -> tuple[str, int, int] | None:

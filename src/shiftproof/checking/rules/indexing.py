@@ -10,6 +10,7 @@ from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.cutting import Cut, joining
 from shiftproof.checking.rules.op import Op, Rule, index
 from shiftproof.checking.rules.pointwise import combined, met
+from shiftproof.checking.rules.reduction import reduced
 from shiftproof.checking.types import Atom, Constant, Dim, Signal, Type, alike, axes, inert, merged_reach, only, size
 
 
@@ -120,9 +121,10 @@ def roll(op: Op) -> Type:
     """Rolling by a fixed number of cells is a translation: it commutes with every other."""
     signal = op.signal("self")
     dims = list(signal.dims)
-    op.need(op["dims"], "a roll over all dimensions as one")
     cut = Cut(op, signal)
-    for by, d in zip(op["shifts"], op["dims"], strict=True):
+    if not op["dims"]:
+        dims = [cut.lose(d, size(d), "a roll over all dimensions as one") if axes(d) else d for d in dims]
+    for by, d in zip(op["shifts"] if op["dims"] else [], op["dims"], strict=True):
         i = index(int(d), len(dims))
         atom = only(dims[i])
         if atom is not None and not atom.wrapped:
@@ -149,7 +151,7 @@ def _rolled(atom: Atom, by: int) -> Atom:
 def ordered(op: Op) -> Type:
     """`cumsum`, `flip` and their kin: along positions they know where the picture begins."""
     signal = op.signal("self")
-    asked = op.get("dim", op.get("dims"))
+    asked = {"fliplr": 1, "flipud": 0}.get(op.operator, op.get("dim", op.get("dims")))
     dims = list(signal.dims)
     chosen = [index(int(d), len(dims)) for d in (asked if isinstance(asked, list | tuple) else [asked])]
     along = frozenset().union(*(axes(dims[i]) for i in chosen))
@@ -251,6 +253,21 @@ def transformed(op: Op) -> Type:
     return replace(signal, dims=dims, whole=signal.whole | along, lost=signal.lost | along)
 
 
+def magnitudes(op: Op) -> Type:
+    """|F x|: a move along a transformed dimension turns phases only, so the magnitudes stand still and stay as they are.
+
+    Where one of the dimensions is not the whole circle, one after the other, it is the transform and its T7.
+    """
+    signal = op.signal("self")
+    asked, n = op.get("dim"), len(signal.dims)
+    chosen = range(n) if asked is None else [index(int(d), n) for d in (asked if isinstance(asked, list) else [asked])]
+    moving = [signal.dims[i] for i in chosen if axes(signal.dims[i])]
+    if any((atom := only(d)) is None or atom.wrapped for d in moving):
+        return transformed(op)
+    dims = tuple(inert(op.shape[i]) if i in chosen else d for i, d in enumerate(signal.dims))
+    return replace(reduced(op, signal, moving), dims=dims)
+
+
 def _less(dims: Sequence[Dim], at: int) -> tuple[Dim, ...]:
     return (*dims[:at], *dims[at + 1 :])
 
@@ -276,4 +293,5 @@ INDEXING: dict[str, Rule] = {
     **dict.fromkeys(("embedding", "one_hot"), embedded),
     **dict.fromkeys(("sort", "topk"), ranked),
     **dict.fromkeys(FOURIER, transformed),
+    "magnitudes": magnitudes,
 }

@@ -37,7 +37,8 @@ COMBINING = (
     "add", "sub", "mul", "div", "rsub", "true_divide", "floor_divide", "remainder", "fmod", "pow", "atan2", "maximum",
     "minimum", "fmax", "fmin", "where", "masked_fill", "addcmul", "addcdiv", "lerp", "clamp", "clip", "clamp_min",
     "clamp_max", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor", "bitwise_and",
-    "bitwise_or", "bitwise_xor", "hypot", "xlogy", "logaddexp", "copysign", "multiply", "subtract", "divide",
+    "bitwise_or", "bitwise_xor", "__and__", "__or__", "__xor__",
+    "hypot", "xlogy", "logaddexp", "copysign", "multiply", "subtract", "divide",
 )  # fmt: skip
 
 
