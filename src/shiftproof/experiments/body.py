@@ -17,7 +17,7 @@ from shiftproof.records import Figure, Source, Table
 from shiftproof.translations import translate
 
 SOURCE = Source("Project's source documents (specification row S8)", "eyes and nose to face to body")
-SIDE_PX, MARGIN_PX = 56, 2  # of the canvas; between the face and its border
+SIDE_PX, MARGIN_PX = 72, 14  # of the canvas; between the face and its border: no map reaches round it
 
 
 def upper_left(faces: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 side side"]:
