@@ -1,5 +1,6 @@
 """Body: the canvases are what they say, maps of a network with zero padding would be caught, and the whole run."""
 
+import pytest
 import torch
 from torch import nn
 
@@ -24,6 +25,13 @@ def test_peaks():
     assert peak(maps).tolist() == [[2, 3]]
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Every fifth of the held-out pictures."""
+    monkeypatch.setattr(body, "face_patches", lambda split: tuple(t[::5] for t in face_patches(split)))
+
+
+@pytest.mark.usefixtures("few")
 def test_every_map_moves_and_the_class_stays(tmp_path):
     record = reproduce("body", folder=tmp_path)
     assert all(f.holds for f in record.figures if f.holds is not None)
@@ -33,6 +41,7 @@ def test_every_map_moves_and_the_class_stays(tmp_path):
     assert record.images["maps.png"][:4] == b"\x89PNG"
 
 
+@pytest.mark.usefixtures("few")
 def test_a_detector_that_weighs_the_rows_is_caught(tmp_path, monkeypatch):
     class Vignette(nn.Module):
         """Darker below: what is found depends on where it is."""
@@ -46,7 +55,6 @@ def test_a_detector_that_weighs_the_rows_is_caught(tmp_path, monkeypatch):
         return net
 
     monkeypatch.setattr(body, "face_detector", broken)
-    monkeypatch.setattr(body, "face_patches", lambda split: tuple(t[::10] for t in face_patches(split)))
     record = reproduce("body", folder=tmp_path)
     assert not any(f.holds for f in record.figures if f.column == "relative equivariance error")
     assert "are off by" in record.finding[0]
