@@ -128,6 +128,7 @@ def record(task: str, verdict: Any, graph: Any, cpu_s: float) -> dict:
     from shiftproof.checking.walk import STUMBLED
 
     said = verdict.to_dict()
+    places = {(f.code, f.node) for f in verdict.findings if "circular" in f.breaks}
     refused = [f for f in verdict.findings if f.code == "T0"]
     found = {
         "model": task,
@@ -139,7 +140,7 @@ def record(task: str, verdict: Any, graph: Any, cpu_s: float) -> dict:
         "canvas": {k: said["verdicts"]["canvas"].get(k) for k in ("status", "step", "distance_px")},
         "output": said["output"],
         "findings": dict(sorted(verdict.counts.items())),
-        "in_the_way": dict(sorted(Counter(f.code for f in verdict.findings if "circular" in f.breaks).items())),
+        "in_the_way": dict(sorted(Counter(code for code, _ in places).items())),
         "unknown_operators": verdict.unknown_operators,
         "check_cpu_s": round(cpu_s, 3),
     }
