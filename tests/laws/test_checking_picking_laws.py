@@ -42,7 +42,41 @@ def tied(out: int, positions: int) -> nn.Module:
     return layer
 
 
+def after_token(x):
+    return torch.cat([torch.ones(1, 1, x.shape[1], dtype=x.dtype), tokens(x)], 1)
+
+
+def patches_written(m, x):
+    """Attention's logits, those between patches changed in place: rows and columns after the class token's."""
+    t = after_token(x)
+    logits = t @ t.relu().mT
+    logits[:, 1:, 1:] += tokens(x) @ tokens(x).mT
+    return logits
+
+
+def token_written(m, x):
+    t = after_token(x)
+    t[:, :1] = t.sum(1, keepdim=True)
+    return t
+
+
+def some_written(m, x):
+    """From the second patch on: not the same ones after a move."""
+    t = after_token(x)
+    t[:, 2:] += tokens(x)[:, 1:] ** 2
+    return t
+
+
+def order_written(m, x):
+    """All patches overwritten by patches that are in another order."""
+    t = after_token(x)
+    t[:, 1:] = tokens(x.transpose(2, 3))
+    return t
+
+
 EXACT = {
+    "patches written beside a token": (Call(patches_written), (2, 3, 4), (1, 1)),
+    "a token written beside patches": (Call(token_written), (2, 3, 4), (1, 1)),
     "a channel for each position": (Call(chosen), (3, 4, 5), (1, 1)),
     "channels by a fixed list": (
         Call(lambda m, x: x.gather(1, torch.tensor([2, 0]).view(1, 2, 1, 1).expand(1, 2, 4, 5))), (3, 4, 5), (1, 1),
@@ -125,6 +159,8 @@ def test_what_is_not_exact_is_not_proved(case):
 
 
 UNKNOWN = {
+    "some patches written": Call(some_written),
+    "patches written in another order": Call(order_written),
     "where the adaptive maximum is": Call(lambda m, x: F.adaptive_max_pool2d(x, 1, return_indices=True)[1].to(x.dtype)),
     "a part of what is picked from": Call(lambda m, x: x.gather(1, x[:, :1, :2].long().remainder(3))),
     "halves of the rows": Call(lambda m, x: F.glu(x, 2)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.op import Op
 from shiftproof.checking.rules.sliding import MEND, Slide, Window
-from shiftproof.checking.types import Atom, Block, Dim, Join, Signal, axes, inert, only, size
+from shiftproof.checking.types import Atom, Block, Dim, Join, Signal, alike, axes, inert, merged_reach, only, size
 
 
 @dataclass
@@ -96,6 +96,24 @@ def _parts(join: Join, start: int, count: int) -> Dim | None:
             found.append(part if high - low == size(part) else inert(high - low))
         at += size(part)
     return joining(found)
+
+
+def overwritten(dim: Dim, start: int, count: int, source: Dim) -> Dim | None:
+    """A join after a range of whole parts was overwritten by something that moves as they do, else None."""
+    if len(dim) != 1 or not isinstance(dim[0], Join):
+        return None
+    found = _parts(dim[0], start, count)
+    if found is None or not alike(found, source):
+        return None
+    coming = list(source[0].parts if len(source) == 1 and isinstance(source[0], Join) else (source,))
+    parts: list[Dim] = []
+    at = 0
+    for part in dim[0].parts:
+        inside = max(start, at) < min(start + count, at + size(part))
+        new = coming.pop(0) if inside else part
+        parts.append(merged_reach(part, new) if axes(part) else part)
+        at += size(part)
+    return (Join(tuple(parts)),)
 
 
 def joining(parts: list[Dim]) -> Dim:

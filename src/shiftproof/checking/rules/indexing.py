@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from shiftproof.checking.findings import WORLDS
-from shiftproof.checking.rules.cutting import Cut, joining
+from shiftproof.checking.rules.cutting import Cut, joining, overwritten
 from shiftproof.checking.rules.op import Op, Rule, index
 from shiftproof.checking.rules.pointwise import combined, met
 from shiftproof.checking.rules.reduction import reduced
@@ -211,16 +211,27 @@ def recurrent(op: Op) -> tuple[Type, ...]:
 
 
 def scattered(op: Op) -> Type:
-    """A range of a dimension that stands still, overwritten."""
+    """A range of a dimension overwritten: of one that stands still, or whole parts of a join by what moves as they do."""
     base, source = op["self"], op["src"]
     at = index(int(op["dim"]), len(op.shape))
-    if isinstance(base, Signal):
-        op.need(not axes(base.dims[at]), "positions that are overwritten")
-    if isinstance(source, Signal) and op.operator == "select_scatter":
+    n = op.shape[at]
+    op.need(isinstance(source, Signal), "a constant written into a map")
+    if op.operator == "select_scatter":
         source = replace(source, dims=(*source.dims[:at], (), *source.dims[at:]))
-    op.need(isinstance(source, Signal) and not axes(source.dims[at]), "a constant written into a map")
+        start, by = index(int(op["index"]), n), 1
+    else:
+        start, by = index(int(op.get("start", 0)), n), int(op["step"])
+    if (source.shape[at], by) == (n, 1):
+        return source
+    own = base.dims[at] if isinstance(base, Signal) else inert(n)
+    if axes(own):
+        found = overwritten(own, start, source.shape[at], source.dims[at]) if by == 1 else None
+        op.need(found is not None, "positions that are overwritten")
+    else:
+        op.need(not axes(source.dims[at]), "positions written where nothing moves")
+        found = inert(n)
     rest = beside(op, [base, source], at)
-    return replace(rest, dims=(*rest.dims[:at], inert(op.shape[at]), *rest.dims[at:]))
+    return replace(rest, dims=(*rest.dims[:at], found, *rest.dims[at:]))
 
 
 def embedded(op: Op) -> Type:
