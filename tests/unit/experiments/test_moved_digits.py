@@ -8,7 +8,7 @@ from torch import nn
 
 import shiftproof as sp
 from shiftproof.data.memory import Labelled
-from shiftproof.experiments import augmentation, moved_digits, other_protocols, pooling
+from shiftproof.experiments import Lab, augmentation, moved_digits, other_protocols, pooling
 from shiftproof.experiments.moved_digits import answered_right, draw_at_distance, spreads, within_spread
 from shiftproof.records import Figure
 
@@ -24,6 +24,12 @@ def dot(columns):
     pictures = torch.zeros(len(columns), 1, 9, 9, dtype=torch.uint8)
     pictures[torch.arange(len(columns)), 0, 4, columns] = 255
     return Labelled(pictures, torch.tensor(columns), "dots")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Networks are trained once for the tests below."""
+    return tmp_path_factory.mktemp("out")
 
 
 def test_right_is_counted_picture_by_picture():
@@ -99,19 +105,13 @@ def test_a_difference_is_explained_only_where_there_is_one():
     assert other_protocols.explain(figures, measured, []) == []
     far = runs([0.5, 0.51], [0.71, 0.72], [0.84, 0.85])
     figures = moved_digits.accuracy_figures("accuracy", far, pooling.PUBLISHED, pooling.SOURCE)
-    other = [
-        Figure("other", r, "distance to the published", d) for r, d in ((other_protocols.OURS, 0.1), ("else", 0.05))
-    ]
+    ours = other_protocols.READINGS["moved"][0]
+    other = [Figure("other", f"moved: {r}", other_protocols.DISTANCE, d) for r, d in ((ours, 0.1), ("else", 0.05))]
     notes = other_protocols.explain(figures, far, other)
     assert "A moved: 50.5 % against 68.6 %" in notes[0].replace("%", " %")
-    assert "may be that the published moves were: else" in notes[1]
-    assert "A/B/C" not in notes[1]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Networks are trained once for the tests below."""
-    return tmp_path_factory.mktemp("out")
+    assert "goes away if the published moves were: else" in notes[1]
+    near = [Figure("other", f.row, f.column, 0.15 - f.measured) for f in other]
+    assert "the moves are not the cause" in other_protocols.explain(figures, far, near)[1]
 
 
 @pytest.mark.parametrize("name", ["pooling", "augmentation"])
@@ -158,3 +158,21 @@ def test_augmentation_that_does_not_help_is_not_praised():
     figures = moved_digits.accuracy_figures("accuracy", same, None, None)
     said = augmentation.finding(figures, augmentation.gain_figures(same, same))
     assert said[0].startswith("Augmentation does not always raise")
+
+
+def test_readings_and_longer_training_are_measured(folder):
+    lab = Lab(folder, "pooling", seeds=(0,), data="digits")
+    found = {
+        (f.row, f.column): f.measured for f in other_protocols.other_protocols(lab, pooling.PUBLISHED, augmented=False)
+    }
+    one, side = (found[f"moved little: {r}", "C"] for r in other_protocols.READINGS["moved little"][:2])
+    two, three = (found[f"moved: whole pixels, {px} px", "C"] for px in (2, 3))
+    assert side > one > two > three
+    off = [found["moved: whole pixels, 2 px", m] - pooling.PUBLISHED[m][2] for m in "ABC"]
+    expected = math.sqrt(sum(d * d for d in off) / 3)
+    assert found["moved: whole pixels, 2 px", other_protocols.DISTANCE] == pytest.approx(expected)
+    figures, notes = other_protocols.longer(lab, "B", (0.9, 0.9, 0.99))
+    gained = figures[5].measured - figures[2].measured
+    assert f"gains {gained:+.1%}" in notes[0]
+    assert ("would explain" in notes[0]) == (gained > (0.99 - figures[2].measured) / 2)
+    assert other_protocols.longer(lab, "B", (0.0, 0.0, 0.0))[1] == []
