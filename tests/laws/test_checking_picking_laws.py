@@ -75,6 +75,10 @@ def order_written(m, x):
 
 
 EXACT = {
+    "means spread out before they are used": (
+        Call(lambda m, x: x * x.sum((2, 3), keepdim=True).expand_as(x) + x.amax(1, keepdim=True).expand(1, 2, 3, 4)),
+        (2, 3, 4), (1, 1),
+    ),
     "patches written beside a token": (Call(patches_written), (2, 3, 4), (1, 1)),
     "a token written beside patches": (Call(token_written), (2, 3, 4), (1, 1)),
     "a channel for each position": (Call(chosen), (3, 4, 5), (1, 1)),
@@ -131,6 +135,12 @@ def test_rows_as_channels_are_a_convolution_where_their_weights_are_circulant():
 
 
 NOT_PROVED = {
+    "numbers of rows spread out as columns": (
+        Call(lambda m, x: x + x.sum(3)[:, :, None].expand_as(x)), (2, 4, 4), "T3",
+    ),
+    "a constant spread out": (
+        Call(lambda m, x: x * torch.arange(4, dtype=x.dtype).expand_as(x)), (2, 4, 4), "T4",
+    ),
     "rows by number": (Call(lambda m, x: x.gather(2, torch.tensor([2, 0]).view(1, 1, 2, 1).expand(1, 3, 2, 5))), (3, 4, 5), "T8"),
     "channels by a list for each row": (
         Call(lambda m, x: x.gather(1, torch.tensor([2, 0, 1, 1]).view(1, 1, 4, 1).expand(1, 1, 4, 5))), (3, 4, 5), "T4",

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 from shiftproof.checking.graph import Graph, Node, Ref, needed, refs
+from shiftproof.checking.rules.pointwise import COMBINING
+
+EXPANDING = ("expand", "expand_as", "broadcast_to")
 
 
 def rewritten(graph: Graph) -> Graph:
     """The graph with `cat` of ranges of one tensor, each going on where the last ended round the circle, as one "wrap",
-    and with magnitudes of a Fourier transform as one node.
+    and with magnitudes of a Fourier transform as one node. What is expanded only to meet something of that shape cell by cell
+    meets it as it is: one number for a whole map stands nowhere in it.
 
     Args:
         graph: as exported; left as it is.
@@ -20,11 +25,26 @@ def rewritten(graph: Graph) -> Graph:
         if node.operator == "input" or not moving.isdisjoint(refs(node)):
             moving.add(name)
     nodes = {
-        k: (_wrap(n, graph) or _magnitudes(n, graph) if k in moving else None) or n for k, n in graph.nodes.items()
+        k: _narrow((_wrap(n, graph) or _magnitudes(n, graph) if k in moving else None) or n, graph)
+        for k, n in graph.nodes.items()
     }
     if all(nodes[k] is n for k, n in graph.nodes.items()):
         return graph
     return needed(replace(graph, nodes=nodes))
+
+
+def _narrow(node: Node, graph: Graph) -> Node:
+    """An operator that broadcasts, given what was expanded for it as it was before."""
+    if node.operator not in COMBINING:
+        return node
+
+    def before(value: Any) -> Any:
+        while isinstance(value, Ref) and graph.nodes[value.name].operator in EXPANDING:
+            value = graph.nodes[value.name].arguments["self"]
+        return value
+
+    found = {k: before(v) for k, v in node.arguments.items()}
+    return node if found == node.arguments else replace(node, arguments=found)
 
 
 def _wrap(node: Node, graph: Graph) -> Node | None:
