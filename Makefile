@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check format bench golden docs clean
+.PHONY: demo test check format bench golden experiments docs clean
 
 demo: .venv/installed
 	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-report
@@ -32,6 +32,9 @@ bench: .venv/installed  # minutes; prints ratios against a named alternative and
 
 golden: .venv/installed  # an hour: the real runs on ../shared/data, kept in tests/golden; then `make docs`
 	$(BIN)/python tests/golden/make.py
+
+experiments: .venv/installed  # hours: the published experiments on ../shared/data with three seeds; then `make docs`
+	$(BIN)/python tests/golden/make_experiments.py --out shiftproof-reproduce
 
 docs: .venv/installed
 	$(BIN)/python docs/generate.py

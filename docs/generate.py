@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import experiment_tables
 import leaderboard
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md", "docs/experiments.md")
 MODELS = {
     "resnet20-cifar10": "ResNet-20, CIFAR-10",
     "resnet32-cifar10": "ResNet-32, CIFAR-10",
@@ -164,14 +165,15 @@ def zoo_unknown() -> str:
 
 
 ZOO = (zoo_overview, zoo_reasons, zoo_steps, zoo_nearest, zoo_timm, zoo_torchvision, zoo_unknown, zoo_time)
-GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed, *ZOO)}
+EXPERIMENTS = (experiment_tables.experiments, experiment_tables.pooling_and_augmentation)
+GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed, *ZOO, *EXPERIMENTS)}
 
 
 def fill(text: str) -> str:
     """The document with every generated block made anew."""
     return re.sub(
         r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",
-        lambda m: f"{m[1]}{GENERATED[m[2]]()}\n{m[3]}",
+        lambda m: f"{m[1]}{made}\n{m[3]}" if (made := GENERATED[m[2]]()) else f"{m[1]}{m[3]}",
         text,
         flags=re.DOTALL,
     )

@@ -81,12 +81,12 @@ def charts() -> list[Chart]:
         Chart("sizes of", "Weights", "bars", "layer", "weights", [
             Series("weights", ["convolution", "dense"], [2.0, 8003072000.0]),
         ], x_log=True),
-        Chart("maps", "Sensitivity maps", "maps", "dx, pixels", "distance of the answers", [
+        Chart("maps", "Sensitivity maps", "maps", "dx, px", "dy, px", [
             Series("c", lattice, [0.1 * r for r in far]),
             Series("cp", lattice, [0.05 * r for r in far]),
             Series("cpcp", lattice, [0.02 * r for r in far]),
         ]),
-        Chart("wheel", "Moves on a ring", "maps", "dx, pixels", "agreement", [
+        Chart("wheel", "Moves on a ring", "maps", "", "", [
             Series("ring", wheel, [0.9 + 0.005 * k for k in range(12)]),
         ], percent=True),
     ]  # fmt: skip

@@ -28,7 +28,7 @@ def test_the_readme_has_a_six_line_example():
 
 def test_every_option_that_the_readme_names_exists():
     wide = {"COLUMNS": "200", "TERM": "dumb"}
-    shown = "".join(CliRunner().invoke(app, [c, "--help"], env=wide).output for c in ("audit", "check"))
+    shown = "".join(CliRunner().invoke(app, [c, "--help"], env=wide).output for c in ("audit", "check", "reproduce"))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert named
     assert {option for option in named if option not in shown} == set()
@@ -53,7 +53,7 @@ def test_a_typed_figure_is_noticed(tmp_path):
 
 
 def test_local_links_lead_somewhere():
-    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/results.md"):
+    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/results.md", "docs/experiments.md"):
         text = (ROOT / name).read_text()
         for target in re.findall(r"\]\(([^)#]+)", text):
             if "://" not in target:

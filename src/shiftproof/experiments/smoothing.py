@@ -110,7 +110,7 @@ def measure(lab: Lab) -> Result:
                 Series("measured", theory, ratios, [a for a, _ in intervals], [b for _, b in intervals]),  # type: ignore[misc]
                 Series("theory", sorted(theory), sorted(theory), dashed=True),
             ], x_log=True, y_log=True, note=f"interval: 99.9 % over {RUNS} series"),
-            Chart("error", "Less noise, more lag", "bars", "squared error", "window", [
+            Chart("error", "Less noise, more lag", "bars", "window", "squared error", [
                 Series("noise", names, variances), Series("lag", names, biases),
             ]),
             Chart("signal", "The position, measured and averaged", "lines", "step", "position", [

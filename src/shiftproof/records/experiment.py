@@ -125,8 +125,8 @@ class Chart:
         title: one line above.
         kind: "lines", "points", "bars" (horizontal, a row a name) or "maps" (one square heat map a series, whose x are
             [dy, dx] pairs in pixels).
-        x_label: of the axis, with its unit.
-        y_label: likewise.
+        x_label: of `Series.x`, with its unit (bars: what the rows are; maps: of the axis to the right).
+        y_label: of `Series.y`, with its unit (maps: of the axis down; the title says what the colours are).
         series: what is drawn.
         x_log: logarithmic x axis.
         y_log: logarithmic y axis.

@@ -320,10 +320,9 @@ def _maps(number: int, c: Chart) -> Drawn:
         }  # fmt: skip
         found = [(v, s.x[j]) for j, v in enumerate(values) if v is not None]
         extremes = _extremes(found, c)
-        named = "dx" in c.x_label or not c.x_label
-        layers, aspect = plane(s.x, lie(s.x), colour, down=DOWN if named else " ", right=RIGHT if named else c.x_label)
-        description = f"{c.title}. {s.name}: {c.y_label} at every move. {extremes}"
-        tips = [("dy", "dy", "text"), ("dx", "dx", "text"), (c.y_label or "value", "shown", "text")]
+        layers, aspect = plane(s.x, lie(s.x), colour, down=c.y_label or DOWN, right=c.x_label or RIGHT)
+        description = f"{c.title}. {s.name}: {extremes}"
+        tips = [("dy", "dy", "text"), ("dx", "dx", "text"), ("value", "shown", "text")]
         if any(s.low):
             rows["interval"] = [f"{_words(a, c)} – {_words(b, c)}" for a, b in zip(s.low, s.high, strict=True)]
             tips.append(("interval", "interval", "text"))

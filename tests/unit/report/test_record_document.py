@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import experiments_made
 from shiftproof import records
+from shiftproof.records.experiment import EXPERIMENT_SCHEMA
 from shiftproof.report import definitions, words
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "record.md"
@@ -27,6 +29,10 @@ def sections(text):
 def in_words(hint):
     """A type as the document writes it."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "string"
+    if hint == list[typing.Any]:
+        return "list"
     if origin is list:
         inner = in_words(args[0])
         return f"list of ({inner})" if " or " in inner else f"list of {inner}"
@@ -52,10 +58,13 @@ def differences(text):
     """Sections and keys, with their types, that the document and the code do not share."""
     described = {name: keys for name, keys in sections(text).items() if not name.startswith("Names of")}
     held = {}
-    for name, kind in classes(records.AuditRecord).items():
+    beside = {"AuditRecord": "pictures", "ExperimentRecord": "images"}  # PNG files, not in the JSON
+    for name, kind in (classes(records.AuditRecord) | classes(records.ExperimentRecord)).items():
         hints = typing.get_type_hints(kind)
-        held[name] = {f.name: in_words(hints[f.name]) for f in dataclasses.fields(kind) if f.name != "pictures"}
-    held["AuditRecord"] = {"schema": "string", **held["AuditRecord"]}
+        held[name] = {f.name: in_words(hints[f.name]) for f in dataclasses.fields(kind) if f.name != beside.get(name)}
+    for name in beside:
+        held[name] = {"schema": "string", **held[name]}
+    held["Figure"] |= {"spread": "number or null", "deviation": "number or null"}  # computed
     pairs = [{(s, k, t) for s, keys in side.items() for k, t in keys.items()} for side in (described, held)]
     return pairs[0] ^ pairs[1]
 
@@ -79,20 +88,29 @@ def test_a_document_that_has_fallen_behind_is_noticed(old, new, count):
     assert len(differences(text.replace(old, new))) == count
 
 
-def test_a_records_json_has_the_described_keys(every_kind, record_of):
+def undescribed(plain, name):
+    """Objects in a record's JSON whose keys are not those that the document describes."""
     described = sections(DOCUMENT.read_text("utf-8"))
+    found = [] if set(plain) == set(described[name]) else [name]
+    for key, value in plain.items():
+        kind = described[name].get(key, "")
+        inner = re.sub(r"^(list of |object of )+|[()]| or null", "", kind)
+        if inner in described and value is not None:
+            values = value.values() if kind.startswith("object") else value if isinstance(value, list) else [value]
+            found += [f for part in values for f in undescribed(part, inner)]
+    return found
 
-    def compare(plain, name):
-        assert set(plain) == set(described[name]), name
-        for key, value in plain.items():
-            inner = re.sub(r"^(list of |object of )+|[()]| or null", "", described[name][key])
-            if inner not in described or value is None:
-                continue
-            values = value.values() if described[name][key].startswith("object") else value
-            for part in values if isinstance(value, list) or described[name][key].startswith("object") else [value]:
-                compare(part, inner)
 
-    compare(record_of(every_kind).to_dict(), "AuditRecord")
+def test_a_records_json_has_the_described_keys(every_kind, record_of):
+    assert undescribed(record_of(every_kind).to_dict(), "AuditRecord") == []
+
+
+def test_an_experiments_json_has_the_described_keys():
+    plain = experiments_made.whole().to_dict()
+    assert undescribed(plain, "ExperimentRecord") == []
+    del plain["figures"][0]["spread"]
+    plain["charts"][0]["extra"] = 1
+    assert undescribed(plain, "ExperimentRecord") == ["Figure", "Chart"]
 
 
 def test_every_name_of_a_metric_and_of_a_map_is_defined():
@@ -102,3 +120,4 @@ def test_every_name_of_a_metric_and_of_a_map_is_defined():
     for definition in definitions.METRICS.values():
         assert definition.text in text
     assert records.SCHEMA in text
+    assert EXPERIMENT_SCHEMA in text

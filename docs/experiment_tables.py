@@ -1,0 +1,97 @@
+"""The experiments' tables for the documents, from their committed records."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from shiftproof.records import ExperimentRecord, Figure, layout
+
+ROOT = Path(__file__).parents[1]
+
+
+def experiment_records() -> list[ExperimentRecord]:
+    """The committed records of the experiments, in the order of the specification's rows."""
+    files = (ROOT / "tests/golden/experiments").glob("*.json")
+    found = [ExperimentRecord.from_dict(json.loads(f.read_text())) for f in files]
+    return sorted(found, key=lambda r: (int(re.sub(r"\D", "", r.systems[0]) or 0), r.name))
+
+
+def cell(figure: Figure | None, *, published: bool = True) -> str:
+    """A figure with its spread or interval, the published one and the difference."""
+    if figure is None:
+        return ""
+    interval = layout.interval_words(figure) if figure.spread is None else ""
+    parts = [layout.measured_words(figure), f"({interval})" if interval else "", layout.AGREES[figure.holds]]
+    if published and figure.published is not None:
+        parts.append(f"<br>{layout.beside_words(figure)}")
+    return escaped(" ".join(p for p in parts if p))
+
+
+def escaped(text: str) -> str:
+    """The text as it stands in a table's cell."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def experiment_table(laid: layout.Laid) -> list[str]:
+    """One table of a record."""
+    rows = [
+        f"| {' | '.join(escaped(c) for c in (laid.table.corner, *laid.columns))} |",
+        f"|{' --- |' * (1 + len(laid.columns))}",
+    ]
+    for row in laid.rows:
+        cells = [cell(laid.figures.get((row, c))) for c in laid.columns]
+        rows.append(f"| {' | '.join([escaped(row), *cells])} |")
+    below = "; ".join(part for part in (laid.table.note, *layout.keys(laid), layout.intervals(laid)) if part)
+    return [f"**{laid.table.title}**", "", *rows, *(["", below] if below else []), ""]
+
+
+def source_link(record: ExperimentRecord) -> str:
+    """The source of the claim, with its address where it has one."""
+    words = layout.source_words(record.source)
+    return f"[{words}]({record.source.url})" if record.source.url else words
+
+
+def experiments() -> str:
+    """Every experiment: claim, finding, tables beside the published figures, footnotes, the command, hardware and date."""
+    lines = []
+    for record in experiment_records():
+        e = record.environment
+        lines += [
+            f"## {record.name} ({', '.join(record.systems)})",
+            "",
+            f"Claimed: {record.claim} ({source_link(record)})",
+            "",
+        ]
+        lines += ["Found: " + " ".join(record.finding), ""]
+        for laid in layout.laid_out(record):
+            lines += experiment_table(laid)
+        lines += [f"{n}. {note}" for n, note in enumerate(record.footnotes, 1)] + [""] * bool(record.footnotes)
+        threads = f"{e.threads} thread{'' if e.threads == 1 else 's'}"
+        versions = f"torch {e.versions.get('torch', '')}, {e.platform}, {e.device}, {threads}, {e.date[:10]}"
+        seeds = f"; seeds {', '.join(str(s) for s in record.seeds)}" if record.seeds else ""
+        lines += [f"`{record.command}`: {record.seconds:,.0f} s; {versions}{seeds}", ""]
+    return "\n".join(lines).rstrip()
+
+
+def pooling_and_augmentation() -> str:
+    """README: the tables of S10 and S11, measured and published."""
+    rows = []
+    for record in experiment_records():
+        for laid in layout.laid_out(record):
+            if record.name not in ("pooling", "augmentation") or laid.table.name != "accuracy":
+                continue
+            words = {"pooling": "trained as they are", "augmentation": "trained on moved digits"}[record.name]
+            if not rows:
+                rows = [f"| model | {' | '.join(laid.columns)} |", f"|{' --- |' * (1 + len(laid.columns))}"]
+            for row in laid.rows:
+                found = [laid.figures.get((row, c)) for c in laid.columns]
+                cells = [
+                    f"{cell(f, published=False)}, published {layout.published_words(f)}"
+                    if f and f.published is not None
+                    else cell(f)
+                    for f in found
+                ]
+                rows.append(f"| {row}, {words} | {' | '.join(cells)} |")
+    return "\n".join(rows)

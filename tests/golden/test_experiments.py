@@ -1,0 +1,117 @@
+"""The committed experiments: whole, of this schema, and (slow) what the same commands give today."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+import experiments_made as made
+from shiftproof.experiments import EXPERIMENTS, reproduce
+from shiftproof.experiments.costs import recorded
+from shiftproof.records import ExperimentRecord
+
+sys.path.insert(0, str(Path(__file__).parent))
+import make_experiments as make
+
+sys.path.pop(0)
+FILES = sorted(make.RECORDS.glob("*.json"))
+CHEAP_S = 60
+TIMED = ("second", "time", "speed", "faster")  # figures of this kind differ from run to run
+
+
+def faults(plain):
+    """What is wrong with a record's figures, charts and pictures."""
+    record = ExperimentRecord.from_dict(plain)
+    found, places = [], [(f.table, f.row, f.column) for f in record.figures]
+    found += [f"twice: {p}" for p in set(places) if places.count(p) > 1]
+    found += [f"no layout: {t}" for t in {f.table for f in record.figures} - {t.name for t in record.tables}]
+    for f in record.figures:
+        where = f"{f.table}, {f.row}, {f.column}"
+        numbers = [v for v in (f.measured, f.low, f.high, f.published, *f.values) if v is not None]
+        if not all(math.isfinite(v) for v in numbers):
+            found.append(f"not finite: {where}")
+        if f.unit == "fraction" and not all(-1 <= v <= 1 for v in (f.measured, *f.values)):
+            found.append(f"no fraction: {where}")  # a difference of two fractions may be below zero
+        if f.unit not in ("fraction", "count", "px", ""):
+            found.append(f"unit {f.unit!r}: {where}")
+        if f.low is not None and not f.low <= f.measured <= f.high:
+            found.append(f"outside its interval: {where}")
+        if f.values and not math.isclose(f.measured, math.fsum(f.values) / len(f.values), rel_tol=1e-9, abs_tol=1e-12):
+            found.append(f"not the mean of its values: {where}")
+        if f.published is not None and f.source is None:
+            found.append(f"published nowhere: {where}")
+    found += [f"no sentence about what was found: {record.name}"] if not record.finding else []
+    for c in record.charts:
+        if not all(
+            len(s.x) == len(s.y) and len(s.low) == len(s.high) and len(s.low) in (0, len(s.y)) for s in c.series
+        ):
+            found.append(f"chart of uneven columns: {c.name}")
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_a_record_is_whole_and_made_by_its_command(file):
+    plain = json.loads(file.read_text())
+    assert plain["name"] == file.stem
+    assert file.stem in EXPERIMENTS
+    words = make.commands()[file.stem]
+    data = [words.index("--data") + 1] if "--data" in words else []
+    said = plain["command"].split()[1:]
+    assert [w for i, w in enumerate(said) if i not in data] == [w for i, w in enumerate(words) if i not in data]
+    assert len(plain["seeds"]) == (make.SEEDS if data else 0)
+    assert "digits" not in plain["data"].split(", ")
+    assert faults(plain) == []
+    assert file.stat().st_size <= make.MOST_BYTES
+
+
+def test_a_broken_record_is_noticed():
+    plain = made.whole().to_dict()
+    assert faults(plain) == [
+        "no layout: no layout",  # the made-up record shows these on purpose
+        "published nowhere: counts, dense, operations",
+        "published nowhere: no layout, alone, value",
+    ]
+    broken = (("measured", 1.5), ("low", 0.99), ("values", [0.1, 0.2, 0.3]), ("unit", "miles"), ("published", math.inf))
+    for key, value in broken:
+        changed = json.loads(json.dumps(plain))
+        changed["figures"][0][key] = value
+        assert len(faults(changed)) > len(faults(plain)), key
+    doubled = plain | {"figures": [plain["figures"][0], *plain["figures"]]}
+    assert any("twice" in f for f in faults(doubled))
+
+
+def test_how_long_it_took_is_said_of_every_record():
+    costs = recorded()["experiments"]
+    assert {f.stem for f in FILES} <= set(costs)
+    for name, entry in costs.items():
+        assert entry["seconds"] >= 0, name
+        assert entry["data"] == "" or "digits" not in entry["data"].split(", ")
+
+
+def test_seconds_of_another_machine_are_put_into_those_of_the_first():
+    record = {"name": "b", "seconds": 100.0, "seeds": [0, 1, 2], "data": "MNIST"}
+    first = make.with_cost({}, record | {"name": "a"}, 0.02)
+    assert first == {"calibration_s": 0.02, "experiments": {"a": {"seconds": 100.0, "seeds": 3, "data": "MNIST"}}}
+    second = make.with_cost(first, record, 0.01)  # twice as fast here: there it would have taken twice as long
+    assert second["calibration_s"] == 0.02
+    assert second["experiments"]["b"]["seconds"] == 200.0
+    assert second["experiments"]["a"] == first["experiments"]["a"]
+
+
+CHEAP = [f for f in FILES if json.loads(f.read_text())["seconds"] < CHEAP_S]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", CHEAP, ids=lambda f: f.stem)
+def test_the_same_command_gives_the_same_figures(file, tmp_path):
+    kept = ExperimentRecord.from_dict(json.loads(file.read_text()))
+    data = make.ROOT / make.DATA
+    if kept.seeds and not data.exists():
+        pytest.skip(f"no data at {make.DATA}")
+    today = reproduce(kept.name, folder=tmp_path, seeds=kept.seeds or (0,), data=str(data))
+    assert [(f.table, f.row, f.column) for f in today.figures] == [(f.table, f.row, f.column) for f in kept.figures]
+    for a, b in zip(today.figures, kept.figures, strict=True):
+        if not any(word in f"{b.row} {b.column}".lower() for word in TIMED):
+            assert a.measured == pytest.approx(b.measured, rel=2e-3, abs=2e-3), (b.table, b.row, b.column)
