@@ -29,6 +29,7 @@ bench: .venv/installed  # minutes; prints ratios against a named alternative and
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/unshared.py
+	$(BIN)/python benchmarks/training.py
 
 golden: .venv/installed  # an hour: the real runs on ../shared/data, kept in tests/golden; then `make docs`
 	$(BIN)/python tests/golden/make.py

@@ -2,8 +2,10 @@
 
 The named alternative is the usual one: `torch.utils.data.DataLoader` over torchvision's MNIST, each picture through
 `RandomAffine(0, translate=(0.1, 0.1))` and `ToTensor`, with 0, 1 or 2 workers, whichever is fastest. Both train the same
-network with the same optimiser, batches of 128, random moves of up to 10 % of the side, on the same two cores. Each way is a
-process of its own; one unmeasured warm-up of a few batches, then the wall clock of one epoch; the ways take turns.
+network with the same optimiser, batches of 128, random moves of up to 10 % of the side, on the same two cores. Our training
+also lays its tensors out channels last and fuses Adam's steps, which the usual loop does not; "tuned" is the usual loop with
+both, so that what is left is the data's way to the network. Each way is a process of its own; one unmeasured warm-up of a few
+batches, then the wall clock of one epoch; the ways take turns.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ import torch
 from measuring import environment, in_own_process, write
 
 BATCH, MOVES_PX = 128, 3
-WAYS = ("in memory", "0 workers", "1 worker", "2 workers")
+USUAL = ("0 workers", "1 worker", "2 workers")
+TUNED = tuple(f"{way}, tuned" for way in USUAL)
+WAYS = ("in memory", *USUAL, *TUNED)
 
 
 def in_memory(pictures: torch.Tensor, labels: torch.Tensor, threads: int) -> float:
@@ -41,7 +45,7 @@ def in_memory(pictures: torch.Tensor, labels: torch.Tensor, threads: int) -> flo
     return time.perf_counter() - started
 
 
-def with_loader(pictures: torch.Tensor, labels: torch.Tensor, workers: int, threads: int) -> float:
+def with_loader(pictures: torch.Tensor, labels: torch.Tensor, workers: int, tuned: bool, threads: int) -> float:
     """Seconds of an epoch with torch's DataLoader and a transform a picture."""
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset, Subset
@@ -63,8 +67,10 @@ def with_loader(pictures: torch.Tensor, labels: torch.Tensor, workers: int, thre
             return transform(Image.fromarray(pictures[i].numpy(), mode="L")), int(labels[i])
 
     torch.manual_seed(0)
-    model = ConvNet("cpcp").train().to(memory_format=torch.channels_last)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    model = ConvNet("cpcp").train()
+    if tuned:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3, fused=tuned or None)
 
     def epoch(data: Dataset) -> None:
         for x, y in DataLoader(data, BATCH, shuffle=True, num_workers=workers):
@@ -73,7 +79,7 @@ def with_loader(pictures: torch.Tensor, labels: torch.Tensor, workers: int, thre
             adam.step()
 
     digits = Digits()
-    epoch(Subset(digits, range(8 * BATCH)))
+    epoch(Subset(digits, range(min(8 * BATCH, len(labels)))))
     started = time.perf_counter()
     epoch(digits)
     return time.perf_counter() - started
@@ -87,7 +93,10 @@ def one(way: str, data: str, pictures_n: int, threads: int) -> dict[str, float]:
     pictures, labels = digits.pictures[:, 0].contiguous(), digits.labels
     if way == "in memory":
         return {"seconds": in_memory(pictures, labels, threads), "pictures": len(labels)}
-    return {"seconds": with_loader(pictures, labels, int(way.split()[0]), threads), "pictures": len(labels)}
+    return {
+        "seconds": with_loader(pictures, labels, int(way.split()[0]), way in TUNED, threads),
+        "pictures": len(labels),
+    }
 
 
 def main() -> None:
@@ -111,16 +120,19 @@ def main() -> None:
         seconds = [r["seconds"] for r in found]
         rows.append({"what": way, "median_s": statistics.median(seconds), "low": min(seconds), "high": max(seconds)})
     pictures = int(runs["in memory"][0]["pictures"])
-    best = min(rows[1:], key=lambda r: r["median_s"])
-    ratio = best["median_s"] / rows[0]["median_s"]
     print(
         f"an epoch of model C over {pictures:,} pictures, batch {BATCH}, moves up to {MOVES_PX} px, {a.threads} threads"
     )
     for row in rows:
-        print(f"{row['what']:<12}{row['median_s']:8.2f} s   ({row['low']:.2f} - {row['high']:.2f})")
-    print(f"in memory is {ratio:.2f} x as fast as the DataLoader at its best ({best['what']})")
-    result = {"rows": rows, "ratio": ratio, "best": best["what"], "pictures": pictures, "threads": a.threads}
-    write("training", {**result, **environment()})
+        print(f"{row['what']:<18}{row['median_s']:8.2f} s   ({row['low']:.2f} - {row['high']:.2f})")
+    ratios = {}
+    for name, ways in (("usual", USUAL), ("tuned", TUNED)):
+        best = min((r for r in rows if r["what"] in ways), key=lambda r: r["median_s"])
+        ratios[name] = {"ratio": best["median_s"] / rows[0]["median_s"], "best": best["what"]}
+        print(
+            f"in memory is {ratios[name]['ratio']:.2f} x as fast as the DataLoader's best {name} way ({best['what']})"
+        )
+    write("training", {"rows": rows, "ratios": ratios, "pictures": pictures, "threads": a.threads, **environment()})
 
 
 if __name__ == "__main__":
