@@ -25,8 +25,8 @@ from shiftproof.translations import TranslationSet, grid, translate
 SOURCE = Source("Project's source documents (specification row S28)", "who is responsible for translation invariance?")
 SHARING, POOLING, READOUT, AUGMENTATION = STAGES = ("weight sharing", "pooling", "averaging readout", "augmentation")
 SCORES = {"kept": "answers kept beyond chance", "right": "right answers on moved digits"}
-PICTURES = 300
-LARGE = Training(epochs=8, rate=5e-3, pictures=6000)
+PICTURES = 200
+LARGE = Training(epochs=5, rate=1e-2, pictures=5000)
 
 
 def network(there: frozenset[str], side_px: int) -> nn.Sequential:
