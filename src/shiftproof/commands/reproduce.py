@@ -98,6 +98,7 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
     """Every experiment, with how long it takes here."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from shiftproof.experiments import EXPERIMENTS, find
     from shiftproof.experiments.costs import calibrate, expected_s, recorded
@@ -125,11 +126,11 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("experiment", no_wrap=True, style="bold")
     table.add_column("rows", no_wrap=True)
-    table.add_column("shows", ratio=3)
-    table.add_column("source", ratio=2, style="dim")
+    table.add_column("shows, and its source")
     table.add_column("takes", no_wrap=True)
     for e, s in zip(found, seconds, strict=True):
-        table.add_row(e.name, ", ".join(e.systems), e.shows, source_words(e.source), about(s))
+        shown = Text.assemble(e.shows, "\n", (source_words(e.source), "dim"))
+        table.add_row(e.name, ", ".join(e.systems), shown, about(s))
     console = Console()
     console.print(table, highlight=False)
     if any(e.trains for e in found):
