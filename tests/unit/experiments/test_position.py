@@ -14,6 +14,7 @@ from shiftproof.experiments.position import (
     answers,
     judged,
     keeps,
+    map_change,
     network,
     placed,
     same_answers,
@@ -89,6 +90,15 @@ def test_same_answers_of_a_network_that_cannot_see_moves():
     assert same_answers(blind, pictures, 3) == [1, 1, 1, 1]
     seeing = torch.nn.Flatten()
     assert same_answers(seeing, pictures, 3) == [1, 0, 0, 0]
+
+
+def test_the_change_of_maps_by_hand():
+    pictures = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    pictures[0, 0, 4, 4] = 255
+    pixels = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    assert map_change(pixels, pictures) == pytest.approx(2**0.5)  # one pixel off, another on
+    largest = torch.nn.Sequential(torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten(), torch.nn.Linear(1, 10))
+    assert map_change(largest, pictures) == 0
 
 
 def test_on_digits_and_again_after_a_kill(tmp_path, monkeypatch):
