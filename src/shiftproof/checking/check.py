@@ -12,7 +12,7 @@ from torch import nn
 
 from shiftproof.checking.findings import WORLDS, Finding
 from shiftproof.checking.graph import Graph, export
-from shiftproof.checking.types import AXES, Atom, Signal, Unknown, atoms
+from shiftproof.checking.types import AXES, Atom, Choice, Signal, Type, Unknown, atoms
 from shiftproof.checking.verdict import Claim, Stage, Verdict, judged
 from shiftproof.checking.walk import Walk, walk
 from shiftproof.errors import ModelError
@@ -76,18 +76,47 @@ def proved(name: str, graph: Graph, given: bool = True) -> Verdict:
     started = time.perf_counter()
     size = graph.input_size
     found = walk(graph, given)
+    broken = any("circular" in f.breaks for f in found.findings)
+    if broken and any(isinstance(t, Signal) and t.witness for t in found.types.values()):
+        found = walk(
+            graph, given, witnessed=False
+        )  # a choice is for both axes at once: where one is lost it proves nothing
     circular, window, canvas, output = judged(
         found.findings,
-        [t for n in graph.answer for t in _each(found.types[n])],
+        [_settled(t) for n in graph.answer for t in _each(found.types[n])],
         _last(graph, found),
         size,
         found.distance,
-        _about_values(found, given),
+        (*_about_values(found, given), *_about_choices(graph, found)),
     )
     seconds = {"export": graph.seconds, "check": time.perf_counter() - started}
     return Verdict(
         name, size, circular, window, canvas, output, found.findings, found.unknown, _stages(graph, found), seconds
     )
+
+
+def _settled(found: Type) -> Type:
+    """An answer as a user meets it: one that does not move has the step of its witness; phases alone are not known."""
+    if isinstance(found, Choice):
+        return Unknown("phases that the content chose")
+    if isinstance(found, Signal) and found.witness:
+        return replace(found, step=found.step if found.axes else found.witness.step, witness=None)
+    return found
+
+
+def _about_choices(graph: Graph, found: Walk) -> tuple[str, ...]:
+    """What is to be known about sampling by content, in words."""
+    said = []
+    for n in graph.answer:
+        for t in _each(found.types[n]):
+            if isinstance(t, Signal) and t.witness and t.axes:
+                y, x = t.witness.step
+                said.append(
+                    f"for moves by multiples of {y}, {x} px the answer moves by whole cells that the content chooses"
+                )
+    if found.restored:
+        said.append("no map that is sampled by its content is a move of itself")
+    return tuple(said)
 
 
 def _about_values(found: Walk, given: bool) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ class Node:
         source: "file:line" of the line that called it.
         kind: class of that module.
         target: what torch would call to run it, with `positional` and `keywords`.
+        selector: (call, class) of the outermost of our own modules around it that sample by content; ("", "") if there is none.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Node:
     target: Any = None
     positional: tuple = ()
     keywords: dict[str, Any] = field(default_factory=dict)
+    selector: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
         "source": _source(item.meta.get("stack_trace") or ""),
         "dtype": _dtype(item),
         "target": target,
+        "selector": _selector(item),
     }
 
     def reference(value: Any) -> Any:
@@ -344,6 +347,17 @@ def _module(item: fx.Node) -> tuple[str, str]:
     path, kind = stack[-1]
     kind = kind if isinstance(kind, str) else kind.__name__
     return re.sub(r"@\d+$", "", path), kind.rpartition(".")[2]
+
+
+SELECTORS = ("shiftproof.layers.polyphase.PolyphasePool2d", "shiftproof.layers.polyphase.PolyphaseUpsample2d")
+
+
+def _selector(item: fx.Node) -> tuple[str, str]:
+    for call, (_, kind) in (item.meta.get("nn_module_stack") or {}).items():
+        name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+        if name in SELECTORS:
+            return str(call), name.rpartition(".")[2]
+    return "", ""
 
 
 def _source(trace: str) -> str:

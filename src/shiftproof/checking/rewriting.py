@@ -12,14 +12,45 @@ from shiftproof.checking.rules.pointwise import COMBINING
 EXPANDING = ("expand", "expand_as", "broadcast_to")
 
 
+def _selections(graph: Graph) -> Graph:
+    """The graph with each call of a module that samples by content as one node for each of its results."""
+    members: dict[tuple[str, str], list[Node]] = {}
+    for node in graph.nodes.values():
+        if node.selector[0]:
+            members.setdefault(node.selector, []).append(node)
+    if not members:
+        return graph
+    used = {r for n in graph.nodes.values() for r in refs(n) if graph.nodes[r].selector != n.selector} | set(
+        graph.answer
+    )
+    nodes = dict(graph.nodes)
+    for (call, kind), inside in members.items():
+        own = {n.name for n in inside}
+        given = {r: graph.nodes[r].shape for n in inside for r in refs(n) if r not in own}
+        maps, told = ([r for r, s in given.items() if len(s) == rank] for rank in (4, 2))
+        results = [n for n in inside if n.name in used]
+        found = [n for n in results if len(n.shape) == 4]
+        if len(maps) != 1 or len(told) > 1 or len(found) != 1 or len(maps) + len(told) != len(given):
+            continue
+        before, after = sorted([given[maps[0]], found[0].shape], reverse=True)
+        stride = [a // b for a, b in zip(before[2:], after[2:], strict=True)]
+        arguments = {"self": Ref(maps[0]), "indices": Ref(told[0]) if told else None, "call": call, "stride": stride}
+        for n in results:
+            name = "polyphase_restored" if kind == "PolyphaseUpsample2d" else "polyphase"
+            name = name if len(n.shape) == 4 else "polyphase_phases"
+            nodes[n.name] = replace(n, operator=name, arguments=arguments, target=None, positional=(), keywords={})
+    return needed(replace(graph, nodes=nodes))
+
+
 def rewritten(graph: Graph) -> Graph:
     """The graph with `cat` of ranges of one tensor, each going on where the last ended round the circle, as one "wrap",
-    and with magnitudes of a Fourier transform as one node. What is expanded only to meet something of that shape cell by cell
-    meets it as it is: one number for a whole map stands nowhere in it.
+    with magnitudes of a Fourier transform as one node, and with modules that sample by content as one node. What is expanded
+    only to meet something of that shape cell by cell meets it as it is: one number for a whole map stands nowhere in it.
 
     Args:
         graph: as exported; left as it is.
     """
+    graph = _selections(graph)
     moving: set[str] = set()
     for name, node in graph.nodes.items():
         if node.operator == "input" or not moving.isdisjoint(refs(node)):

@@ -135,6 +135,22 @@ Dim: TypeAlias = tuple[Block, ...]
 
 
 @dataclass(frozen=True)
+class Witness:
+    """A choice that the content made: what was sampled at it moves by whole cells, but by how many the content says.
+
+    A tensor with a witness is what the picture gives, moved by some multiple of its step (the same for all tensors with that
+    witness), for every move of the picture that is a multiple of the witness's step.
+
+    Args:
+        key: names the choice.
+        step: moves of the picture along (y, x) are multiples of this, in pixels.
+    """
+
+    key: str
+    step: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Signal:
     """A tensor that depends on the picture.
 
@@ -144,12 +160,19 @@ class Signal:
         whole: axes along which some cell has seen the whole picture, as after a mean over the map.
         lost: axes along which a finding ended the proof in every world and dimensions stopped to move; what is said
             about them after it is a guess at the mended network, and no mismatch there is worth another finding.
+        witness: what the tensor keeps for smaller moves than its step, where the content chose what was sampled.
     """
 
     dims: tuple[Dim, ...]
     step: tuple[int, int] = (1, 1)
     whole: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+    witness: Witness | None = None
+
+    @property
+    def real_step(self) -> tuple[int, int]:
+        """The step as the witness knows it: a tensor that does not move is the same for every multiple of it."""
+        return self.step if self.witness is None else self.witness.step
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -177,8 +200,27 @@ class Unknown:
     operator: str
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The phases at which the content chose to sample a map: numbers that only the sampling and its inverse understand.
+
+    Args:
+        key: names the choice.
+        before: rows and columns of the map that was sampled.
+        mover: key of the choice with which that map itself moves, "" if it moves with the picture.
+        step: moves (y, x) that leave the phases as they are are multiples of this.
+        real_step: moves for which they are known to follow the content.
+    """
+
+    key: str
+    before: tuple[Dim, ...]
+    mover: str
+    step: tuple[int, int]
+    real_step: tuple[int, int]
+
+
 Known: TypeAlias = Signal | Constant
-Type: TypeAlias = Known | Unknown
+Type: TypeAlias = Known | Unknown | Choice
 
 
 def inert(n: int) -> Dim:
@@ -264,7 +306,8 @@ def with_step(signal: Signal, axis: str, step: int) -> Signal:
     i = AXES.index(axis)
     steps = list(signal.step)
     steps[i] = grown(steps[i], Fraction(step))
-    return replace(signal, step=(steps[0], steps[1]))
+    same = (steps[0], steps[1]) == signal.step  # a coarser step is one that the content's choice does not keep
+    return replace(signal, step=(steps[0], steps[1]), witness=signal.witness if same else None)
 
 
 def joined(dims: Sequence[Dim], signals: Sequence[Signal]) -> Signal:
@@ -273,11 +316,32 @@ def joined(dims: Sequence[Dim], signals: Sequence[Signal]) -> Signal:
     >>> joined([inert(2)], [Signal((inert(2),), (4, 1)), Signal((inert(2),), (6, 1))]).step
     (12, 1)
     """
-    y = x = 1
-    for s in signals:
-        y, x = grown(y, Fraction(s.step[0])), grown(x, Fraction(s.step[1]))
+    moving = {s.witness.key if s.witness else "" for s in signals if s.axes}
+    plain = [s.real_step if moving == {""} and not s.axes else s.step for s in signals]
+    witness = None
+    if len(moving) <= 1 and moving != {""} and any(s.witness for s in signals):
+        witness = Witness(next(iter(moving), ""), common([s.real_step for s in signals]))
     whole = frozenset[str]().union(*(s.whole for s in signals))
-    return Signal(tuple(dims), (y, x), whole, frozenset[str]().union(*(s.lost for s in signals)))
+    lost = frozenset[str]().union(*(s.lost for s in signals))
+    return Signal(tuple(dims), common(plain), whole, lost, witness)
+
+
+def common(steps: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The smallest moves that are multiples of all steps, along each axis.
+
+    >>> common([(4, 1), (6, 1)])
+    (12, 1)
+    """
+    y = x = 1
+    for s in steps:
+        y, x = grown(y, Fraction(s[0])), grown(x, Fraction(s[1]))
+    return y, x
+
+
+def apart(signals: Sequence[Signal]) -> bool:
+    """Whether maps are put together of which each was sampled at a choice of its own."""
+    moving = {s.witness.key if s.witness else "" for s in signals if s.axes}
+    return len(moving) > 1
 
 
 def gathered(dim: Dim, axis: str) -> list[int]:

@@ -15,7 +15,8 @@ from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
 from shiftproof.checking.rules.op import NoRuleError, Op, edges
-from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown, atoms, inert, spatial
+from shiftproof.checking.rules.selecting import SELECTING
+from shiftproof.checking.types import AXES, Choice, Constant, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.values import Values
 
 STUMBLED = "its rule cannot read this use of it"
@@ -34,6 +35,7 @@ class Walk:
         unknown: operators without a rule, each once, with how often.
         distance: for the canvas world, pixels that an object must stay from the border.
         relied: paths of parameters for whose values, as they are, the proof holds.
+        restored: whether a map is put back on a grid that the content chose.
     """
 
     types: dict[str, Type | tuple[Type, ...]]
@@ -41,14 +43,16 @@ class Walk:
     unknown: dict[str, int]
     distance: int
     relied: frozenset[str] = frozenset()
+    restored: bool = False
 
 
-def walk(graph: Graph, given: bool = True) -> Walk:
+def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     """The types of a graph's nodes, and the findings.
 
     Args:
         graph: as `export` gives it.
         given: whether its parameters have the values that are meant; else no proof may hang on them.
+        witnessed: whether to follow choices of the content; else sampling by content is taken for plain sampling.
 
     Returns:
         Types, findings, operators that have no rule, and the canvas world's distance.
@@ -63,7 +67,8 @@ def walk(graph: Graph, given: bool = True) -> Walk:
     unknown: dict[str, int] = {}
     for node in graph.nodes.values():
         try:
-            types[node.name] = _type(node, graph, types, values, findings, kept_away, relied, summed)
+            found = _type(node, graph, types, values, findings, kept_away, relied, summed)
+            types[node.name] = found if witnessed or not isinstance(found, Signal) else replace(found, witness=None)
         except REFUSALS as e:
             unknown[node.operator] = unknown.get(node.operator, 0) + 1
             where = (node.module, node.source, node.operator)
@@ -76,7 +81,8 @@ def walk(graph: Graph, given: bool = True) -> Walk:
     look = Values(graph)  # nothing is proved by how much folds
     findings = [replace(f, alias=alias(graph, look, f.node)) if f.code == "T1" else f for f in findings]
     hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
-    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs)
+    restored = any(n.operator == "polyphase_restored" for n in graph.nodes.values())
+    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs, restored)
 
 
 def _type(
@@ -113,6 +119,8 @@ def _type(
         return (lost,) * len(node.shape) if several else lost
     if given.get("train") and "dropout" in node.operator:
         raise NoRuleError("dropout in training mode is random")
+    if any(isinstance(v, Choice) for v in flat) and node.operator not in SELECTING:
+        raise NoRuleError("phases that the content chose, as numbers")
     first = flat[:1] if node.operator in LIKE_ANOTHER else flat
     signals = any(isinstance(v, Signal) for v in first)
     if node.operator not in RANDOM and (not signals or node.operator in FROM_SHAPE):

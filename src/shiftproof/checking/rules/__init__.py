@@ -12,6 +12,7 @@ from shiftproof.checking.rules.pointwise import POINTWISE
 from shiftproof.checking.rules.pooling import POOLING
 from shiftproof.checking.rules.reduction import REDUCTION
 from shiftproof.checking.rules.resampling import RESAMPLING
+from shiftproof.checking.rules.selecting import SELECTING
 from shiftproof.checking.rules.shape import SHAPE
 from shiftproof.checking.rules.unfolding import UNFOLDING
 
@@ -29,6 +30,7 @@ RULES: dict[str, Rule] = {
     **CONTRACTION,
     **RESAMPLING,
     **UNFOLDING,
+    **SELECTING,
 }
 
 __all__ = ["RULES", "NoRuleError", "Op", "Rule"]

@@ -9,7 +9,7 @@ from string import ascii_letters
 from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.linear import contracted
 from shiftproof.checking.rules.op import NoRuleError, Op, Rule
-from shiftproof.checking.rules.pointwise import combined, met, words
+from shiftproof.checking.rules.pointwise import chosen_apart, combined, met, words
 from shiftproof.checking.rules.reduction import reduced
 from shiftproof.checking.types import Constant, Dim, Known, Signal, Type, alike, axes, inert, joined, merged_reach, size
 
@@ -37,6 +37,7 @@ def einsum(op: Op, tensors: Sequence[Known], names: Sequence[str], out: str) -> 
     dims = {c: d or () for c, d in letters.items()}
     summed = [d for c, d in dims.items() if c not in out]
     result = reduced(op, joined([dims[c] for c in out], [s for s, _ in signals]), summed)
+    chosen_apart(op, [s for s, _ in signals], result)
     for t, n in zip(tensors, names, strict=True):
         if isinstance(t, Constant):
             over = any(axes(dims[c]) for c in n if c not in out)

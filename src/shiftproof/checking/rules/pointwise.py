@@ -13,6 +13,7 @@ from shiftproof.checking.types import (
     Signal,
     Type,
     alike,
+    apart,
     axes,
     gathered,
     inert,
@@ -88,12 +89,20 @@ def combined(op: Op, operands: Sequence[Type]) -> Signal:
     rank = len(op.shape)
     dims = [_meet(op, signals, rank - i, op.shape[i]) for i in range(rank)]
     result = joined(dims, signals)
+    chosen_apart(op, signals, result)
     for t in operands:
         if isinstance(t, Constant):
             own = dims[rank - len(t.shape) :]
             kernel = any(n > 1 and rank - len(t.shape) + i in op.summed for i, n in enumerate(t.shape))
             result = met(op, result, t, own, "T6" if kernel else "T4")
     return result
+
+
+def chosen_apart(op: Op, signals: Sequence[Signal], result: Signal) -> None:
+    """A finding where maps meet of which each was sampled at phases of its own choice."""
+    if apart(signals):
+        text = f"maps sampled at phases chosen apart meet: known for multiples of {result.step} px only"
+        op.report("T1", result.axes or AXES, text, "choose once: return_indices, and indices for the other branch")
 
 
 def _meet(op: Op, signals: Sequence[Signal], from_end: int, n: int) -> Dim:
