@@ -31,6 +31,8 @@ def reproduce(
         str, typer.Option(help="mnist (downloaded), mnist:DIR, a folder that holds it, or digits (no file needed)")
     ] = "mnist",
     out: Annotated[Path, typer.Option(help="pages, records and all that took long")] = DEFAULT_OUT,
+    device: Annotated[str, typer.Option(help="what training runs on: cpu, cuda, mps")] = "cpu",
+    devices: Annotated[int, typer.Option(min=1, help="how many of them")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="print the record as JSON on standard output")] = False,
 ) -> None:
     """Run a published experiment again: measured figures beside the published ones.
@@ -51,7 +53,12 @@ def reproduce(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise RecordError(f"the folder cannot be made: {e.strerror}", where=str(out), remedy="--out DIR") from e
-    made, skipped = _run(names, seeds, data, out, None if as_json else Console(), stderr)
+    made, skipped = _run(
+        names,
+        {"seeds": range(seeds), "data": data, "folder": out, "device": device, "devices": devices},
+        None if as_json else Console(),
+        stderr,
+    )
     if as_json:
         plain = [record.to_dict() for record in made]
         typer.echo(json.dumps(plain if name == "all" else plain[0], indent=1, allow_nan=False))
@@ -65,7 +72,7 @@ def reproduce(
 
 
 def _run(
-    names: list[str], seeds: int, data: str, out: Path, stdout: Console | None, stderr: Console
+    names: list[str], how: dict[str, Any], stdout: Console | None, stderr: Console
 ) -> tuple[list[ExperimentRecord], dict[str, ShiftproofError]]:
     """Each experiment in turn, its page written as soon as it is done; one alone that fails raises, of several it is skipped."""
     from shiftproof.experiments import reproduce as run
@@ -76,7 +83,7 @@ def _run(
     for i, one in enumerate(names):
         try:
             with redirect_stdout(sys.stderr), _Bars(stderr, one, i, len(names)) as bars:
-                record = run(one, folder=out, seeds=range(seeds), data=data, progress=bars)
+                record = run(one, progress=bars, **how)
         except KeyboardInterrupt:
             stderr.print("stopped; the same command goes on from here", markup=False)
             raise typer.Exit(STOPPED) from None
@@ -87,8 +94,8 @@ def _run(
             stderr.print(f"{one}: skipped, {e}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             continue
         made.append(record)
-        write_experiment_page(record, out / one)
-        write_overview(out)
+        write_experiment_page(record, how["folder"] / one)
+        write_overview(how["folder"])
         if stdout is not None:
             print_experiment(record, stdout, short=len(names) > 1)
     return made, skipped

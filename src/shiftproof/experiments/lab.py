@@ -18,7 +18,7 @@ from torch import nn
 from shiftproof.data.memory import Labelled, open_labelled
 from shiftproof.data.photographs import Album, open_photographs
 from shiftproof.errors import DataError
-from shiftproof.experiments.training import Loss, Training, cpu_fabric, cross_entropy, train
+from shiftproof.experiments.training import Loss, Training, cross_entropy, train
 from shiftproof.records import write_beside
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class Lab:
         seeds: one run of everything random for each.
         data: word of the digits, see `open_labelled`.
         progress: called with every `Step`.
+        device: what training runs on, see `train`.
+        devices: how many of them.
     """
 
     folder: Path
@@ -56,13 +58,10 @@ class Lab:
     seeds: tuple[int, ...] = (0, 1, 2)
     data: str = "mnist"
     progress: Callable[[Step], None] = lambda step: None
+    device: str = "cpu"
+    devices: int = 1
     saved_s: float = field(default=0.0, init=False)
     used: set[str] = field(default_factory=set, init=False)
-
-    @functools.cached_property
-    def fabric(self):
-        """The device that training runs on."""
-        return cpu_fabric()
 
     def digits(self, split: str) -> Labelled:
         """The handwritten digits of a split ("train" or "test"), in memory, in their original order."""
@@ -112,7 +111,8 @@ class Lab:
         except (OSError, ValueError, KeyError, SafetensorError):
             started = time.perf_counter()
             report = _throttled(lambda done, total: self.progress(Step(f"training {stage}", done, total)))
-            model = train(build, pictures, training, seed=seed, loss=loss, fabric=self.fabric, progress=report)
+            where = {"device": self.device, "devices": self.devices}
+            model = train(build, pictures, training, seed=seed, loss=loss, progress=report, **where)
             note = {"seconds": time.perf_counter() - started, "key": json.loads(key)}
             write_beside(path.with_suffix(".json"), json.dumps(note).encode())
             write_beside(path, save({k: v.contiguous() for k, v in model.state_dict().items()}))

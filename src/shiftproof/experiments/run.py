@@ -62,6 +62,8 @@ def reproduce(
     seeds: Sequence[int] = (0, 1, 2),
     data: str = "mnist",
     progress: Callable[[Step], None] | None = None,
+    device: str = "cpu",
+    devices: int = 1,
 ) -> ExperimentRecord:
     """The record of an experiment, run now, and kept in `folder/NAME` (record.json and pictures).
 
@@ -74,12 +76,14 @@ def reproduce(
         seeds: one run of everything random for each.
         data: the handwritten digits, see `shiftproof.data.memory.open_labelled`; ignored where none are used.
         progress: called with every `Step`.
+        device: what training runs on: "cpu", "cuda", "mps" or "auto".
+        devices: how many of them.
 
     Raises:
         DataError: no such experiment or data.
     """
     experiment = find(name)
-    lab = Lab(folder, name, tuple(seeds), data, progress or (lambda step: None))
+    lab = Lab(folder, name, tuple(seeds), data, progress or (lambda step: None), device, devices)
     started = time.perf_counter()
     result = experiment.measure(lab)
     seconds = time.perf_counter() - started + lab.saved_s
@@ -104,7 +108,7 @@ def reproduce(
         data=", ".join(sorted(lab.used)),
         command=" ".join(words),
         seconds=seconds,
-        environment=environment(torch.device("cpu")),
+        environment=environment(torch.device(device if experiment.trains and device != "auto" else "cpu")),
         images={n: png for n, (png, _) in result.pictures.items()},
     )
     save_experiment(record, folder / name)

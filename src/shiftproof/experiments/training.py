@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
@@ -47,43 +49,74 @@ def train(
     *,
     seed: int,
     loss: Loss = cross_entropy,
-    fabric=None,
+    device: str = "cpu",
+    devices: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> nn.Module:
     """A trained network in eval mode, on the CPU: Adam (Kingma and Ba 2015), constant rate.
 
     The seed decides the initial weights, which pictures are used, their order and their moves; the same seed gives the same
-    weights on one machine with one number of threads. The caller's random state is left as found.
+    weights on one machine with one number of threads. The caller's random state is left as found. On several devices each
+    takes its share of every batch, and the gradients are averaged: the same steps, but for the order of sums.
 
     Args:
-        build: makes the untrained network.
+        build: makes the untrained network; for several devices it must be picklable, as must the loss.
         data: the training pictures.
         training: how.
         seed: of everything random.
-        loss: (model, pictures in [0, 1], labels) -> scalar.
-        fabric: a launched `lightning_fabric.Fabric`; one device of the CPU if not given.
-        progress: called with (steps done, steps in all) after each step.
+        loss: (model, pictures in [0, 1], labels) -> scalar, a mean over the pictures.
+        device: Fabric's accelerator: "cpu", "cuda", "mps", "auto".
+        devices: how many; more than one are processes of their own.
+        progress: called with (steps done, steps in all) after each step; of several devices it hears nothing.
     """
-    if fabric is None:
-        fabric = cpu_fabric()
+    fabric = _fabric(device, devices)
+    if devices == 1:
+        return _fit(fabric, build, data, training, seed, loss, progress)
+    model = build()
+    how = {"build": build, "data": data, "training": training, "seed": seed, "loss": loss}
+    found = fabric.launch(functools.partial(_fitted_state, **how))
+    model.load_state_dict({k: torch.from_numpy(v) for k, v in found.items()})
+    return model.eval()
+
+
+def _fabric(device: str, devices: int):
+    """Fabric on so many devices; on several, in processes that it starts itself."""
+    import warnings
+
+    from lightning_fabric import Fabric
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it advises on loggers and clusters that are not here
+        return Fabric(accelerator=device, devices=devices, strategy="ddp_spawn" if devices > 1 else "auto")
+
+
+def _fitted_state(fabric, **how) -> dict[str, np.ndarray]:
+    """What a process of several gives back: the weights, as arrays (tensors would go with the process that shares them)."""
+    return {k: v.numpy() for k, v in _fit(fabric, **how).state_dict().items()}
+
+
+def _fit(fabric, build, data, training, seed, loss, progress=None) -> nn.Module:
+    """The training itself, in a process of one device."""
     with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.enable_grad():
         torch.manual_seed(seed)
-        model = build().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = build().train().to(memory_format=torch.channels_last)
         adam = torch.optim.Adam(model.parameters(), lr=training.rate, fused=True)
         model, adam = fabric.setup(model, adam)
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(data), generator=generator)[: training.pictures]
         pictures, labels = data.pictures[chosen].to(fabric.device), data.labels[chosen].to(fabric.device)
-        rank, world = fabric.global_rank, fabric.world_size
         steps = training.epochs * math.ceil(len(chosen) / training.batch_size)
         done = 0
         for _ in range(training.epochs):
             for batch in torch.randperm(len(chosen), generator=generator).split(training.batch_size):
-                moves = draw_moves(len(batch), training.moves_px, generator)[rank::world] if training.moves_px else None
-                mine = batch[rank::world].to(fabric.device)
-                x = pictures[mine] if moves is None else moved(pictures[mine], moves.to(fabric.device))
+                moves = draw_moves(len(batch), training.moves_px, generator) if training.moves_px else None
+                mine = _share(len(batch), fabric.global_rank, fabric.world_size)
+                x, y = pictures[batch[mine].to(fabric.device)], labels[batch[mine].to(fabric.device)]
+                if moves is not None:
+                    x = moved(x, moves[mine].to(fabric.device))
+                weight = len(y) * fabric.world_size / len(batch) if len(batch) >= fabric.world_size else 1.0
                 adam.zero_grad()
-                fabric.backward(loss(model, x.float().div_(255), labels[mine]))
+                fabric.backward(loss(model, x.float().div_(255), y) * weight)
                 adam.step()
                 done += 1
                 if progress is not None:
@@ -91,15 +124,9 @@ def train(
     return model.module.cpu().eval()
 
 
-def cpu_fabric():
-    """Fabric on one CPU process."""
-    import warnings
-
-    from lightning_fabric import Fabric
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it advises on loggers and clusters that are not here
-        return Fabric(accelerator="cpu", devices=1)
+def _share(n: int, rank: int, world: int) -> slice:
+    """Which pictures of a batch a device takes: every `world`-th; all of a batch that is too small to share."""
+    return slice(rank, None, world) if n >= world else slice(None)
 
 
 def draw_moves(n: int, reach_px: int, generator: torch.Generator) -> Int64[Tensor, "n 2"]:

@@ -1,5 +1,7 @@
 """Training: the same seed gives the same weights, moves are translations, and a lab reads back what it trained."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -85,3 +87,19 @@ def test_a_broken_file_is_trained_again(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     second = lab.trained("small", small, how, 0)
     assert all(torch.equal(v, second.state_dict()[k]) for k, v in first.state_dict().items())
+
+
+def test_two_devices_take_the_steps_of_one(digits):
+    how = Training(epochs=1, moves_px=1, pictures=131, batch_size=32)  # the last batch has 3
+    build = functools.partial(ConvNet, "cp", filters=4, input_size=(1, 8, 8))
+    one = train(build, digits, how, seed=0).state_dict()
+    two = train(build, digits, how, seed=0, devices=2).state_dict()
+    for k, v in one.items():
+        assert torch.allclose(v, two[k], rtol=0, atol=2e-4)  # Adam divides by tiny moments: sums in another order show
+    start = build_seeded(build)
+    assert not all(torch.allclose(v, start[k], rtol=0, atol=2e-4) for k, v in one.items())
+
+
+def build_seeded(build):
+    torch.manual_seed(0)
+    return build().state_dict()
