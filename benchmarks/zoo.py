@@ -274,7 +274,8 @@ def main() -> None:
     print(table(records))
     if asked.out == OUT:
         every = Counter(name.partition(":")[0] for name in families())
-        write("zoo", {"architectures": dict(every), **environment()})
+        kinds = Counter(library for library, _ in {(n.partition(":")[0], f) for n, f in families().items()})
+        write("zoo", {"architectures": dict(every), "families": dict(kinds), **environment()})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from math import gcd
 from statistics import median
 from typing import Any
 
@@ -21,12 +22,14 @@ REASONS = {
 
 
 def examples(records: list[Record], count: int = 4) -> str:
-    """Names of a few models, of different families where there are."""
-    by_family: dict[str, str] = {}
+    """Names of a few models, of different families first."""
+    seen: Counter[str] = Counter()
+    ranked = []
     for r in sorted(records, key=lambda r: (len(r["model"]), r["model"])):
-        by_family.setdefault(r["family"], r["model"].removeprefix("timm:"))
-    names = list(by_family.values())
-    return ", ".join(names[:count]) + (", ..." if len(records) > min(count, len(names)) else "")
+        ranked.append((seen[r["family"]], r["model"].removeprefix("timm:")))
+        seen[r["family"]] += 1
+    names = [name for _, name in sorted(ranked, key=lambda pair: pair[0])[:count]]
+    return ", ".join(names) + (", ..." if len(records) > count else "")
 
 
 def exported(records: list[Record]) -> list[Record]:
@@ -35,11 +38,12 @@ def exported(records: list[Record]) -> list[Record]:
 
 
 def mended(record: Record) -> str:
-    """The step that a model would have if its findings were mended."""
-    step = record["output"]["step"]
-    if step is None:
+    """The step that a model would have if its findings were mended; round the circle that is a part of the picture."""
+    asked = record["output"]["step"]
+    if asked is None:
         return "–"
-    if any(s >= n for s, n in zip(step, record["input"][1:], strict=True)):
+    step = [gcd(s, n) for s, n in zip(asked, record["input"][1:], strict=True)]
+    if any(s == n for s, n in zip(step, record["input"][1:], strict=True)):
         return "none: the step is the whole picture"
     return f"{step[0]} px" if step[0] == step[1] else f"{step[0]} x {step[1]} px"
 
@@ -62,7 +66,8 @@ def overview(records: list[Record], run: dict[str, Any]) -> str:
         failed = sum("error" in r for r in own)
         every = run["architectures"][library]
         lines.append(
-            f"- **{library}**: {len(own)} of {every} architectures, {len(good)} exported, {failed} ended in an error; "
+            f"- **{library}**: {len(own)} of {every} architectures, of {len({r['family'] for r in own if 'family' in r})} of "
+            f"{run['families'][library]} families; {len(good)} exported, {failed} ended in an error; "
             f"{len(known)} of the exported ({per_cent(len(known), len(good))} %) without an operator that has no rule."
         )
     for world, words in WORLDS.items():
@@ -107,7 +112,7 @@ def steps(records: list[Record]) -> str:
         groups[mended(r)].append(r)
 
     def smallest(item: tuple[str, list[Record]]) -> tuple[bool, int]:
-        return not item[0][0].isdigit(), max(item[1][0]["output"]["step"] or [0])
+        return not item[0][0].isdigit(), int(item[0].partition(" ")[0]) if item[0][0].isdigit() else 0
 
     rows = ["| exact for multiples of | models | such as |", "| --- | --- | --- |"]
     for step, found in sorted(groups.items(), key=smallest):
