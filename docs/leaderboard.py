@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from math import gcd
 from statistics import median
 from typing import Any
 
@@ -38,12 +37,11 @@ def exported(records: list[Record]) -> list[Record]:
 
 
 def mended(record: Record) -> str:
-    """The step that a model would have if its findings were mended; round the circle that is a part of the picture."""
-    asked = record["output"]["step"]
-    if asked is None:
+    """The step that a model would have if its findings were mended, at a size that the step divides."""
+    step = record["output"]["step"]
+    if step is None:
         return "–"
-    step = [gcd(s, n) for s, n in zip(asked, record["input"][1:], strict=True)]
-    if any(s == n for s, n in zip(step, record["input"][1:], strict=True)):
+    if any(s >= n for s, n in zip(step, record["input"][1:], strict=True)):
         return "none: the step is the whole picture"
     return f"{step[0]} px" if step[0] == step[1] else f"{step[0]} x {step[1]} px"
 
