@@ -138,3 +138,8 @@ def test_a_program_in_training_mode_is_not_believed():
 def test_random_numbers_are_not_believed():
     net = Call(lambda m, x: x + torch.rand(1, 1, 1, 1))
     assert sp.check(net, (1, 6, 6)).circular.status == "unknown"
+
+
+def test_dropout_that_is_told_to_train_is_not_believed():
+    net = Call(lambda m, x: nn.functional.dropout(x, 0.5, training=True))
+    assert sp.check(net, (1, 6, 6)).circular.status == "unknown"

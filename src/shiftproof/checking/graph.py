@@ -286,7 +286,13 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
     ]
     for s in shares:
         naming.known(s)
-    same = writes[0].name if len(writes) == 1 else shares[0] if name in SAME and shares else None
+    same = (
+        writes[0].name
+        if len(writes) == 1
+        else shares[0]
+        if name in SAME and shares and not bound.get("train")
+        else None
+    )
     naming.add(item.name, shares, same)
     for written in writes:
         naming.write(written.name, item.name)
