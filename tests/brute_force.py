@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from shiftproof.checking.refute import difference
+from shiftproof.checking.refute import moved
+from shiftproof.checking.trials import gap
 
 
 class Call(nn.Module):
@@ -46,7 +47,12 @@ def worst(module: nn.Module, verdict, size, steps, seed: int = 1) -> float:
     """The largest difference over every move that is a multiple of the steps (None: no move along that axis)."""
     picture = torch.randint(-4, 5, (1, *size), generator=torch.Generator().manual_seed(seed)).double()
     moves = [range(0, n, s) if s else (0,) for n, s in zip(size[1:], steps, strict=True)]
-    return max(difference(module, picture, verdict.output_type, m) for m in itertools.product(*moves))
+    with torch.no_grad():
+        still = module(picture)
+        return max(
+            gap(moved(still, verdict.output_type, m), module(picture.roll(m, (2, 3))))
+            for m in itertools.product(*moves)
+        )
 
 
 def window_worst(module: nn.Module, verdict, size, seed: int = 1) -> float:

@@ -90,7 +90,8 @@ def test_no_proof_of_several_hundred_is_contradicted():
     counts = held(range(COUNT))
     assert empty(counts) <= 0.05
     assert counts["circular unknown"] <= COUNT / 50
-    assert min(counts["circular proved"], counts["window proved"], counts["canvas proved"]) > COUNT / 10
+    assert min(counts["circular proved"], counts["canvas proved"]) > COUNT / 10
+    assert counts["window proved"] > COUNT / 20  # of maps only, and where a cell is clean: few of these networks
 
 
 def test_the_search_above_finds_what_is_wrong():

@@ -116,6 +116,8 @@ def _about_choices(graph: Graph, found: Walk) -> tuple[str, ...]:
                 )
     if found.restored:
         said.append("no map that is sampled by its content is a move of itself")
+    if found.learned:
+        said.append("a network's scores choose: in floating point as long as the best one leads by more than rounding")
     return tuple(said)
 
 

@@ -52,6 +52,7 @@ class Node:
         kind: class of that module.
         target: what torch would call to run it, with `positional` and `keywords`.
         selector: (call, class) of the outermost of our own modules around it that sample by content; ("", "") if there is none.
+        scoring: whether a module inside that one called it.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Node:
     positional: tuple = ()
     keywords: dict[str, Any] = field(default_factory=dict)
     selector: tuple[str, str] = ("", "")
+    scoring: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,7 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
     """One call as a plain node; the naming learns what it writes and what it shares."""
     target = item.target
     path, kind = _module(item)
+    selector, scoring = _selector(item)
     common: dict[str, Any] = {
         "shape": _shape(item),
         "module": path,
@@ -244,7 +247,8 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
         "source": _source(item.meta.get("stack_trace") or ""),
         "dtype": _dtype(item),
         "target": target,
-        "selector": _selector(item),
+        "selector": selector,
+        "scoring": scoring,
     }
 
     def reference(value: Any) -> Any:
@@ -355,15 +359,16 @@ def _module(item: fx.Node) -> tuple[str, str]:
     return re.sub(r"@\d+$", "", path), kind.rpartition(".")[2]
 
 
-SELECTORS = ("shiftproof.layers.polyphase.PolyphasePool2d", "shiftproof.layers.polyphase.PolyphaseUpsample2d")
+SELECTORS = ("polyphase.PolyphasePool2d", "polyphase.PolyphaseUpsample2d", "learned.LearnedPolyphasePool2d")
 
 
-def _selector(item: fx.Node) -> tuple[str, str]:
-    for call, (_, kind) in (item.meta.get("nn_module_stack") or {}).items():
+def _selector(item: fx.Node) -> tuple[tuple[str, str], bool]:
+    stack = list((item.meta.get("nn_module_stack") or {}).items())
+    for depth, (call, (_, kind)) in enumerate(stack, 1):
         name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-        if name in SELECTORS:
-            return str(call), name.rpartition(".")[2]
-    return "", ""
+        if name.removeprefix("shiftproof.layers.") in SELECTORS:
+            return (str(call), name.rpartition(".")[2]), depth < len(stack)
+    return ("", ""), False
 
 
 def _source(trace: str) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from shiftproof.checking.graph import Graph, Node, Ref, needed, refs
 from shiftproof.checking.rules.pointwise import COMBINING
+from shiftproof.checking.scoring import scored_alike
 
 EXPANDING = ("expand", "expand_as", "broadcast_to")
 
 
-def _selections(graph: Graph) -> Graph:
+def _selections(graph: Graph, invariant: Callable[[Graph], bool]) -> Graph:
     """The graph with each call of a module that samples by content as one node for each of its results."""
     members: dict[tuple[str, str], list[Node]] = {}
     for node in graph.nodes.values():
@@ -23,14 +25,18 @@ def _selections(graph: Graph) -> Graph:
     used = {r for n in graph.nodes.values() for r in refs(n) if graph.nodes[r].selector != n.selector} | set(
         graph.answer
     )
+    moving = _moving(graph)
     nodes = dict(graph.nodes)
     for (call, kind), inside in members.items():
         own = {n.name for n in inside}
-        given = {r: graph.nodes[r].shape for n in inside for r in refs(n) if r not in own}
+        given = {r: graph.nodes[r].shape for n in inside if not n.scoring for r in refs(n) if r not in own}
         maps, told = ([r for r, s in given.items() if len(s) == rank] for rank in (4, 2))
         results = [n for n in inside if n.name in used]
         found = [n for n in results if len(n.shape) == 4]
         if len(maps) != 1 or len(told) > 1 or len(found) != 1 or len(maps) + len(told) != len(given):
+            continue
+        learned = kind == "LearnedPolyphasePool2d" and not told
+        if learned and not scored_alike(graph, inside, moving, invariant):
             continue
         before, after = sorted([given[maps[0]], found[0].shape], reverse=True)
         stride = [a // b for a, b in zip(before[2:], after[2:], strict=True)]
@@ -38,23 +44,33 @@ def _selections(graph: Graph) -> Graph:
         for n in results:
             name = "polyphase_restored" if kind == "PolyphaseUpsample2d" else "polyphase"
             name = name if len(n.shape) == 4 else "polyphase_phases"
-            nodes[n.name] = replace(n, operator=name, arguments=arguments, target=None, positional=(), keywords={})
+            more = {"learned": learned}
+            nodes[n.name] = replace(
+                n, operator=name, arguments=arguments | more, target=None, positional=(), keywords={}
+            )
     return needed(replace(graph, nodes=nodes))
 
 
-def rewritten(graph: Graph) -> Graph:
+def _moving(graph: Graph) -> set[str]:
+    """Names of the nodes that depend on the picture."""
+    moving: set[str] = set()
+    for name, node in graph.nodes.items():
+        if node.operator == "input" or not moving.isdisjoint(refs(node)):
+            moving.add(name)
+    return moving
+
+
+def rewritten(graph: Graph, invariant: Callable[[Graph], bool]) -> Graph:
     """The graph with `cat` of ranges of one tensor, each going on where the last ended round the circle, as one "wrap",
     with magnitudes of a Fourier transform as one node, and with modules that sample by content as one node. What is expanded
     only to meet something of that shape cell by cell meets it as it is: one number for a whole map stands nowhere in it.
 
     Args:
         graph: as exported; left as it is.
+        invariant: whether a graph's answer is the same for every circular move: asked of networks that score components.
     """
-    graph = _selections(graph)
-    moving: set[str] = set()
-    for name, node in graph.nodes.items():
-        if node.operator == "input" or not moving.isdisjoint(refs(node)):
-            moving.add(name)
+    graph = _selections(graph, invariant)
+    moving = _moving(graph)
     nodes = {
         k: _narrow((_wrap(n, graph) or _magnitudes(n, graph) if k in moving else None) or n, graph)
         for k, n in graph.nodes.items()

@@ -36,6 +36,7 @@ class Walk:
         distance: for the canvas world, pixels that an object must stay from the border.
         relied: paths of parameters for whose values, as they are, the proof holds.
         restored: whether a map is put back on a grid that the content chose.
+        learned: whether a network scores what the content chooses between.
     """
 
     types: dict[str, Type | tuple[Type, ...]]
@@ -44,6 +45,7 @@ class Walk:
     distance: int
     relied: frozenset[str] = frozenset()
     restored: bool = False
+    learned: bool = False
 
 
 def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
@@ -57,7 +59,7 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     Returns:
         Types, findings, operators that have no rule, and the canvas world's distance.
     """
-    graph = rewritten(graph)
+    graph = rewritten(graph, _invariant)
     values = Values(graph, given)
     types: dict[str, Any] = {}
     findings: list[Finding] = []
@@ -82,7 +84,18 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     findings = [replace(f, alias=alias(graph, look, f.node)) if f.code == "T1" else f for f in findings]
     hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
     restored = any(n.operator == "polyphase_restored" for n in graph.nodes.values())
-    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs, restored)
+    learned = any(n.arguments.get("learned") for n in graph.nodes.values() if n.operator in SELECTING)
+    return Walk(
+        types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs, restored, learned
+    )
+
+
+def _invariant(graph: Graph) -> bool:
+    """Whether a graph's answer is the same for every circular move of its input, whatever the parameters."""
+    found = walk(graph, given=False)
+    broken = any("circular" in f.breaks for f in found.findings)
+    kinds = [found.types[n] for n in graph.answer]
+    return not broken and all(isinstance(t, Signal) and not t.axes and t.step == (1, 1) for t in kinds)
 
 
 def _type(

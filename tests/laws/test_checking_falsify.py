@@ -1,0 +1,166 @@
+"""Networks written to trap the check: what it proves of one all the same is confirmed by running it for every move."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+import shiftproof as sp
+from brute_force import Call, canvas_worst, circular, whole, window_worst, worst
+
+ODD, EVEN = (2, 5, 5), (2, 6, 6)
+
+
+def steps(n):
+    return torch.arange(n, dtype=torch.float64)
+
+
+class Counting(nn.Module):
+    """Adds to a buffer in forward, a column more each."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1, 1, 1, 5))
+
+    def forward(self, x):
+        self.seen.add_(torch.arange(5.0))
+        return x + self.seen.to(x.dtype)
+
+
+def overwritten(m, x):
+    y = x.clone()
+    y[:, :, ::2].mul_(2)
+    return y
+
+
+def halves(m, x):
+    y = x.clone()
+    y.chunk(2, 3)[0].add_(1)
+    return y
+
+
+def patches_rolled(m, x):
+    y = x.view(1, 2, 3, 2, 3, 2).roll(1, 3)
+    return y.reshape(1, 2, 6, 6) + x
+
+
+def causal(m, x):
+    t = x.flatten(2).mT
+    return F.scaled_dot_product_attention(t, t, t, is_causal=True).sum(1)
+
+
+def one_grid(m, x):
+    grid = F.affine_grid(torch.eye(2, 3, dtype=x.dtype)[None], [1, 2, 6, 6], align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False)
+
+
+TRAPS = {
+    "a buffer updated in forward": (ODD, Counting()),
+    "dropout that is told to train": (ODD, lambda m, x: F.dropout(x, 0.5, True)),
+    "columns that become rows": (
+        ODD, lambda m, x: x.mean((1, 2))[:, None, None, :].transpose(2, 3) * x.mean(3, keepdim=True),
+    ),
+    "a square broadcast along the other axis": (ODD, lambda m, x: x + x.mean(2)[:, :, :, None]),
+    "strides exchanged": (ODD, lambda m, x: x.as_strided((1, 2, 5, 5), (50, 25, 1, 5)) + x),
+    "views and a transpose": (ODD, lambda m, x: x.view(1, 2, -1).view(1, 2, 5, 5).mT + x),
+    "written through a view": (ODD, overwritten),
+    "written through a chunk": (EVEN, halves),
+    "a diagonal": (ODD, lambda m, x: x.diagonal(0, 2, 3).sum(-1)),
+    "where the largest stand": (ODD, lambda m, x: x.flatten(2).topk(3)[1].sum(2)),
+    "chosen by content, numbered by place": (
+        ODD, lambda m, x: torch.where(x > x.mean(), x, torch.linspace(0, 1, 5, dtype=x.dtype)).sum((2, 3)),
+    ),
+    "a centre of mass": (ODD, lambda m, x: (x.flatten(2) * steps(25)).sum(2) / (1 + x.square().sum((2, 3)))),
+    "a ramp expanded": (ODD, lambda m, x: (x * steps(5).expand(5, 5)).sum((2, 3))),
+    "a row filled": (ODD, lambda m, x: x.clone().index_fill_(2, torch.tensor([1]), 0.0).sum((2, 3))),
+    "scattered to a row": (
+        ODD, lambda m, x: x.scatter(2, torch.zeros(1, 2, 1, 5, dtype=torch.long), 0.0).sum((2, 3)),
+    ),
+    "where on coordinates": (EVEN, lambda m, x: torch.where(steps(6) < 3, x, -x).sum((2, 3))),
+    "masked by coordinates": (EVEN, lambda m, x: x.masked_fill(torch.eye(6).bool(), 0).amax((2, 3))),
+    "a running sum": (EVEN, lambda m, x: x.cumsum(3).tanh().sum((2, 3))),
+    "sorted, then weighted by rank, along one axis": (EVEN, lambda m, x: (x.sort(3)[0] * steps(6)).sum(3)[:, :, :2]),
+    "the place of the largest": (EVEN, lambda m, x: x.flatten(2).argmax(2).to(x.dtype)),
+    "a soft place of the largest": (EVEN, lambda m, x: (x.flatten(2).softmax(2) * steps(36)).sum(2)),
+    "einsum with weights of positions": (EVEN, lambda m, x: torch.einsum("nchw,h->nc", x, steps(6))),
+    "flipped once": (EVEN, lambda m, x: x + x.flip(3)),
+    "rows and columns exchanged, then added": (EVEN, lambda m, x: m.a(x.mT) + m.a(x)),
+    "folded with zeros": (EVEN, lambda m, x: F.fold(F.unfold(x, 3, padding=1), (6, 6), 3, padding=1)),
+    "layer norm, weights of positions": (EVEN, nn.LayerNorm((2, 6, 6))),
+    "interpolated, then cropped": (
+        EVEN, lambda m, x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[:, :, 3:9, 3:9],
+    ),
+    "the real part of frequencies": (EVEN, lambda m, x: torch.fft.fft2(x).real),
+    "rows rolled within patches": (EVEN, patches_rolled),
+    "sampled on a constant grid": (EVEN, one_grid),
+    "linear along the width": (EVEN, nn.Linear(6, 6)),
+    "adaptive mean, sizes that do not divide": (EVEN, lambda m, x: F.adaptive_avg_pool2d(x, 4).amax((2, 3))),
+    "adaptive maximum, sizes that do not divide": (EVEN, lambda m, x: F.adaptive_max_pool2d(x, 4).sum((2, 3))),
+    "a view of another width": (EVEN, lambda m, x: x.view(1, 2, 4, 9).amax(3).sum(2)),
+    "a difference without its end": (EVEN, lambda m, x: (x[:, :, 1:] - x[:, :, :-1]).abs().sum((2, 3))),
+    "the border repeated": (EVEN, lambda m, x: F.avg_pool2d(F.pad(x, (1, 1, 1, 1), "replicate"), 3, 1)),
+    "attention to what came before": (EVEN, causal),
+    "gathered in a constant order": (EVEN, lambda m, x: x[:, :, [1, 0, 2, 3, 4, 5]] - x),
+}  # fmt: skip
+
+FAIR = {
+    "numbers cut off": (ODD, lambda m, x: x.to(torch.uint8).to(x.dtype).mean((2, 3))),
+    "batch norm in training": (ODD, lambda m, x: F.batch_norm(x, None, None, training=True)),
+    "instance norm that keeps statistics": (ODD, nn.InstanceNorm2d(2, track_running_stats=True)),
+    "rolled by a constant": (EVEN, lambda m, x: x * x.roll(1, 3)),
+    "flipped twice": (EVEN, lambda m, x: x + x.flip(3).tanh().flip(3)),
+    "rows and columns exchanged and back": (EVEN, lambda m, x: m.a(x.mT).mT + x),
+    "softmax over positions": (EVEN, lambda m, x: (x.flatten(2).softmax(2) * x.flatten(2)).sum(2)),
+    "the maximum of one axis": (EVEN, lambda m, x: x.amax(3)),
+    "magnitudes of frequencies": (EVEN, lambda m, x: torch.fft.fft2(x).abs()),
+    "the variance of a map": (EVEN, lambda m, x: x.var((2, 3))),
+    "unshuffled, then channels joined": (EVEN, lambda m, x: F.pixel_unshuffle(x, 2).sum((2, 3))),
+    "group norm": (EVEN, nn.GroupNorm(1, 2)),
+}
+
+
+def built(case):
+    size, made = (TRAPS | FAIR)[case]
+    net = made if isinstance(made, nn.Module) else Call(made, a=circular(2, 2, 3))
+    return whole(net), size
+
+
+class Afresh(nn.Module):
+    """The network as it was found, in each run: what forward changes is forgotten."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return copy.deepcopy(self.net)(x)
+
+
+def confirmed(net, verdict, size):
+    """Holds what is proved of the network as it was found, in each world, to every move."""
+    net = Afresh(net)
+    if verdict.circular.status != "unknown":
+        assert worst(net, verdict, size, verdict.circular.step) <= 1e-9, str(verdict)
+    if verdict.window.status == "proved" and verdict.kind == "equivariant":
+        assert window_worst(net, verdict, size) <= 1e-9, str(verdict)
+    if verdict.canvas.status == "proved":
+        assert canvas_worst(net, verdict, size, verdict.canvas.distance_px) <= 1e-9, str(verdict)
+
+
+@pytest.mark.parametrize("case", TRAPS)
+def test_a_trap_is_not_proved_for_every_pixel(case):
+    net, size = built(case)
+    verdict = sp.check(net, size)
+    assert verdict.circular.status != "proved" or verdict.circular.step != (1, 1), str(verdict)
+    confirmed(net, verdict, size)
+    assert any(worst(Afresh(net), verdict, size, (1, 1), seed) > 0 for seed in range(2))  # a trap: it would be false
+
+
+@pytest.mark.parametrize("case", FAIR)
+def test_what_is_proved_of_the_rest_is_confirmed(case):
+    net, size = built(case)
+    confirmed(net, sp.check(net, size), size)
