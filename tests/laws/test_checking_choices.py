@@ -203,11 +203,11 @@ def test_a_choice_by_learned_scores_is_exact_for_every_pixel(case):
     assert worst(net, verdict, SIZE, (1, 1)) == 0
 
 
-class Reversed(nn.Module):
-    """Scores each component by another: what is chosen depends on numbers that a move permutes."""
+class BesideAnother(nn.Module):
+    """Scores each component by the one numbered before it, too: a move does not keep who comes before whom."""
 
     def forward(self, x):
-        return x[:, :1] * 2 + x[:, :1].flip(0)
+        return x[:, :1] * 2 + x[:, :1].roll(1, 0)
 
 
 class AgainstLast(nn.Module):
@@ -221,7 +221,7 @@ ASTRAY = {
     "zeros at the border": nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 1, 1)),
     "no padding": nn.Conv2d(3, 1, 3),
     "a stride": nn.Conv2d(3, 1, 2, 2),
-    "components scored by each other": Reversed(),
+    "components scored by each other": BesideAnother(),
     "components set against the last": AgainstLast(),
 }
 
