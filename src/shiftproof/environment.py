@@ -16,7 +16,7 @@ LIBRARIES = ("shiftproof", "torch", "numpy", "timm", "torchvision", "onnxruntime
 
 def environment(device: torch.device) -> records.Environment:
     """The versions that decide a figure, the platform, the device's name, torch's threads and the date in UTC."""
-    found = {name: _version(name) for name in LIBRARIES}
+    found = {name: library_version(name) for name in LIBRARIES}
     return records.Environment(
         versions={"python": platform.python_version(), **{k: v for k, v in found.items() if v}},
         platform=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -26,7 +26,8 @@ def environment(device: torch.device) -> records.Environment:
     )
 
 
-def _version(name: str) -> str:
+def library_version(name: str) -> str:
+    """The installed version, or "" where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

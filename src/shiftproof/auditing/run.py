@@ -35,7 +35,7 @@ from shiftproof.auditing.stream import (
 from shiftproof.auditing.tally import Tally
 from shiftproof.auditing.witnesses import draw
 from shiftproof.data import Source
-from shiftproof.environment import environment
+from shiftproof.environment import environment, library_version
 from shiftproof.errors import BadItemError, DataError, MeasureError, ModelError, TooManyBadError
 from shiftproof.measure import INTERVALS
 from shiftproof.measure.layers import LayerEnergies, LayerProfiler, summarise
@@ -250,7 +250,7 @@ class _Run:
         """Everything that decides the figures: only a run of the same goes on where this one stopped."""
         options = {**dataclasses.asdict(self.asked), "out": None, "max_bad": None}
         return {
-            "versions": [_version(name) for name in ("shiftproof", "torch", "onnxruntime")],
+            "versions": [library_version(name) for name in ("shiftproof", "torch", "onnxruntime")],
             "schema": records.SCHEMA,
             "model": identify(self.model),
             "data": (self.pictures.fingerprint(), self.pictures.preparation, self.pictures.margin_px),

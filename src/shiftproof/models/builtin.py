@@ -45,8 +45,8 @@ class Constant(nn.Module):
 class CircularAverage(nn.Module):
     """Convolution with circular padding, average over the map, dense layer: exactly invariant to circular translations.
 
-    The weights are small whole numbers, so that on whole-valued float64 pictures every sum is exact and invariance is
-    `torch.equal`; in float32 it holds to rounding. Channels are added up: any number of them will do.
+    The weights are small whole numbers, so that on whole-valued float64 pictures of 2**k cells every sum and the mean are
+    exact and invariance is `torch.equal`; elsewhere it holds to rounding. Channels are added up: any number of them will do.
     """
 
     input_size = (3, 32, 32)

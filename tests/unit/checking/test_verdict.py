@@ -139,7 +139,7 @@ class Coded(nn.Module):
         self.register_buffer("grey", torch.ones(1, 2, 6, 6))
 
     def forward(self, x):
-        scale = self.scale[None, :, None, None].expand(1, 2, 6, 6)
+        scale = self.scale[None, :, None, None].repeat(1, 1, 6, 6)
         return (x * scale + self.code - self.grey).tanh().mean((2, 3))
 
 

@@ -94,10 +94,10 @@ def test_the_split_has_nothing_on_both_sides():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_circular_average_is_exactly_invariant_in_whole_numbers(channels):
     module = BUILTIN["circular-average"]().double()
-    x = torch.randint(0, 256, (2, channels, 8, 12)).double()
-    moved = torch.cat([x.roll((dy, dx), (2, 3)) for dy in range(8) for dx in range(12)])
+    x = torch.randint(0, 256, (2, channels, 8, 16)).double()  # 2**7 cells: the mean is exact
+    moved = torch.cat([x.roll((dy, dx), (2, 3)) for dy in range(8) for dx in range(16)])
     scores = module(x)
-    assert torch.equal(module(moved), scores.repeat(96, 1))
+    assert torch.equal(module(moved), scores.repeat(128, 1))
     assert not torch.equal(scores[0], scores[1])  # it does look at the picture
 
 
