@@ -40,7 +40,7 @@ def network(padding_mode: str, pooled: bool, readout: str, *, side: int) -> nn.S
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for i, channels in enumerate((1, 16), 1):
-        layers[f"conv{i}"] = nn.Conv2d(channels, 16, 3, padding=1, padding_mode=padding_mode)
+        layers[f"conv{i}"] = nn.Conv2d(channels, 16, 3, padding=1, padding_mode=padding_mode)  # type: ignore[arg-type]
         layers[f"relu{i}"] = nn.ReLU()
         if pooled:
             layers[f"pool{i}"] = nn.MaxPool2d(2)
@@ -60,8 +60,8 @@ def measure(lab: Lab) -> Result:
     flips = {f.row: f.measured for f in figures if f.column == "answers that change"}
     proved = {f.row: f.measured for f in figures if f.column == "proved step"}
     exact, *others = NETWORKS
-    series = [Series("answers that change", list(NETWORKS), [flips[n] for n in NETWORKS],
-                     *([[_end(figures, n, e) for n in NETWORKS] for e in ("low", "high")]))]  # fmt: skip
+    ends = {end: [_end(figures, n, end) for n in NETWORKS] for end in ("low", "high")}
+    series = [Series("answers that change", list(NETWORKS), [flips[n] for n in NETWORKS], **ends)]
     short = {f.row: f.measured for f in figures if f.table == "gradients"}
     by_name = {f.row: f.measured for f in figures if f.table == "operations"}
     return Result(

@@ -110,18 +110,19 @@ def measure(lab: Lab) -> Result:
     elsewhere = torch.roll(shown, (dy, dx), (2, 3))
     for seed in lab.seeds:
         for moved in (True, False):
-            distances = []
-            for count in epochs:
-                model = lab.trained(
+            models = [
+                lab.trained(
                     f"dense-to-conv-{'moved' if moved else 'unmoved'}",
                     _builder(side),
                     Training(epochs=count, rate=3e-3, pictures=used),
                     seed,
                     loss=task(side, scale, moved=moved),
                 )
-                weight = model[2].weight.detach()  # type: ignore[index]
-                distances.append(project_to_convolution(weight, (side, side)).distance)
-            curves[moved].append(distances)
+                for count in epochs
+            ]
+            weights = [m[2].weight.detach() for m in models]  # type: ignore[index]
+            curves[moved].append([project_to_convolution(w, (side, side)).distance for w in weights])
+            model, weight = models[-1], weights[-1]
             with torch.no_grad():
                 off = (model(elsewhere) - wanted(elsewhere, side)).square().mean() / wanted(
                     elsewhere, side

@@ -27,7 +27,7 @@ def whole(shape: tuple[int, ...], seed: int) -> Tensor:
 
 def convolution(mode: str = "circular", stride: int = 1) -> nn.Conv2d:
     """A 3 x 3 convolution of 2 channels to 3 with whole-numbered weights."""
-    conv = nn.Conv2d(2, 3, 3, stride=stride, padding=1, padding_mode=mode, dtype=torch.float64)
+    conv = nn.Conv2d(2, 3, 3, stride=stride, padding=1, padding_mode=mode, dtype=torch.float64)  # type: ignore[arg-type]
     conv.weight.data, conv.bias.data = whole((3, 2, 3, 3), 1), whole((3,), 2)  # type: ignore[union-attr]
     return conv.requires_grad_(False)
 

@@ -78,7 +78,7 @@ def network(kind: str, size: int) -> nn.Sequential:
         if first == "unshared":
             layers.append(UnsharedConv2d(channels, filters, 3, padding=padding, padding_mode=mode, input_size=cells))
         else:
-            layers.append(nn.Conv2d(channels, filters, 3, padding=padding, padding_mode=mode))
+            layers.append(nn.Conv2d(channels, filters, 3, padding=padding, padding_mode=mode))  # type: ignore[arg-type]
         layers.append(nn.ReLU())
         channels, cells = filters, cells + 2 * padding - 2
     if readout == "average":
@@ -193,7 +193,7 @@ def measure(lab: Lab) -> Result:
             return {
                 "right": right,
                 "same": same_answers(model, pictures, SHOWN_PX),
-                "change": map_change(model, pictures),
+                "change": map_change(model, pictures),  # type: ignore[arg-type]
             }
 
         return [

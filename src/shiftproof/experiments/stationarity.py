@@ -253,7 +253,7 @@ def measure(lab: Lab) -> Result:
 
 def size_of_test(n: int, lab: Lab) -> dict[str, float]:
     """How often each statistic is said to differ at the level, on stationary pictures that do not wrap."""
-    hits = dict.fromkeys(STATISTICS, 0)
+    hits: dict[str, int] = dict.fromkeys(STATISTICS, 0)
     for trial in lab.each("size of the test", range(TRIALS)):
         for name, cells in statistics(fields(n, np.random.default_rng((7, trial))), (GRID, GRID)).items():
             hits[name] += position_test(cells, draws=99, seed=trial).p <= LEVEL

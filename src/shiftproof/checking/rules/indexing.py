@@ -153,7 +153,8 @@ def ordered(op: Op) -> Type:
     signal = op.signal("self")
     asked = {"fliplr": 1, "flipud": 0}.get(op.operator, op.get("dim", op.get("dims")))
     dims = list(signal.dims)
-    chosen = [index(int(d), len(dims)) for d in (asked if isinstance(asked, list | tuple) else [asked])]
+    each = asked if isinstance(asked, list | tuple) else [asked]
+    chosen = [index(int(d), len(dims)) for d in each]  # type: ignore[arg-type]
     along = frozenset().union(*(axes(dims[i]) for i in chosen))
     op.report("T7", along, f"{op.operator} runs along positions", "an operator that does not care about order")
     return replace(signal, whole=signal.whole | along, lost=signal.lost | along)
