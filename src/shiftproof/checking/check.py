@@ -87,7 +87,7 @@ def proved(name: str, graph: Graph, given: bool = True) -> Verdict:
         _last(graph, found),
         size,
         found.distance,
-        (*_about_values(found, given), *_about_choices(graph, found)),
+        (*_about_values(found, given), *_about_state(graph), *_about_choices(graph, found)),
     )
     seconds = {"export": graph.seconds, "check": time.perf_counter() - started}
     return Verdict(
@@ -130,6 +130,14 @@ def _about_values(found: Walk, given: bool) -> tuple[str, ...]:
         return ()
     shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     return (f"the values of {len(names)} parameter{'s' * (len(names) > 1)} as they are: {shown}",)
+
+
+def _about_state(graph: Graph) -> tuple[str, ...]:
+    """What a model that remembers what it saw must be set back to, in words."""
+    if not graph.kept:
+        return ()
+    shown = ", ".join(graph.kept[:3]) + (" ..." if len(graph.kept) > 3 else "")
+    return (f"running it changes it: set back, before each picture, to what it is now ({shown})",)
 
 
 def _size(model, input_size: Sequence[int] | None) -> tuple[int, int, int]:

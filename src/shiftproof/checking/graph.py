@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,15 +18,14 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from shiftproof.checking.inline import inlined
+from shiftproof.checking.origin import line_of, line_raised, module_of, selector_of
 from shiftproof.errors import ModelError
 
 # operators that may hand back their input itself although their schema does not say so
 IDENTITIES = {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "detach", "to", "type_as", "reshape", "pad"}
 SAME = {"dropout", "feature_dropout", "alpha_dropout", "detach", "lift_fresh"}  # out of training
 
-OTHERS = re.compile(
-    r"/torch/|/lib/python3[.\d]*/(?!site-packages)|shiftproof/checking/|<"
-)  # frames that are not the model's
+ASSIGNED = re.compile(r"The tensor attributes? (.+) (?:was|were) assigned during export")
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,7 @@ class Graph:
         input_size: (c, h, w).
         seconds: what torch.export took.
         trained: path of each parameter by node name: what training changes.
+        kept: paths of what running it changes in the module itself: what it answers next may hang on what it saw.
     """
 
     nodes: dict[str, Node]
@@ -90,6 +89,7 @@ class Graph:
     input_size: tuple[int, int, int]
     seconds: float
     trained: dict[str, str] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()
 
 
 def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[int, int, int]) -> Graph:
@@ -108,27 +108,40 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
         ModelError: torch cannot export it; the message names the line that stops it.
     """
     started = time.perf_counter()
-    program = module if isinstance(module, torch.export.ExportedProgram) else _program(module, input_size)
+    program, assigned = (
+        (module, ()) if isinstance(module, torch.export.ExportedProgram) else _program(module, input_size)
+    )
     seconds = time.perf_counter() - started
     graph = _plain(program, input_size, seconds)
+    kept = (*graph.kept, *assigned)
     if any(n.operator == "written" for n in graph.nodes.values()):
         graph = _plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
-    return graph
+    return replace(graph, kept=kept)
 
 
-def _program(module: nn.Module, input_size: tuple[int, int, int]) -> torch.export.ExportedProgram:
+def _program(
+    module: nn.Module, input_size: tuple[int, int, int]
+) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
+    """The program, and the attributes of the module that running it sets anew."""
     like = next((p for p in [*module.parameters(), *module.buffers()] if p.is_floating_point()), torch.empty(0))
     picture = torch.zeros((1, *input_size), dtype=like.dtype, device=like.device)
     noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     level, quiet = noisy.level, io.StringIO()
     try:
-        with torch.no_grad(), warnings.catch_warnings(), redirect_stderr(quiet), redirect_stdout(quiet):
-            warnings.simplefilter("ignore")  # of attributes that it sets back itself
+        with (
+            torch.no_grad(),
+            warnings.catch_warnings(record=True) as said,
+            redirect_stderr(quiet),
+            redirect_stdout(quiet),
+        ):
+            warnings.simplefilter("always")
             noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
-            return torch.export.export(module, (picture,), strict=False)
+            program = torch.export.export(module, (picture,), strict=False)
+        found = [m for w in said if (m := ASSIGNED.search(str(w.message)))]
+        return program, tuple(n.removeprefix("self.") for m in found for n in m[1].split(", "))
     except Exception as e:
         what, remedy = _reason(e)
-        raise ModelError(what, where=_source(str(e)) or _raised(e), remedy=remedy) from e
+        raise ModelError(what, where=line_of(str(e)) or line_raised(e), remedy=remedy) from e
     finally:
         noisy.setLevel(level)
 
@@ -177,7 +190,9 @@ def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, in
                 nodes[item.name] = Node(item.name, "constant", {}, tuple(found.shape), dtype=found.dtype)
         elif item.op == "call_function":
             nodes[item.name] = _node(item, naming, nodes)
-    return needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds, trained))
+    states = {s.arg.name: s.target for s in signature.input_specs if s.target is not None}
+    kept = tuple(path for name, path in states.items() if naming.overwritten(name))
+    return needed(Graph(nodes, _answer(program, outputs), values, input_size, seconds, trained, kept))
 
 
 def _answer(program: torch.export.ExportedProgram, outputs: list[str]) -> tuple[str, ...]:
@@ -201,6 +216,7 @@ class _Naming:
         self.whole: dict[str, int] = {}  # tensors that are the very same view
         self.latest: dict[int, str] = {}  # by `whole`
         self.stale: set[int] = set()
+        self.targets: set[str] = set()
 
     def add(self, name: str, shares: list[str], same: str | None) -> None:
         self.memory[name] = self.memory[shares[0]] if shares else len(self.memory)
@@ -218,11 +234,16 @@ class _Naming:
     def write(self, target: str, name: str) -> None:
         """The tensor `target` was overwritten; its value is now node `name`."""
         kind = self.whole[target]
+        self.targets.add(target)
         self.latest[kind] = name
         self.stale.discard(kind)
         for other, memory in self.memory.items():
             if memory == self.memory[target] and self.whole[other] != kind:
                 self.stale.add(self.whole[other])
+
+    def overwritten(self, name: str) -> bool:
+        """Whether anything was written to what the tensor `name` holds."""
+        return name in self.memory and self.memory[name] in {self.memory[t] for t in self.targets}
 
     def now(self, name: str, nodes: dict[str, Node]) -> str:
         self.known(name)
@@ -238,13 +259,13 @@ class _Naming:
 def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
     """One call as a plain node; the naming learns what it writes and what it shares."""
     target = item.target
-    path, kind = _module(item)
-    selector, scoring = _selector(item)
+    path, kind = module_of(item)
+    selector, scoring = selector_of(item)
     common: dict[str, Any] = {
         "shape": _shape(item),
         "module": path,
         "kind": kind,
-        "source": _source(item.meta.get("stack_trace") or ""),
+        "source": line_of(item.meta.get("stack_trace") or ""),
         "dtype": _dtype(item),
         "target": target,
         "selector": selector,
@@ -348,51 +369,3 @@ def _whole(shape: Any) -> tuple[int, ...]:
 def _dtype(item: fx.Node) -> Any:
     value = item.meta.get("val")
     return value.dtype if isinstance(value, Tensor) else None
-
-
-def _module(item: fx.Node) -> tuple[str, str]:
-    stack = list((item.meta.get("nn_module_stack") or {}).values())
-    if not stack:
-        return "", ""
-    path, kind = stack[-1]
-    kind = kind if isinstance(kind, str) else kind.__name__
-    return re.sub(r"@\d+$", "", path), kind.rpartition(".")[2]
-
-
-SELECTORS = ("polyphase.PolyphasePool2d", "polyphase.PolyphaseUpsample2d", "learned.LearnedPolyphasePool2d")
-
-
-def _selector(item: fx.Node) -> tuple[tuple[str, str], bool]:
-    stack = list((item.meta.get("nn_module_stack") or {}).items())
-    for depth, (call, (_, kind)) in enumerate(stack, 1):
-        name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-        if name.removeprefix("shiftproof.layers.") in SELECTORS:
-            return (str(call), name.rpartition(".")[2]), depth < len(stack)
-    return ("", ""), False
-
-
-def _source(trace: str) -> str:
-    """The innermost frame outside torch as "file:line", else the innermost one."""
-    frames = re.findall(r'File "([^"]+)", line (\d+)', trace)
-    own = [f for f in frames if not OTHERS.search(f[0])] or frames
-    return f"{_short(own[-1][0])}:{own[-1][1]}" if own else ""
-
-
-def _raised(error: BaseException) -> str:
-    """The innermost frame outside torch in an exception's traceback, as "file:line"."""
-    found, trace = "", error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if not OTHERS.search(name):
-            found = f"{_short(name)}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return found
-
-
-def _short(path: str) -> str:
-    if "site-packages/" in path:
-        return path.rpartition("site-packages/")[2]
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path

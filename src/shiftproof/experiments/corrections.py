@@ -61,7 +61,9 @@ def measure(lab: Lab) -> Result:
     proved = {f.row: f.measured for f in figures if f.column == "proved step"}
     exact, *others = NETWORKS
     ends = {end: [_end(figures, n, end) for n in NETWORKS] for end in ("low", "high")}
-    series = [Series("answers that change", list(NETWORKS), [flips[n] for n in NETWORKS], low=ends["low"], high=ends["high"])]
+    series = [
+        Series("answers that change", list(NETWORKS), [flips[n] for n in NETWORKS], low=ends["low"], high=ends["high"])
+    ]
     short = {f.row: f.measured for f in figures if f.table == "gradients"}
     by_name = {f.row: f.measured for f in figures if f.table == "operations"}
     return Result(
