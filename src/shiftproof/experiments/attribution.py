@@ -32,15 +32,19 @@ LARGE = Training(epochs=5, rate=1e-2, pictures=5000)
 def network(there: frozenset[str], side_px: int) -> nn.Sequential:
     """The network with some of the stages, untrained: one layer of local filters, ReLU, a readout of ten scores.
 
-    With weight sharing the filters are a convolution's, without it each position has its own. Pooling: 2 x 2, the maximum.
+    A filter is applied wherever it meets the picture (zero padding of its size - 1), so that no digit leaves the map. With
+    weight sharing the filters are a convolution's, without it each position has its own. Pooling: 2 x 2, the maximum.
     Readout: a dense layer behind the mean over positions; without it, behind all positions.
     """
     filters, size = (24, 9) if side_px >= 28 else (12, 3)
-    out = side_px - size + 1
-    layers: list[nn.Module] = [
-        nn.Conv2d(1, filters, size) if SHARING in there else UnsharedConv2d(1, filters, size, input_size=side_px),
-        nn.ReLU(),
-    ]
+    around = size - 1
+    out = side_px + around
+    filtered = (
+        nn.Conv2d(1, filters, size, padding=around)
+        if SHARING in there
+        else UnsharedConv2d(1, filters, size, padding=around, input_size=side_px)
+    )
+    layers: list[nn.Module] = [filtered, nn.ReLU()]
     if POOLING in there:
         layers.append(nn.MaxPool2d(2))
         out //= 2
@@ -99,7 +103,8 @@ def measure(lab: Lab) -> Result:
             how = training(there, here.side_px, reach)
             return scores(lab.trained(words(there).replace(" ", "-"), build, how, seed), chosen, moves)
 
-        key = f"{sorted(there)}, {here}, {training(there, here.side_px, reach)}, {PICTURES} pictures, seed {seed}"
+        how = f"{here}, {training(there, here.side_px, reach)}, {PICTURES} pictures, seed {seed}"
+        key = f"{sorted(there)}, {network(there, here.side_px)}, {how}"
         found[seed][there] = lab.kept(key, compute)
     figures = [*network_figures(found, sets), *(f for s in SCORES for f in share_figures(found, s))]
     return Result(
@@ -125,7 +130,7 @@ def measure(lab: Lab) -> Result:
             "without averaging readout": "a dense layer on all positions",
             "without augmentation": "trained on pictures as they are",
             "training": training(frozenset(STAGES), here.side_px, reach).__dict__,
-            "boundary": "zeros moved in",
+            "boundary": "zeros moved in; the layer is padded with zeros by its filters' size less one",
             "kept beyond chance": "Cohen's kappa of the answers to moved and unmoved pictures",
             "pictures": f"{PICTURES} of the test digits, the same for all networks",
             "moves": f"all {len(moves) - 1} whole-pixel moves up to {reach} px along each axis",
@@ -194,6 +199,11 @@ def finding(figures: Sequence[Figure], reach: int) -> list[str]:
         f"by itself {alone[POOLING]:+.1%}."
     )
     at = {(f.row, f.column): f.measured for f in figures if f.table == "networks"}
+    pair, kept = frozenset({SHARING, READOUT}), "answers kept beyond chance"
+    said.append(
+        f"Weight sharing and averaging together, without augmentation, keep {at[words(pair), kept]:.1%}; weight sharing alone "
+        f"{at[SHARING, kept]:.1%}, averaging alone {at[READOUT, kept]:.1%}, none of both {at[words(frozenset()), kept]:.1%}."
+    )
     averaged, whole = at[words(frozenset({SHARING, READOUT})), "right, unmoved"], at[SHARING, "right, unmoved"]
     if averaged < whole:
         said.append(
