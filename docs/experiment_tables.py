@@ -43,7 +43,9 @@ def experiment_table(laid: layout.Laid) -> list[str]:
     for row in laid.rows:
         cells = [cell(laid.figures.get((row, c))) for c in laid.columns]
         rows.append(f"| {' | '.join([escaped(row), *cells])} |")
-    below = "; ".join(part for part in (laid.table.note, *layout.keys(laid), layout.intervals(laid)) if part)
+    below = "; ".join(
+        part for part in (laid.table.note.rstrip("."), *layout.keys(laid), layout.intervals(laid)) if part
+    )
     return [f"**{laid.table.title}**", "", *rows, *(["", below] if below else []), ""]
 
 

@@ -53,7 +53,7 @@ def _wrapped(lead: str, text: str) -> list[str]:
 
 
 def _below(laid: Laid) -> list[str]:
-    return [part for part in (laid.table.note, *keys(laid)) if part]
+    return [part for part in (laid.table.note.rstrip("."), *keys(laid)) if part]
 
 
 def _table(laid: Laid) -> list[str]:

@@ -197,6 +197,8 @@ def _lines(number: int, c: Chart) -> Figure:
     else:
         rows["x"] = [chart.number(x) for x in rows["x"]]
         scale, axis = _axis(rows["x"], log=c.x_log, ticks=8)
+        if not c.x_log and all(float(x).is_integer() for x in rows["x"]):
+            axis |= {"tickMinStep": 1}
         x = alt.X("x:Q", scale=alt.Scale(nice=False, padding=8, **scale), axis=alt.Axis(
             title=c.x_label, grid=False, labelExpr=_ticks(False, rows["x"]), labelOverlap=True, **axis))  # fmt: skip
     known = [v for key in ("y", "low", "high") for v in rows[key] if v is not None]
