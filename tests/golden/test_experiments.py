@@ -2,9 +2,11 @@
 
 import json
 import math
+import struct
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import experiments_made as made
@@ -64,6 +66,34 @@ def test_a_record_is_whole_and_made_by_its_command(file):
     assert "digits" not in plain["data"].split(", ")
     assert faults(plain) == []
     assert file.stat().st_size <= make.MOST_BYTES
+
+
+@pytest.fixture(scope="module")
+def made_up_mnist(tmp_path_factory):
+    """A folder of MNIST's files with a few blurred strokes of ten directions, 28 x 28."""
+    folder, rng = tmp_path_factory.mktemp("mnist"), np.random.default_rng(0)
+    for split, n in (("train", 64), ("t10k", 20)):
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        along, across = np.arange(28) - 13.5, np.arange(28)[:, None] - 13.5
+        turn = labels[:, None, None] * np.pi / 10
+        far = np.abs(np.cos(turn) * across + np.sin(turn) * along) + 0.3 * np.hypot(along, across) / 13
+        inside = np.maximum(np.abs(along), np.abs(across)) < 9  # a margin, as digits have it
+        pictures = (255 * inside * np.exp(-far) * rng.uniform(0.5, 1, (n, 1, 1))).astype(np.uint8)
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, n, 28, 28) + pictures.tobytes())
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, n) + labels.tobytes())
+    return folder
+
+
+@pytest.mark.parametrize("name", ["pooling", "augmentation"])
+def test_a_record_of_28_px_digits_is_whole(name, made_up_mnist):
+    """Published figures stand beside 28 x 28 digits only: scikit-learn's never show what is wrong with them."""
+    record = reproduce(name, folder=made_up_mnist / "out", seeds=(0, 1), data=str(made_up_mnist))
+    assert faults(record.to_dict()) == []
+    assert {f.table for f in record.figures if f.published is not None} == {"accuracy", "other", "longer"}
+    assert record.footnotes[0].startswith("Trained on 64 and tested on 20 digits")
+    off = [f"{f.row} {f.column}: " for f in record.figures if f.holds is False and f.table == "accuracy"]
+    assert off
+    assert all(words in record.footnotes[1] for words in off)
 
 
 def test_a_broken_record_is_noticed():

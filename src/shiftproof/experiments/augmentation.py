@@ -19,7 +19,7 @@ from shiftproof.experiments.moved_digits import (
     protocol,
     spread_figures,
 )
-from shiftproof.experiments.other_protocols import explain, longer
+from shiftproof.experiments.other_protocols import LONGER, OTHER, explain, longer, only_a_part, other_protocols
 from shiftproof.records import Figure, Source, Table
 
 SOURCE = Source("Project's source documents (specification row S11)", "table of models A, B, C, trained with moves")
@@ -32,28 +32,24 @@ def measure(lab: Lab) -> Result:
     published = PUBLISHED if "MNIST" in lab.used else None
     figures = accuracy_figures("accuracy", augmented, published, SOURCE if published else None)
     gains = gain_figures(plain, augmented)
-    again, notes = longer(lab, "B", PUBLISHED["B"]) if published else ([], [])
+    other = other_protocols(lab, PUBLISHED, augmented=True, source=SOURCE) if published else []
+    again = longer(lab, tuple(MODELS), PUBLISHED, augmented=True, source=SOURCE) if published else []
     both = {f"{words}, {how}": rows for how, runs in (("not augmented", plain), ("augmented", augmented))
             for words, rows in curves(runs).items()}  # fmt: skip
     return Result(
         finding=finding(figures, gains),
-        figures=[*figures, *gains, *spread_figures("spread", augmented), *again],
+        figures=[*figures, *gains, *spread_figures("spread", augmented), *other, *again],
         tables=[
             Table("accuracy", "Accuracy on the test digits, trained on moved digits", "model", MEANS),
             Table("gain", "What augmentation adds to the accuracy", "model", "the same seeds and the same moves"),
             Table("spread", "Standard deviation of one run's accuracy, by source", "model and digits", SPREAD),
-            *([Table("longer", "Model B trained twice as long", "model", "the first seed")] if again else []),
+            *([Table("other", "The same networks, other readings of the published protocol", "moves", OTHER)] if other else []),
+            *([Table("longer", "Trained twice as long", "model", LONGER)] if again else []),
         ],
         charts=[curve_chart("distance", "Accuracy over distance, with and without augmentation", both)],
-        footnotes=notes_on(figures, augmented, notes),
+        footnotes=[*(only_a_part(lab) if published else []), *explain(figures, augmented, other, again)],
         protocol=protocol(lab, augmented=True),
     )  # fmt: skip
-
-
-def notes_on(figures: list[Figure], augmented: Measured, notes: list[str]) -> list[str]:
-    """What explains a difference, where there is one."""
-    found = explain(figures, augmented, [])
-    return [*found, *notes] if any(found) else []
 
 
 def gain_figures(plain: Measured, augmented: Measured) -> list[Figure]:

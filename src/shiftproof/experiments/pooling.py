@@ -18,7 +18,7 @@ from shiftproof.experiments.moved_digits import (
     protocol,
     spread_figures,
 )
-from shiftproof.experiments.other_protocols import OTHER, explain, other_protocols
+from shiftproof.experiments.other_protocols import LONGER, OTHER, explain, longer, only_a_part, other_protocols
 from shiftproof.records import Figure, Source, Table
 
 SOURCE = Source("Project's source documents (specification row S10)", "table of models A, B, C, trained without moves")
@@ -32,18 +32,20 @@ def measure(lab: Lab) -> Result:
     published = PUBLISHED if "MNIST" in lab.used else None
     figures = accuracy_figures("accuracy", measured, published, SOURCE if published else None)
     gains = gain_figures(measured)
-    other = other_protocols(lab, PUBLISHED, augmented=False) if published else []
+    other = other_protocols(lab, PUBLISHED, augmented=False, source=SOURCE) if published else []
+    again = longer(lab, ("A",), PUBLISHED, augmented=False, source=SOURCE) if published else []
     return Result(
         finding=finding(figures, gains),
-        figures=[*figures, *gains, *spread_figures("spread", measured), *other],
+        figures=[*figures, *gains, *spread_figures("spread", measured), *other, *again],
         tables=[
             Table("accuracy", "Accuracy on the test digits, trained without moves", "model", MEANS),
             Table("gain", "What pooling adds to the accuracy", "models", "the same seeds and the same moves"),
             Table("spread", "Standard deviation of one run's accuracy, by source", "model and digits", SPREAD),
             *([Table("other", "The same networks, other readings of the published protocol", "moves", OTHER)] if other else []),
+            *([Table("longer", "Model A trained twice as long", "model", LONGER)] if again else []),
         ],
         charts=[curve_chart("distance", "Accuracy over distance, trained without moves", curves(measured))],
-        footnotes=explain(figures, measured, other),
+        footnotes=[*(only_a_part(lab) if published else []), *explain(figures, measured, other, again)],
         protocol=protocol(lab, augmented=False),
     )  # fmt: skip
 
