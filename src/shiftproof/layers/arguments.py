@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shiftproof.errors import LayerError
 
 
@@ -14,7 +16,9 @@ def pair(value: int | tuple[int, ...], name: str) -> tuple[int, int]:
     >>> pair(3, "stride"), pair((1, 2), "stride")
     ((3, 3), (1, 2))
     """
-    found = (value, value) if isinstance(value, int) else tuple(value)
+    if isinstance(value, int):
+        value = (value, value)
+    found = tuple(value) if isinstance(value, Sequence) else ()
     if len(found) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) for v in found):
         raise LayerError(f"{name}={value!r} is no size", where=name, remedy="give a whole number, or (rows, columns)")
     return found

@@ -68,20 +68,21 @@ class LearnedPolyphasePool2d(nn.Module):
         return polyphase_laws(self.stride)
 
     def forward(
-        self, x: Float[Tensor, "n c h w"], indices: Int[Tensor, "n 2"] | None = None
+        self, x: Float[Tensor, "n c h w"], indices: Tensor | None = None
     ) -> Float[Tensor, "n c h2 w2"] | tuple[Float[Tensor, "n c h2 w2"], Int[Tensor, "n 2"]]:
         """The chosen component (n, c, h / s, w / s); with `return_indices` also the phases (n, 2), rows then columns.
 
         Args:
             x: maps (n, c, h, w); the stride divides h and w.
-            indices: phases to take instead of choosing, (n, 2) in [0, s).
+            indices: phases to take instead of choosing, whole numbers (n, 2) in [0, s).
 
         Raises:
-            LayerError: a size that the stride does not divide.
+            LayerError: a size that the stride does not divide, or indices that are no phases.
         """
         parts = components(x, self.stride)
         if indices is not None:
-            chosen, y = number_of(indices, self.stride), taken(parts, number_of(indices, self.stride))
+            chosen = number_of(indices, len(x), self.stride)
+            y = taken(parts, chosen)
         elif self.training:
             weights = nn.functional.gumbel_softmax(self.scores(parts), self.tau, hard=True)
             chosen = weights.detach().argmax(1)

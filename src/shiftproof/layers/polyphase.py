@@ -60,20 +60,23 @@ class PolyphasePool2d(nn.Module):
         return polyphase_laws(self.stride)
 
     def forward(
-        self, x: Float[Tensor, "n c h w"], indices: Int[Tensor, "n 2"] | None = None
+        self, x: Float[Tensor, "n c h w"], indices: Tensor | None = None
     ) -> Float[Tensor, "n c h2 w2"] | tuple[Float[Tensor, "n c h2 w2"], Int[Tensor, "n 2"]]:
         """The chosen component (n, c, h / s, w / s); with `return_indices` also the phases (n, 2), rows then columns.
 
         Args:
             x: maps (n, c, h, w); the stride divides h and w.
-            indices: phases to take instead of choosing, (n, 2) in [0, s): those of a branch that is added to this one.
+            indices: phases to take instead of choosing, whole numbers (n, 2) in [0, s): those of a branch that is added to
+                this one.
 
         Raises:
-            LayerError: a size that the stride does not divide.
+            LayerError: a size that the stride does not divide, or indices that are no phases.
         """
         parts = components(x, self.stride)
         chosen = (
-            number_of(indices, self.stride) if indices is not None else largest(x, self.stride, norms(parts, self.p))
+            number_of(indices, len(x), self.stride)
+            if indices is not None
+            else largest(x, self.stride, norms(parts, self.p))
         )
         y = taken(parts, chosen)
         return (y, phases_of(chosen, self.stride)) if self.return_indices else y
@@ -111,10 +114,14 @@ class PolyphaseUpsample2d(nn.Module):
         finer = (Fraction(1, self.stride[0]), Fraction(1, self.stride[1]))
         return (Law("equivariant", "circular", stride=finer, why="the phases held fixed, every cell keeps its place"),)
 
-    def forward(self, x: Float[Tensor, "n c h2 w2"], indices: Int[Tensor, "n 2"]) -> Float[Tensor, "n c h w"]:
-        """The map (n, c, h * s, w * s) that has x at the phases `indices` (n, 2), in [0, s), and zeros elsewhere."""
+    def forward(self, x: Float[Tensor, "n c h2 w2"], indices: Tensor) -> Float[Tensor, "n c h w"]:
+        """The map (n, c, h * s, w * s) that has x at the phases `indices` (n, 2), in [0, s), and zeros elsewhere.
+
+        Raises:
+            LayerError: indices that are no phases.
+        """
         (n, c, h, w), (sy, sx) = x.shape, self.stride
-        at = nn.functional.one_hot(number_of(indices, self.stride), sy * sx).bool()[:, :, None, None, None]
+        at = nn.functional.one_hot(number_of(indices, n, self.stride), sy * sx).bool()[:, :, None, None, None]
         parts = torch.where(at, x[:, None], torch.zeros((), dtype=x.dtype, device=x.device))
         return parts.reshape(n, sy, sx, c, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c, h * sy, w * sx)
 
@@ -191,9 +198,37 @@ def phases_of(chosen: Int[Tensor, " n"], stride: tuple[int, int]) -> Int[Tensor,
     return torch.stack([chosen // stride[1], chosen % stride[1]], 1)
 
 
-def number_of(phases: Int[Tensor, "n 2"], stride: tuple[int, int]) -> Int[Tensor, " n"]:
-    """(row, column) phases as component numbers."""
+def number_of(phases: Tensor, samples: int, stride: tuple[int, int]) -> Int[Tensor, " n"]:
+    """(row, column) phases as component numbers.
+
+    Raises:
+        LayerError: another shape than (samples, 2), or no whole numbers. Their range is checked too, except in a graph that
+            is being compiled or exported and on the meta device, where there are no values to look at.
+
+    >>> number_of(torch.tensor([[0, 1], [1, 2]]), 2, (2, 3)).tolist()
+    [1, 5]
+    """
+    whole = not (phases.is_floating_point() or phases.is_complex() or phases.dtype == torch.bool)
+    if phases.ndim != 2 or phases.shape[1] != 2 or not whole:
+        raise _no_phases(f"a tensor {tuple(phases.shape)} of {phases.dtype}", stride)
+    if not torch.compiler.is_compiling():
+        if len(phases) != samples:
+            raise _no_phases(f"{len(phases)} pairs for {samples} samples", stride)
+        if phases.device.type != "meta":
+            outside = (phases < 0) | (phases >= phases.new_tensor(stride))
+            if outside.any():
+                raise _no_phases(f"{phases[outside.any(1)][0].tolist()}", stride)
+    if phases.dtype != torch.int64:
+        phases = phases.long()
     return phases[:, 0] * stride[1] + phases[:, 1]
+
+
+def _no_phases(found: str, stride: tuple[int, int]) -> LayerError:
+    return LayerError(
+        f"indices are {found}, and not a (row, column) phase for each sample, each from 0 and below the stride {stride}",
+        where="polyphase sampling",
+        remedy="give the indices that a pool of the same stride returned with return_indices=True",
+    )
 
 
 def polyphase_stride(stride: int | tuple[int, int]) -> tuple[int, int]:

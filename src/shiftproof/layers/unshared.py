@@ -163,8 +163,10 @@ class _Unshared(nn.Module):
 
     def _each(self, value: int | Sequence[int], name: str, least: int) -> tuple[int, ...]:
         """One number an axis."""
-        values = (value,) * self.axes if isinstance(value, int) else tuple(int(v) for v in value)
-        if len(values) != self.axes or min(values) < least:
+        given = (value,) * self.axes if isinstance(value, int) else value
+        values = tuple(given) if isinstance(given, Sequence) else ()
+        wrong = any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values)
+        if len(values) != self.axes or wrong:
             raise LayerError(
                 f"{name} is {value!r}",
                 where=type(self).__name__,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from shiftproof.errors import LayerError
-from shiftproof.layers import PolyphasePool2d, PolyphaseUpsample2d
+from shiftproof.layers import LearnedPolyphasePool2d, PolyphasePool2d, PolyphaseUpsample2d
 from shiftproof.layers.ordering import order_of_views
 from shiftproof.layers.polyphase import components, norms
 
@@ -169,6 +169,34 @@ def test_strides_that_make_no_sense_are_refused(stride):
     for layer in (PolyphasePool2d, PolyphaseUpsample2d):
         with pytest.raises(LayerError, match="use 2 or more"):
             layer(stride)
+
+
+@pytest.mark.parametrize(
+    ("indices", "said"),
+    [
+        ([[0, 2]], r"\[0, 2\]"),
+        ([[1, -1]], r"\[1, -1\]"),
+        ([[5, 0]], r"\[5, 0\]"),
+        ([[0, 0], [1, 1]], "2 pairs for 1 samples"),
+        ([0, 1], r"a tensor \(2,\)"),
+        ([[0, 1, 1]], r"a tensor \(1, 3\)"),
+        ([[0.0, 1.0]], ".*float32"),
+        ([[False, True]], ".*bool"),
+    ],
+)
+def test_indices_that_are_no_phases_are_refused(indices, said):
+    x, wrong, right = torch.rand(1, 2, 4, 4), torch.tensor(indices), torch.tensor([[0, 1]])
+    for layer in (PolyphasePool2d(2), PolyphaseUpsample2d(2), LearnedPolyphasePool2d(2, 2)):
+        with pytest.raises(LayerError, match=f"indices are {said}.*below the stride"):
+            layer(x, wrong)
+        assert torch.equal(layer(x, right), layer(x, right.int()))
+
+
+def test_indices_need_no_values_where_there_are_none():
+    x, indices = torch.rand(2, 1, 4, 4, device="meta"), torch.zeros(2, 2, dtype=torch.int64, device="meta")
+    assert PolyphaseUpsample2d(2)(PolyphasePool2d(2)(x, indices), indices).shape == x.shape
+    with pytest.raises(LayerError, match="2 pairs for 3 samples"):
+        PolyphasePool2d(2)(torch.rand(3, 1, 4, 4, device="meta"), indices)
 
 
 @pytest.mark.parametrize("p", [0, 0.5, 1.5, -1, -math.inf, math.nan])

@@ -2,6 +2,7 @@
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -248,3 +249,25 @@ def test_twin_the_check_does_not_prove_what_does_not_hold(make):
 def test_what_makes_no_sense_is_refused_with_a_remedy(make, says):
     with pytest.raises(LayerError, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sl.PolyphasePool2d(2.0),
+        lambda: sl.PolyphasePool2d((2, 2.0)),
+        lambda: sl.PolyphasePool2d(None),
+        lambda: sl.CircularConv2d(1, 1, 2.5),
+        lambda: sl.UnsharedConv2d(1, 1, kernel_size=2.5, input_size=4),
+        lambda: sl.UnsharedConv2d(1, 1, (2.5, 2), input_size=4),
+        lambda: sl.UnsharedConv1d(1, 1, 3, stride=1.0, input_size=4),
+    ],
+)
+def test_sizes_that_are_no_whole_numbers_are_refused_by_the_layer_itself(make):
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)  # as for a user: the tests' own check of types would come first
+    try:
+        with pytest.raises(LayerError, match="whole number"):
+            make()
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
