@@ -6,12 +6,14 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 
 from shiftproof import records
 
-LIBRARIES = ("shiftproof", "torch", "numpy", "timm", "torchvision", "onnxruntime", "pillow")
+LIBRARIES = ("shiftproof", "torch", "numpy", "scipy", "scikit-learn", "scikit-image", "pillow", "safetensors")
+LIBRARIES += ("lightning-fabric", "timm", "torchvision", "onnxruntime")
 
 
 def environment(device: torch.device) -> records.Environment:
@@ -19,11 +21,21 @@ def environment(device: torch.device) -> records.Environment:
     found = {name: library_version(name) for name in LIBRARIES}
     return records.Environment(
         versions={"python": platform.python_version(), **{k: v for k, v in found.items() if v}},
-        platform=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        platform=f"{platform.system()} {platform.machine()}, {processor()}, {os.cpu_count()} cores",
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         threads=torch.get_num_threads(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def processor() -> str:
+    """The processor's name as the system gives it, or "processor unknown"."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return name or platform.processor() or "processor unknown"
 
 
 def library_version(name: str) -> str:

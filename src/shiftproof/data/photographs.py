@@ -113,16 +113,19 @@ def open_photographs(word: str, *, many: bool = False) -> Album:
     """The photographs of a folder, or the bundled ones where the word names no folder.
 
     Args:
-        word: a folder; its `photos/kodak` if there is one (the Kodak suite, lossless), else the pictures in it. Any other
-            word: `bundled_photographs()`.
+        word: a folder; its `photos/kodak` if there is one (the Kodak suite, lossless), else the pictures in it; `mnist` and
+            `digits`, which hold no photographs: `bundled_photographs()`.
         many: take `photos/imagenet_samples` rather than `photos/kodak`: more pictures, compressed by JPEG.
 
     Raises:
-        DataError: a folder without photographs, or with a broken one.
+        DataError: no such folder, one without photographs, or with a broken one.
     """
+    if word in ("mnist", "digits"):
+        return bundled_photographs()
     folder = Path(word.removeprefix("mnist:")).expanduser()
     if not folder.is_dir():
-        return bundled_photographs()
+        remedy = "a folder of .png or .jpg; or leave --data out"
+        raise DataError("no such folder", where=str(folder), remedy=remedy)
     for name in ("imagenet_samples", "kodak") if many else ("kodak",):
         if (folder / "photos" / name).is_dir():
             return open_album(folder / "photos" / name)
@@ -143,7 +146,7 @@ def open_album(folder: Path) -> Album:
     files = _files(folder)
     if not files:
         raise DataError("no photograph", where=str(folder), remedy="a folder of .png or .jpg; or leave --data out")
-    return Album(tuple(_open(f) for f in files), f"{len(files)} photographs of {folder.name}")
+    return Album(tuple(_open(f, f.stat().st_mtime_ns) for f in files), f"{len(files)} photographs of {folder.name}")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -151,7 +154,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 @functools.lru_cache(maxsize=256)
-def _open(file: Path) -> Photograph:
+def _open(file: Path, changed_ns: int) -> Photograph:
     try:
         with Image.open(file) as image:
             found = image if image.mode in ("L", "RGB") else image.convert("RGB")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
-from shiftproof.experiments.training import Loss, Training
+from shiftproof.experiments.training import Training
 from shiftproof.measure import project_to_convolution
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
@@ -34,7 +35,7 @@ def offsets_tensor(weight: Float[Tensor, "o i"], side: int) -> Float[Tensor, "si
     return w[index[:, None, None, None], index[None, :, None, None], to[:, None, :, None], to[None, :, None, :]]
 
 
-def dense_layer(side: int) -> nn.Module:
+def dense_layer(side: int) -> nn.Sequential:
     """A dense layer from side x side pixels to as many, no bias; larger pictures are averaged down to it first."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), nn.Linear(side**2, side**2, bias=False))
 
@@ -45,16 +46,26 @@ def wanted(pictures: Float[Tensor, "n 1 h w"], side: int) -> Float[Tensor, "n o"
     return nn.functional.conv2d(x, torch.tensor([[KERNEL]], dtype=x.dtype, device=x.device)).flatten(1)
 
 
-def task(side: int, scale: int, *, moved: bool) -> Loss:
-    """Squared error of the answer, in each batch after one random move round the circle if asked."""
+@dataclass(frozen=True)
+class Task:
+    """The loss: squared error of the answer, in each batch after one random move round the circle if asked.
 
-    def loss(model: nn.Module, pictures: Tensor, labels: Tensor) -> Tensor:
-        if moved:
-            dy, dx = (scale * torch.randint(side, (2,))).tolist()
+    Args:
+        side: of what the dense layer sees, in cells.
+        scale: pixels of the picture to a cell.
+        moved: whether the pictures are moved.
+    """
+
+    side: int
+    scale: int
+    moved: bool
+
+    def __call__(self, model: nn.Module, pictures: Tensor, labels: Tensor) -> Tensor:
+        """Mean squared error, a scalar."""
+        if self.moved:
+            dy, dx = (self.scale * torch.randint(self.side, (2,))).tolist()
             pictures = torch.roll(pictures, (dy, dx), (2, 3))
-        return nn.functional.mse_loss(model(pictures), wanted(pictures, side))
-
-    return loss
+        return nn.functional.mse_loss(model(pictures), wanted(pictures, self.side))
 
 
 def steps_figures() -> tuple[list[Figure], dict[str, float]]:
@@ -113,10 +124,10 @@ def measure(lab: Lab) -> Result:
             models = [
                 lab.trained(
                     f"dense-to-conv-{'moved' if moved else 'unmoved'}",
-                    _builder(side),
+                    functools.partial(dense_layer, side),
                     Training(epochs=count, rate=3e-3, pictures=used),
                     seed,
-                    loss=task(side, scale, moved=moved),
+                    loss=Task(side, scale, moved),
                 )
                 for count in epochs
             ]
@@ -136,7 +147,7 @@ def measure(lab: Lab) -> Result:
     for seed in lab.seeds:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            weight = _builder(side)()[2].weight  # type: ignore[index]
+            weight = dense_layer(side).get_parameter("2.weight")
             start.append(project_to_convolution(weight, (side, side)).distance)
     names = {True: "trained on moved digits", False: "trained on unmoved digits"}
     figures.append(over_seeds("trained", "untrained", "distance", start, unit=""))
@@ -191,10 +202,6 @@ def measure(lab: Lab) -> Result:
             "elsewhere": f"500 test digits rolled by ({dy}, {dx}) px",
         },
     )  # fmt: skip
-
-
-def _builder(side: int) -> Callable[[], nn.Module]:
-    return lambda: dense_layer(side)
 
 
 def _shown(weight: Float[Tensor, "o i"]):

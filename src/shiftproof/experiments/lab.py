@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import time
@@ -11,12 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
 from shiftproof.data.memory import Labelled, open_labelled
 from shiftproof.data.photographs import Album, open_photographs
+from shiftproof.environment import library_version
 from shiftproof.errors import DataError
 from shiftproof.experiments.training import Loss, Training, cross_entropy, train
 from shiftproof.records import write_beside
@@ -43,6 +44,8 @@ class Step:
 class Lab:
     """Seeds, data, a folder, and what was spent.
 
+    What is kept is read back only for the same pictures, device and versions of shiftproof and torch.
+
     Args:
         folder: trained networks are kept in `folder/models` (shared by all experiments), other results in `folder/NAME/.kept`.
         name: of the experiment.
@@ -62,12 +65,16 @@ class Lab:
     devices: int = 1
     saved_s: float = field(default=0.0, init=False)
     used: set[str] = field(default_factory=set, init=False)
+    opened: dict[str, Labelled] = field(default_factory=dict, init=False)
+    seen: dict[str, str] = field(default_factory=dict, init=False)
 
     def digits(self, split: str) -> Labelled:
         """The handwritten digits of a split ("train" or "test"), in memory, in their original order."""
-        found = _open(self.data, split)
-        self.used.add(found.word)
-        return found
+        for each in {split, "train", "test"} - set(self.opened):
+            self.opened[each] = _open(self.data, each)
+            self.seen[each] = _fingerprint(self.opened[each])
+        self.used.add(self.opened[split].word)
+        return self.opened[split]
 
     def photographs(self, *, many: bool = False) -> Album:
         """Real photographs: of the folder that `data` names, else those inside scikit-image and scikit-learn.
@@ -77,6 +84,11 @@ class Lab:
         """
         found = open_photographs(self.data, many=many)
         self.used.add(found.word)
+        if found.word not in self.seen:
+            every = hashlib.sha256()
+            for p in found.photographs:
+                every.update(str(p.pixels.shape).encode() + p.pixels.tobytes())
+            self.seen[found.word] = every.hexdigest()[:16]
         return found
 
     def trained(
@@ -101,8 +113,11 @@ class Lab:
             loss: another loss; name it in `name`.
         """
         pictures = self.digits("train") if data is None else data
-        model = build()
-        key = json.dumps([name, repr(model), asdict(training), seed, _fingerprint(pictures)])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = build()
+        seen = next((self.seen[k] for k, v in self.opened.items() if v is pictures), None) or _fingerprint(pictures)
+        key = json.dumps([name, repr(model), asdict(training), seed, seen, *self._made()])
         path = self.folder / "models" / f"{name}-{seed}-{_digest(key)}.safetensors"
         stage = f"{name}, seed {seed}" + (f", {training.pictures} pictures" if training.pictures else "")
         try:
@@ -126,11 +141,12 @@ class Lab:
 
         Args:
             key: tells this result from all others of the experiment: say in it everything that decides the result but the
-                data's name.
+                pictures, which are known by those opened before.
             compute: makes it.
             shared: whether it is one result for all experiments; its key then says whose it is.
         """
-        path = self.folder / ("" if shared else self.name) / ".kept" / f"{_digest(json.dumps([key, self.data]))}.json"
+        told = json.dumps([key, sorted(self.seen.values()), *self._made()])
+        path = self.folder / ("" if shared else self.name) / ".kept" / f"{_digest(told)}.json"
         try:
             found = json.loads(path.read_text())
             self.saved_s += found["seconds"]
@@ -142,6 +158,10 @@ class Lab:
             write_beside(path, json.dumps({"key": key, "seconds": spent, "value": value}).encode())
             return value
 
+    def _made(self) -> list[Any]:
+        """On what the same call gives the same figures."""
+        return [self.device, self.devices, library_version("shiftproof"), library_version("torch")]
+
     def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
         """The items one by one, with progress."""
         ready = list(items)
@@ -151,7 +171,6 @@ class Lab:
         self.progress(Step(stage, len(ready), len(ready)))
 
 
-@functools.lru_cache(maxsize=8)
 def _open(word: str, split: str) -> Labelled:
     try:
         return open_labelled(word, split)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from shiftproof.environment import environment
-from shiftproof.errors import DataError
+from shiftproof.errors import DataError, RecordError
 from shiftproof.experiments.experiment import Experiment
 from shiftproof.experiments.lab import Lab, Step
+from shiftproof.experiments.training import the_device
 from shiftproof.records import ExperimentRecord, Picture, save_experiment
 
 EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT, in reading order
@@ -81,17 +85,16 @@ def reproduce(
 
     Raises:
         DataError: no such experiment or data.
+        ModelError: no such device.
+        RecordError: nothing can be written to the folder.
     """
     experiment = find(name)
-    lab = Lab(folder, name, tuple(seeds), data, progress or (lambda step: None), device, devices)
+    where = the_device(device, devices) if experiment.trains or device != "cpu" else torch.device("cpu")
+    _writable(folder / name)
+    lab = Lab(folder, name, tuple(seeds), data, progress or (lambda step: None), where.type, devices)
     started = time.perf_counter()
     result = experiment.measure(lab)
     seconds = time.perf_counter() - started + lab.saved_s
-    words = ["shiftproof reproduce", name]
-    if not experiment.trains and lab.used and Path(data).expanduser().is_dir():  # photographs of a folder
-        words += [f"--data {data}"]
-    if experiment.trains:
-        words += [f"--seeds {len(seeds)}", f"--data {data.partition(':')[0] if ':' in data else data}"]
     record = ExperimentRecord(
         name=name,
         systems=list(experiment.systems),
@@ -106,10 +109,38 @@ def reproduce(
         protocol=result.protocol,
         seeds=list(seeds) if experiment.trains else [],
         data=", ".join(sorted(lab.used)),
-        command=" ".join(words),
+        command=_command(experiment, seeds, data if lab.used else "", where.type, devices),
         seconds=seconds,
-        environment=environment(torch.device(device if experiment.trains and device != "auto" else "cpu")),
+        environment=environment(where if experiment.trains else torch.device("cpu")),
         images={n: png for n, (png, _) in result.pictures.items()},
     )
     save_experiment(record, folder / name)
     return record
+
+
+def _command(experiment: Experiment, seeds: Sequence[int], data: str, device: str, devices: int) -> str:
+    """What a reader types to repeat the run; in Python where the seeds are not 0, 1, ..."""
+    options: dict[str, Any] = {}
+    if experiment.trains:
+        options["seeds"] = len(seeds)
+    if data and (experiment.trains or data not in ("mnist", "digits")):
+        options["data"] = data
+    if experiment.trains and (device, devices) != ("cpu", 1):
+        options |= {"device": device, "devices": devices}
+    if experiment.trains and list(seeds) != list(range(len(seeds))):
+        options["seeds"] = tuple(seeds)
+        said = "".join(f", {k}={v!r}" for k, v in options.items())
+        return f'shiftproof.experiments.reproduce("{experiment.name}", folder=Path("out"){said})'
+    return " ".join(
+        ["shiftproof reproduce", experiment.name, *(f"--{k} {shlex.quote(str(v))}" for k, v in options.items())]
+    )
+
+
+def _writable(folder: Path) -> None:
+    """Nothing, or a RecordError before anything is measured: what a run finds must have a place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise RecordError(f"nothing can be written there: {e.strerror}", where=str(folder), remedy="--out DIR") from e

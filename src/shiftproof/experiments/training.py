@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from shiftproof.data.memory import Labelled
+from shiftproof.errors import ModelError
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -79,6 +80,18 @@ def train(
     return model.eval()
 
 
+def the_device(device: str, devices: int = 1) -> torch.device:
+    """The device that `train` takes for these words.
+
+    Raises:
+        ModelError: there is no such device, or there are not so many of them.
+
+    >>> the_device("cpu")
+    device(type='cpu')
+    """
+    return _fabric(device, devices).device
+
+
 def _fabric(device: str, devices: int):
     """Fabric on so many devices; on several, in processes that it starts itself."""
     import warnings
@@ -87,7 +100,11 @@ def _fabric(device: str, devices: int):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it advises on loggers and clusters that are not here
-        return Fabric(accelerator=device, devices=devices, strategy="ddp_spawn" if devices > 1 else "auto")
+        try:
+            return Fabric(accelerator=device, devices=devices, strategy="ddp_spawn" if devices > 1 else "auto")
+        except Exception as e:  # of many kinds
+            said = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise ModelError(f"cannot train on {devices} x {device}: {said}", remedy="--device cpu") from e
 
 
 def _fitted_state(fabric, **how) -> dict[str, np.ndarray]:

@@ -1,14 +1,21 @@
 """Training: the same seed gives the same weights, moves are translations, and a lab reads back what it trained."""
 
 import functools
+import pickle
+import shlex
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import shiftproof as sp
 from shiftproof.data.memory import open_labelled
-from shiftproof.experiments import Lab
+from shiftproof.errors import ModelError, RecordError
+from shiftproof.experiments import EXPERIMENTS, Lab, find, reproduce
+from shiftproof.experiments import lab as lab_module
+from shiftproof.experiments import run as run_module
 from shiftproof.experiments.training import Training, draw_moves, moved, train
 from shiftproof.models.conv_net import ConvNet
 
@@ -75,7 +82,9 @@ def test_a_lab_keeps_what_it_computed(tmp_path):
         assert Lab(tmp_path, "x").kept("k", lambda: calls.append(1) or [1.5, {"a": 2}]) == [1.5, {"a": 2}]
     assert len(calls) == 1
     Lab(tmp_path, "x").kept("k2", lambda: calls.append(1))
-    Lab(tmp_path, "x", data="digits").kept("k", lambda: calls.append(1))
+    other = Lab(tmp_path, "x", data="digits")
+    other.digits("test")
+    other.kept("k", lambda: calls.append(1))
     assert len(calls) == 3
 
 
@@ -103,3 +112,60 @@ def test_two_devices_take_the_steps_of_one(digits):
 def build_seeded(build):
     torch.manual_seed(0)
     return build().state_dict()
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if find(name).trains])
+def test_what_an_experiment_trains_can_be_sent_to_other_processes(name, tmp_path, monkeypatch):
+    def sent(build, data, training, *, loss, **_):
+        pickle.loads(pickle.dumps((build, loss)))
+        raise StoppedError
+
+    monkeypatch.setattr(lab_module, "train", sent)
+    with pytest.raises(StoppedError):
+        reproduce(name, folder=tmp_path, seeds=(0,), data="digits")
+
+
+def test_what_is_kept_is_of_the_same_pictures(tmp_path):
+    album, found = tmp_path / "album", []
+    album.mkdir()
+    for level in (0, 0, 200):
+        Image.fromarray(np.full((16, 16), level, dtype=np.uint8)).save(album / "a.png")
+        lab = Lab(tmp_path / "out", "x", data=str(album))
+        pixels = lab.photographs().photographs[0].pixels
+        found.append(lab.kept("mean", lambda pixels=pixels: float(pixels.mean())))
+    assert found == [0, 0, 200]
+
+
+def test_what_is_kept_is_of_the_same_device_and_versions(tmp_path, monkeypatch):
+    assert Lab(tmp_path, "x").kept("a", lambda: 1) == 1
+    assert Lab(tmp_path, "x").kept("a", lambda: 2) == 1
+    assert Lab(tmp_path, "x", device="cuda").kept("a", lambda: 3) == 3
+    monkeypatch.setattr(lab_module, "library_version", lambda name: "another")
+    assert Lab(tmp_path, "x").kept("a", lambda: 4) == 4
+
+
+@pytest.mark.parametrize("device", ["bogus", "cuda" if not torch.cuda.is_available() else "mps"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_done(device, tmp_path):
+    with pytest.raises(ModelError, match=device):
+        reproduce("softmax", folder=tmp_path, device=device)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path):
+    (tmp_path / "softmax").write_text("a file")
+    with pytest.raises(RecordError, match="softmax"):
+        reproduce("softmax", folder=tmp_path)
+
+
+def test_the_command_repeats_the_run(tmp_path):
+    assert reproduce("softmax", folder=tmp_path).command == "shiftproof reproduce softmax"
+    said = run_module._command(find("locality"), (0, 1, 2), "two words", "cpu", 1)
+    assert shlex.split(said) == ["shiftproof", "reproduce", "locality", "--data", "two words"]
+    said = run_module._command(find("pooling"), (0, 1), "digits", "cuda", 2)
+    assert said == "shiftproof reproduce pooling --seeds 2 --data digits --device cuda --devices 2"
+    said = run_module._command(find("pooling"), (5, 7), "digits", "cpu", 1)
+    assert said == 'shiftproof.experiments.reproduce("pooling", folder=Path("out"), seeds=(5, 7), data=\'digits\')'
