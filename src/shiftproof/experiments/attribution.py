@@ -10,14 +10,14 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments import moved_digits
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.moved_digits import setting
 from shiftproof.experiments.training import Training
-from shiftproof.layers.unshared import UnsharedConv2d
+from shiftproof.layers import UnsharedConv2d
 from shiftproof.measure import Contribution, attribute
 from shiftproof.records import Chart, Figure, Series, Source, Table
 from shiftproof.translations import TranslationSet, grid, translate

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab
 from shiftproof.measure import mean_interval
-from shiftproof.models.parts import PARTS, PartsNet, face_detector, face_patches
+from shiftproof.models import PARTS, PartsNet, face_detector, face_patches
 from shiftproof.records import Figure, Source, Table
 from shiftproof.translations import translate
 

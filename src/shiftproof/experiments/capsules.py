@@ -11,13 +11,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.training import Training, cross_entropy, draw_moves, moved
-from shiftproof.models.capsule_net import CapsuleNet, capsule_loss
-from shiftproof.models.conv_net import ConvNet
+from shiftproof.models import CapsuleNet, ConvNet, capsule_loss
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
 PAPER, ADDRESS = "Sabour, Frosst and Hinton 2017, Dynamic routing between capsules", "https://arxiv.org/abs/1710.09829"

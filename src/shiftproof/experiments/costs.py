@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment
 from shiftproof.experiments.training import Training, train
-from shiftproof.models.conv_net import ConvNet
+from shiftproof.models import ConvNet
 
 COSTS = Path(__file__).parent / "costs.json"  # made by tests/golden/make_experiments.py from the records of real runs
 STEPS = 12

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab

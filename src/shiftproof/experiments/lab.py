@@ -15,8 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from shiftproof.data.memory import Labelled, open_labelled
-from shiftproof.data.photographs import Album, open_photographs
+from shiftproof.data import Album, Labelled, open_labelled, open_photographs
 from shiftproof.environment import library_version
 from shiftproof.errors import DataError
 from shiftproof.experiments.training import Loss, Training, cross_entropy, train

@@ -9,8 +9,7 @@ from jaxtyping import Float64
 
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab
-from shiftproof.measure import mean_interval
-from shiftproof.measure.pixels import partial_correlations, pixel_correlation, pixel_information
+from shiftproof.measure import mean_interval, partial_correlations, pixel_correlation, pixel_information
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
 DISTANCES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)

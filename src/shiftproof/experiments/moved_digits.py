@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor, nn
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.training import Training, draw_moves, moved
-from shiftproof.models.conv_net import ConvNet
+from shiftproof.models import ConvNet
 from shiftproof.records import Chart, Figure, Series, Source
 
 MODELS = {"A": "c", "B": "cp", "C": "cpcp"}

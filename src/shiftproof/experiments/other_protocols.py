@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.moved_digits import (

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shiftproof.checking import check
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.errors import InvarianceError
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab
-from shiftproof.models.conv_net import ConvNet
-from shiftproof.models.resnet import CifarResNet
+from shiftproof.models import CifarResNet, ConvNet
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
 INPUTS, ENERGY = 4, 0.9

@@ -12,14 +12,12 @@ from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor, nn
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.training import Loss, Training, cross_entropy
 from shiftproof.measure import mean_interval
-from shiftproof.models.capsule_net import CapsuleNet, capsule_loss
-from shiftproof.models.conv_net import ConvNet
-from shiftproof.models.parts import bag_of_parts, face_detector, face_patches
+from shiftproof.models import CapsuleNet, ConvNet, bag_of_parts, capsule_loss, face_detector, face_patches
 from shiftproof.records import Chart, Figure, Series, Source, Table
 from shiftproof.translations import translate
 

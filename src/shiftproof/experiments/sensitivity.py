@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from shiftproof import measure as measures
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from shiftproof.data.photographs import bundled_textures
+from shiftproof.data import bundled_textures
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab
-from shiftproof.measure.stationarity import cell_means, position_test
+from shiftproof.measure import cell_means, position_test
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
 SIDE, GRID, BINS, DRAWS, LEVEL = 256, 8, 8, 999, 0.05

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
-from shiftproof.data.memory import Labelled
+from shiftproof.data import Labelled
 from shiftproof.errors import ModelError
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]

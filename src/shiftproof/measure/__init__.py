@@ -22,6 +22,7 @@ from shiftproof.measure.answers import (
 from shiftproof.measure.attribution import Contribution, attribute
 from shiftproof.measure.definitions import equivariance_error_by_move, invariance_error
 from shiftproof.measure.dense import dense_agreement, equivariance_error, mask_agreement
+from shiftproof.measure.pixels import partial_correlations, pixel_correlation, pixel_information
 from shiftproof.measure.projection import Projection, project_to_convolution
 from shiftproof.measure.sensitivity import (
     distance,
@@ -30,6 +31,7 @@ from shiftproof.measure.sensitivity import (
     sensitivity_euclidean,
     typical_distance,
 )
+from shiftproof.measure.stationarity import PositionTest, cell_means, position_test
 from shiftproof.measure.statistics import (
     INTERVALS,
     function_interval,
@@ -61,6 +63,7 @@ __all__ = [
     "INTERVALS",
     "METRICS",
     "Contribution",
+    "PositionTest",
     "Projection",
     "accuracy",
     "accuracy_every_move",
@@ -68,6 +71,7 @@ __all__ = [
     "accuracy_worst_move",
     "adjusted_consistency",
     "attribute",
+    "cell_means",
     "chance_agreement",
     "consistency",
     "dense_agreement",
@@ -83,6 +87,10 @@ __all__ = [
     "mean_flip_rate",
     "mean_interval",
     "moments_interval",
+    "partial_correlations",
+    "pixel_correlation",
+    "pixel_information",
+    "position_test",
     "project_to_convolution",
     "radial",
     "right",
