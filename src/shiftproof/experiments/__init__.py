@@ -6,8 +6,9 @@
 ['S9']
 """
 
+from shiftproof.experiments.attribution import attribute_invariance
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab, Step
 from shiftproof.experiments.run import EXPERIMENTS, find, reproduce
 
-__all__ = ["EXPERIMENTS", "Experiment", "Lab", "Result", "Step", "find", "reproduce"]
+__all__ = ["EXPERIMENTS", "Experiment", "Lab", "Result", "Step", "attribute_invariance", "find", "reproduce"]

@@ -16,14 +16,13 @@ from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.moved_digits import setting
-from shiftproof.experiments.training import Training
-from shiftproof.layers import UnsharedConv2d
+from shiftproof.experiments.stages import AUGMENTATION, POOLING, READOUT, SHARING, STAGES, with_stages
+from shiftproof.experiments.training import Training, train
 from shiftproof.measure import Contribution, attribute
 from shiftproof.records import Chart, Figure, Series, Source, Table
 from shiftproof.translations import TranslationSet, grid, translate
 
 SOURCE = Source("Project's source documents (specification row S28)", "who is responsible for translation invariance?")
-SHARING, POOLING, READOUT, AUGMENTATION = STAGES = ("weight sharing", "pooling", "averaging readout", "augmentation")
 SCORES = {"kept": "answers kept beyond chance", "right": "right answers on moved digits"}
 PICTURES = 200
 LARGE = Training(epochs=5, rate=1e-2, pictures=5000)
@@ -32,27 +31,53 @@ LARGE = Training(epochs=5, rate=1e-2, pictures=5000)
 def network(there: frozenset[str], side_px: int) -> nn.Sequential:
     """The network with some of the stages, untrained: one layer of local filters, ReLU, a readout of ten scores.
 
-    A filter is applied wherever it meets the picture (zero padding of its size - 1), so that no digit leaves the map. With
-    weight sharing the filters are a convolution's, without it each position has its own. Pooling: 2 x 2, the maximum.
-    Readout: a dense layer behind the mean over positions; without it, behind all positions.
+    A filter is applied wherever it meets the picture (zero padding of its size - 1), so that no digit leaves the map. What
+    each stage is, see `with_stages`; the pooling is 2 x 2, the maximum.
     """
     filters, size = (24, 9) if side_px >= 28 else (12, 3)
-    around = size - 1
-    out = side_px + around
-    filtered = (
-        nn.Conv2d(1, filters, size, padding=around)
-        if SHARING in there
-        else UnsharedConv2d(1, filters, size, padding=around, input_size=side_px)
+    whole = nn.Sequential(
+        nn.Conv2d(1, filters, size, padding=size - 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(filters, 10)
     )
-    layers: list[nn.Module] = [filtered, nn.ReLU()]
-    if POOLING in there:
-        layers.append(nn.MaxPool2d(2))
-        out //= 2
-    if READOUT in there:
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(filters, 10)]
-    else:
-        layers += [nn.Flatten(), nn.Linear(filters * out * out, 10)]
-    return nn.Sequential(*layers)
+    return with_stages(whole, there, (1, side_px, side_px))
+
+
+def attribute_invariance(
+    model: nn.Module,
+    train_on: Labelled,
+    test_on: Labelled,
+    *,
+    reach_px: int,
+    how: Training | None = None,
+    seed: int = 0,
+) -> list[Contribution]:
+    """How much of a network's invariance each stage brings: all sixteen networks with some of the stages, trained anew.
+
+    The stages are weight sharing (untied without), pooling (removed without), an averaging readout (a dense layer on all
+    positions without) and augmentation (trained on pictures as they are without); the score is "kept" of `scores`.
+
+    Args:
+        model: a chain of modules, see `with_stages`; its structure is what counts, it is trained anew.
+        train_on: pictures that the networks are trained on.
+        test_on: pictures that are moved and answered.
+        reach_px: moves are whole pixels up to so many along each axis, with zeros moved in; those of the augmentation too.
+        how: the training, but for its moves; None for 5 epochs of Adam.
+        seed: of everything random.
+
+    Returns:
+        What each stage brings, in the order of `STAGES`; see `shiftproof.measure.attribute`.
+
+    Raises:
+        ModelError: the model is no chain of modules.
+    """
+    c, h, w = train_on.pictures.shape[1:]
+    moves = grid(reach_px, "zero")
+
+    def kept(there: frozenset[str]) -> float:
+        training = replace(how or Training(), moves_px=reach_px if AUGMENTATION in there else 0)
+        trained = train(functools.partial(with_stages, model, there, (c, h, w)), train_on, training, seed=seed)
+        return scores(trained, test_on, moves)["kept"]
+
+    return attribute(STAGES, kept)
 
 
 def training(there: frozenset[str], side_px: int, moves_px: int) -> Training:
@@ -121,7 +146,7 @@ def measure(lab: Lab) -> Result:
             "Taking a stage away says how much the rest can replace it, adding it to nothing how much it does by itself; the "
             "share is the mean over all orders, and the shares add up to what all stages together bring.",
             f"The network is {repr(network(frozenset(STAGES), here.side_px)).splitlines()[1].strip()} and what follows; "
-            "`shiftproof.measure.attribute` does the same for a family of yours.",
+            "`shiftproof.experiments.attribute_invariance` does the same for a network and pictures of yours.",
         ],
         protocol={
             "network": "local filters, ReLU, readout",

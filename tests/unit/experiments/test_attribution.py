@@ -6,10 +6,12 @@ from torch import nn
 
 import shiftproof as sp
 from shiftproof.data.memory import Labelled
-from shiftproof.experiments import attribution, moved_digits
-from shiftproof.experiments.attribution import AUGMENTATION, POOLING, READOUT, SHARING, STAGES
+from shiftproof.errors import ModelError
+from shiftproof.experiments import attribute_invariance, attribution, moved_digits
+from shiftproof.experiments.stages import AUGMENTATION, POOLING, READOUT, SHARING, STAGES, with_stages
 from shiftproof.experiments.training import Training
 from shiftproof.layers.unshared import UnsharedConv2d
+from shiftproof.models.conv_net import ConvNet
 
 
 class Brightness(nn.Module):
@@ -87,3 +89,29 @@ def test_end_to_end_on_small_digits_and_again(tmp_path, monkeypatch):
     assert any("fewer than half" in note for note in record.footnotes)  # 2 epochs are few
     monkeypatch.setattr(attribution, "scores", None)  # all is read back
     assert sp.reproduce("attribution", folder=tmp_path, seeds=[0], data="digits").figures == record.figures
+
+
+def test_the_stages_of_a_network_of_ones_own():
+    net = ConvNet("cpcp", filters=3, input_size=(1, 12, 12))
+    for there in (frozenset(), frozenset(STAGES), frozenset({SHARING, POOLING}), frozenset({READOUT})):
+        made = with_stages(net, there, (1, 12, 12))
+        kinds = [type(m) for m in made]
+        assert kinds.count(nn.Conv2d) == (2 if SHARING in there else 0)
+        assert kinds.count(UnsharedConv2d) == (0 if SHARING in there else 2)
+        assert kinds.count(nn.MaxPool2d) == (2 if POOLING in there else 0)
+        assert kinds.count(nn.AdaptiveAvgPool2d) == (READOUT in there)
+        assert made(torch.zeros(2, 1, 12, 12)).shape == (2, 10)
+    assert repr(list(with_stages(net, frozenset({SHARING, POOLING}), (1, 12, 12)))) == repr(list(net))
+    with pytest.raises(ModelError, match="not a chain"):
+        with_stages(Column(), frozenset(), (1, 12, 12))
+    with pytest.raises(ModelError, match="no dense layer"):
+        with_stages(nn.Sequential(nn.Conv2d(1, 2, 3)), frozenset(), (1, 12, 12))
+
+
+def test_attribution_of_a_network_and_pictures_of_ones_own():
+    data = dots()
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 10))
+    found = attribute_invariance(net, data, data, reach_px=1, how=Training(epochs=2, batch_size=3))
+    assert [c.stage for c in found] == list(STAGES)
+    again = attribute_invariance(net, data, data, reach_px=1, how=Training(epochs=2, batch_size=3))
+    assert found == again
