@@ -25,6 +25,7 @@ BOOK = Source(
     "figure 9.6",
     "https://www.deeplearningbook.org/contents/convnets.html",
 )
+SPECIFICATION = Source("The project's specification", "row S16 and claim 3")  # the exact counts; the book says "over"
 DOCUMENTS = Source("Project's source documents (specification row S16)", "267,960 operations versus 8 billion")
 
 
@@ -83,6 +84,18 @@ def by_counting(picture: Float32[np.ndarray, "h w"]) -> tuple[np.ndarray, Tally]
     return out.values.astype(np.float32), tally
 
 
+def dense_row(picture: Float32[np.ndarray, "h w"], *, onto_zero: bool) -> Tally:
+    """How many operations one output of the dense product takes, by numbers that count; every other takes as many.
+
+    Args:
+        picture: its size decides.
+        onto_zero: see `Counted.sum`.
+    """
+    tally = Tally()
+    (Counted(picture.ravel(), tally) * np.zeros(picture.size, np.float32)).sum(onto_zero=onto_zero)
+    return tally
+
+
 def sparse_matrix(height: int, width: int):
     """The matrix from flattened pictures to flattened differences, only its nonzero entries held (SciPy's CSR)."""
     from scipy.sparse import csr_array
@@ -134,10 +147,7 @@ def measure(lab: Lab) -> Result:
 
     expected = torch.from_numpy(picture[:, 1:] - picture[:, :-1])
     counted, tally = by_counting(picture)
-    size, plain, row = picture.size, Tally(), Tally()  # one output of the dense product; every other takes as many
-    for counter, onto_zero in ((plain, True), (row, False)):
-        products = Counted(picture.ravel(), counter) * np.zeros(size, np.float32)
-        products.sum(onto_zero=onto_zero)
+    size, plain, row = picture.size, dense_row(picture, onto_zero=True), dense_row(picture, onto_zero=False)
     by_convolution = convolved()
     matrix = sparse_matrix(HEIGHT, WIDTH)
     by_sparse = torch.from_numpy(matrix @ picture.ravel()).reshape(expected.shape)
@@ -166,10 +176,10 @@ def measure(lab: Lab) -> Result:
         "dense matrix": row.operations * h_out * w_out,
     }
 
-    def figure(way: str, what: str, value: float, unit: str = "count", published: float | None = None) -> Figure:
+    def figure(way: str, what: str, value: float, published: float | None = None, source: Source = BOOK) -> Figure:
         if published is None:
-            return Figure("ways", way, what, value, unit)
-        return Figure("ways", way, what, value, unit, published=published, source=BOOK, holds=value == published)
+            return Figure("ways", way, what, value, "count")
+        return Figure("ways", way, what, value, "count", published=published, source=source, holds=value == published)
 
     figures = [
         Figure("sizes", "output", "width", w_out, "px", published=319, source=BOOK, holds=w_out == 319),
@@ -177,10 +187,10 @@ def measure(lab: Lab) -> Result:
         figure("convolution", "operations", operations["convolution"], published=267_960),
         figure("sparse matrix", "operations", operations["sparse matrix"]),
         figure("dense matrix", "operations", operations["dense matrix"]),
-        figure("dense matrix", "operations, two an entry", dense_flops, published=16_006_144_000),
+        figure("dense matrix", "operations, two an entry", dense_flops, published=16_006_144_000, source=SPECIFICATION),
         figure("convolution", "weights or entries", weights["convolution"], published=2),
         figure("sparse matrix", "weights or entries", weights["sparse matrix"]),
-        figure("dense matrix", "weights or entries", weights["dense matrix"], published=8_003_072_000),
+        figure("dense matrix", "weights or entries", weights["dense matrix"], published=8_003_072_000, source=SPECIFICATION),
         *(Figure("ways", way, "seconds", s, "") for way, s in seconds.items()),
         *(Figure("ways", way, "equal to the difference", float(e), "", holds=e) for way, e in equal.items()),
         Figure("ratios", "operations", "dense over convolution", dense_flops / operations["convolution"], "",

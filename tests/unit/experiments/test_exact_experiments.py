@@ -9,7 +9,7 @@ from torch import nn
 
 from shiftproof import measure
 from shiftproof.errors import DataError, MeasureError
-from shiftproof.experiments import EXPERIMENTS, Lab, find, reproduce
+from shiftproof.experiments import EXPERIMENTS, Lab, corrections, find, reproduce
 from shiftproof.experiments.convolution_gradients import convolve, input_gradient, kernel_gradient
 from shiftproof.experiments.max_pooling import DETECTOR, pool_row, unchanged_moves
 from shiftproof.experiments.readout import Reader, pictures, tied
@@ -158,11 +158,41 @@ def test_the_sum_of_jacobians_is_autograds_gradient():
 
 def test_the_corrections_on_digits(tmp_path):
     record = reproduce("corrections", folder=tmp_path, seeds=(0,), data="digits")
-    exact, flat = "circular, no stride, averaged", "with a flattened dense layer"
-    assert record.figure("classifiers", exact, "answers that change").measured == 0
-    assert record.figure("classifiers", exact, "proved step").measured == 1
-    assert record.figure("classifiers", flat, "answers that change").measured > 0.1
-    assert record.figure("classifiers", flat, "proved step").measured == 0
-    assert record.figure("operations", "dense matrix, operations", "count").measured == 16_006_144_000
+    change, step = "answers that change", "proved step"
+    for name in (corrections.EXACT, corrections.TIED):
+        assert record.figure("classifiers", name, change).measured == 0
+        assert record.figure("classifiers", name, step).measured == 1
+        assert record.figure("classifiers", name, step).holds is True
+    assert record.figure("classifiers", corrections.TIED, "accuracy, unmoved").measured > 0.3  # no constant answer
+    assert record.figure("classifiers", corrections.FLAT, change).measured > 0.1
+    assert record.figure("classifiers", corrections.FLAT, step).measured == 0
+    strided = "with convolutions of stride 2"
+    assert record.figure("classifiers", strided, change).measured > 0
+    assert record.figure("classifiers", strided, change).holds is False
+    assert record.figure("classifiers", strided, step).measured == 4
     again = reproduce("corrections", folder=tmp_path, seeds=(0,), data="digits")
     assert again.figures == record.figures
+    at = {(f.table, f.row, f.column): f.measured for f in record.figures}
+    said = corrections.finding(at)
+    assert said == record.finding
+    opposite = {k: 1e-16 if k[0] == "gradients" else v for k, v in at.items()}
+    opposite |= {k: 0.5 if k[1] in (corrections.EXACT, corrections.TIED) else 0.0 for k in at if k[2] == change}
+    opposite["operations", "dense matrix, entries", "count"] = at["operations", "dense matrix, operations", "count"]
+    turned = corrections.finding(opposite)
+    for a, b, words in zip(
+        said, turned, ("do not turn", "are not translation", "not against", "is not V"), strict=True
+    ):
+        assert words in a
+        assert words not in b
+    assert "against the correction" in turned[0]
+
+
+def test_what_is_counted_is_counted_by_running(monkeypatch):
+    expected = {"convolution, operations": 267_960, "dense matrix, operations": 16_006_144_000,
+                "dense matrix, entries": 8_003_072_000, "convolution, weights": 2}  # fmt: skip
+    assert {f.row: f.measured for f in corrections._counts()} == expected
+    monkeypatch.setattr(corrections, "WIDTH", 12)
+    monkeypatch.setattr(corrections, "HEIGHT", 10)
+    smaller = {f.row: (f.measured, f.holds) for f in corrections._counts()}
+    assert smaller["convolution, operations"] == (11 * 10 * 3, False)
+    assert smaller["dense matrix, operations"] == (2 * 120 * 110, False)
