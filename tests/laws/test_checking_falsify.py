@@ -53,6 +53,39 @@ def causal(m, x):
     return F.scaled_dot_product_attention(t, t, t, is_causal=True).sum(1)
 
 
+def causal_to_tokens(m, x):
+    """Each position sees so many numbers as its place says, and they stand still."""
+    k = x.mean((2, 3))[:, None, :] * steps(8).view(1, 4, 2)
+    return F.scaled_dot_product_attention(x.flatten(2).mT, k, k, is_causal=True).sum(1)
+
+
+def causal_tokens(m, x):
+    """The twin: what stands still looks at what stands still in order, then at all positions."""
+    k = x.mean((2, 3))[:, None, :] * steps(8).view(1, 4, 2)
+    k = F.scaled_dot_product_attention(k, k, k, is_causal=True)
+    return F.scaled_dot_product_attention(x.flatten(2).mT, k, k).sum(1)
+
+
+class Dropping(nn.Module):
+    """A recurrent layer over channels, told to drop some of its states, or not."""
+
+    def __init__(self, train):
+        super().__init__()
+        self.lstm, self.train_it = nn.LSTM(2, 2, 2, batch_first=True), train
+
+    def forward(self, x):
+        h = x.new_zeros(2, x.shape[2] * x.shape[3], 2)
+        t = x.flatten(2).permute(2, 0, 1).expand(-1, 3, 2)
+        return torch.lstm(t, (h, h), list(self.lstm._flat_weights), True, 2, 0.5, self.train_it, False, True)[0].sum(
+            (0, 1)
+        )
+
+
+def patches_transposed(m, x):
+    """Every 2 x 3 patches exchanged, in windows of all columns: nothing moves by less than the width."""
+    return x.view(1, 2, 3, 2, 3, 2).permute(0, 1, 2, 4, 3, 5).reshape(1, 2, 6, 6)
+
+
 def one_grid(m, x):
     grid = F.affine_grid(torch.eye(2, 3, dtype=x.dtype)[None], [1, 2, 6, 6], align_corners=False)
     return F.grid_sample(x, grid, align_corners=False)
@@ -104,6 +137,14 @@ TRAPS = {
     "a difference without its end": (EVEN, lambda m, x: (x[:, :, 1:] - x[:, :, :-1]).abs().sum((2, 3))),
     "the border repeated": (EVEN, lambda m, x: F.avg_pool2d(F.pad(x, (1, 1, 1, 1), "replicate"), 3, 1)),
     "attention to what came before": (EVEN, causal),
+    "causal, over numbers that stand still": (ODD, causal_to_tokens),
+    "a recurrent layer that drops": (ODD, Dropping(True)),
+    "adaptive mean, nearly as many": ((1, 20, 20), lambda m, x: F.adaptive_avg_pool2d(x, 17).square().sum((2, 3))),
+    "adaptive mean to more": (ODD, lambda m, x: F.adaptive_avg_pool2d(x, 7).square().sum((2, 3))),
+    "adaptive maximum, nearly as many": ((1, 20, 20), lambda m, x: F.adaptive_max_pool2d(x, 12).sum((2, 3))),
+    "area interpolation": ((1, 10, 10), lambda m, x: F.interpolate(x, size=(6, 6), mode="area").square().sum((2, 3))),
+    "cut down to one row": ((2, 20, 20), lambda m, x: x + F.pad(x, (0, 0, -12, -7))),
+    "spread over one cell": ((2, 4, 4), lambda m, x: x + F.conv_transpose2d(x, steps(16).view(2, 2, 2, 2), padding=2)),
     "gathered in a constant order": (EVEN, lambda m, x: x[:, :, [1, 0, 2, 3, 4, 5]] - x),
 }  # fmt: skip
 
@@ -119,6 +160,11 @@ FAIR = {
     "magnitudes of frequencies": (EVEN, lambda m, x: torch.fft.fft2(x).abs()),
     "the variance of a map": (EVEN, lambda m, x: x.var((2, 3))),
     "unshuffled, then channels joined": (EVEN, lambda m, x: F.pixel_unshuffle(x, 2).sum((2, 3))),
+    "causal, then over positions": (ODD, causal_tokens),
+    "a recurrent layer that drops nothing": (ODD, Dropping(False)),
+    "channels by number, counted from behind": (ODD, lambda m, x: x.index_select(-3, torch.tensor([1, 0]))),
+    "adaptive mean along what stands still": (ODD, lambda m, x: F.adaptive_avg_pool1d(x.amax(3).mT, 3).sum(1)),
+    "one row that was pooled": (ODD, lambda m, x: x + F.avg_pool2d(x, (5, 1))),
     "group norm": (EVEN, nn.GroupNorm(1, 2)),
 }
 
@@ -158,6 +204,35 @@ def test_a_trap_is_not_proved_for_every_pixel(case):
     assert verdict.circular.status != "proved" or verdict.circular.step != (1, 1), str(verdict)
     confirmed(net, verdict, size)
     assert any(worst(Afresh(net), verdict, size, (1, 1), seed) > 0 for seed in range(2))  # a trap: it would be false
+
+
+NOWHERE = {
+    "adaptive mean, nearly as many": ((1, 20, 20), lambda m, x: F.adaptive_avg_pool2d(x, 17)),
+    "area interpolation": ((1, 16, 16), lambda m, x: F.interpolate(x, size=(20, 20), mode="area")),
+    "adaptive maximum, pooled": ((1, 30, 30), lambda m, x: F.adaptive_max_pool2d(x, 24).sum((2, 3))),
+    "cut down to one row": TRAPS["cut down to one row"],
+    "spread over one cell": TRAPS["spread over one cell"],
+    "patches transposed": (EVEN, patches_transposed),
+}
+
+
+@pytest.mark.parametrize("case", NOWHERE)
+def test_what_is_exact_nowhere_is_proved_in_no_world(case):
+    size, made = NOWHERE[case]
+    verdict = sp.check(whole(Call(made, a=None)), size)
+    assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"not_proved"}, str(verdict)
+
+
+PROVED = [
+    "causal, then over positions", "a recurrent layer that drops nothing", "channels by number, counted from behind",
+    "adaptive mean along what stands still", "one row that was pooled",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PROVED)
+def test_the_twin_of_a_trap_is_proved(case):
+    net, size = built(case)
+    assert sp.check(net, size).circular.status == "proved"
 
 
 @pytest.mark.parametrize("case", FAIR)

@@ -105,11 +105,65 @@ def filled_by_channels(x, y):
     return z
 
 
+def through_einsum(x, y):
+    z = torch.einsum("nchw->nhwc", y)
+    z.add_(RAMP[:, None])
+    return y
+
+
+def einsum_of_two(x, y):
+    z = torch.einsum("nchw,nchw->nhwc", y, y)
+    z.add_(1)
+    return y + z.permute(0, 3, 1, 2)
+
+
+def through_a_grid(x, y):
+    y = y.sum((0, 1, 2))
+    torch.meshgrid(y, y, indexing="ij")[1].add_(RAMP)
+    return y * 2
+
+
+def through_a_product(x, y):
+    y = y.sum((0, 1, 2))
+    torch.cartesian_prod(y).add_(RAMP)
+    return y * 2
+
+
+def through_broadcasting(x, y):
+    torch.broadcast_tensors(y, x[:, :1])[0].add_(RAMP)
+    return y * 2
+
+
+def through_a_list(x, y):
+    torch._foreach_add_([y], [RAMP.expand(1, 2, 4, 5)])
+    return y
+
+
+def a_list_of_constants(x, y):
+    z = torch.zeros(5, dtype=x.dtype)
+    torch._foreach_add_([z], [RAMP])
+    return y + z
+
+
+def a_list_of_even_constants(x, y):
+    z = torch.zeros(5, dtype=x.dtype)
+    torch._foreach_add_([z], [RAMP * 0])
+    return y + z
+
+
+def joined_and_written(x, y):
+    z = torch.concat([y, x], 1)
+    z.relu_()
+    return torch.relu(y) + z[:, :2]
+
+
 PROGRAMS = [
     through_a_view, through_a_transpose, view_then_base, the_base_itself, a_copy, contiguous_copy, contiguous_itself,
     dropout_itself, a_part_of_a_split, the_picture, an_expanded_view, zeroed, filled_by_rows, filled_by_channels,
+    through_einsum, einsum_of_two, through_a_grid, through_a_product, through_broadcasting, through_a_list, a_list_of_constants,
+    a_list_of_even_constants, joined_and_written,
 ]  # fmt: skip
-EXACT = {a_copy, contiguous_copy, the_picture, zeroed}
+EXACT = {a_copy, contiguous_copy, the_picture, zeroed, a_list_of_even_constants, joined_and_written, einsum_of_two}
 
 
 @pytest.mark.parametrize("write", PROGRAMS, ids=lambda f: f.__name__)

@@ -19,11 +19,8 @@ from torch.fx.node import map_aggregate
 
 from shiftproof.checking.inline import inlined
 from shiftproof.checking.origin import line_of, line_raised, module_of, selector_of
+from shiftproof.checking.sharing import IDENTITIES, SAME, hides
 from shiftproof.errors import ModelError
-
-# operators that may hand back their input itself although their schema does not say so
-IDENTITIES = {"dropout", "feature_dropout", "alpha_dropout", "contiguous", "detach", "to", "type_as", "reshape", "pad"}
-SAME = {"dropout", "feature_dropout", "alpha_dropout", "detach", "lift_fresh"}  # out of training
 
 ASSIGNED = re.compile(r"The tensor attributes? (.+) (?:was|were) assigned during export")
 
@@ -114,7 +111,8 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
     seconds = time.perf_counter() - started
     graph = _plain(program, input_size, seconds)
     kept = (*graph.kept, *assigned)
-    if any(n.operator == "written" for n in graph.nodes.values()):
+    spoiled = {n.overload for n in graph.nodes.values() if n.operator == "written"}
+    if spoiled == {""}:
         graph = _plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
     return replace(graph, kept=kept)
 
@@ -217,6 +215,7 @@ class _Naming:
         self.latest: dict[int, str] = {}  # by `whole`
         self.stale: set[int] = set()
         self.targets: set[str] = set()
+        self.hidden: set[str] = set()  # which may share storage though torch does not say so
 
     def add(self, name: str, shares: list[str], same: str | None) -> None:
         self.memory[name] = self.memory[shares[0]] if shares else len(self.memory)
@@ -231,12 +230,15 @@ class _Naming:
         if name not in self.memory:
             self.add(name, [], None)
 
-    def write(self, target: str, name: str) -> None:
-        """The tensor `target` was overwritten; its value is now node `name`."""
+    def write(self, target: str, name: str | None) -> None:
+        """The tensor `target` was overwritten; its value is now node `name`, or that of no node."""
         kind = self.whole[target]
         self.targets.add(target)
-        self.latest[kind] = name
-        self.stale.discard(kind)
+        if name is None:
+            self.stale.add(kind)
+        else:
+            self.latest[kind] = name
+            self.stale.discard(kind)
         for other, memory in self.memory.items():
             if memory == self.memory[target] and self.whole[other] != kind:
                 self.stale.add(self.whole[other])
@@ -251,7 +253,9 @@ class _Naming:
         if kind in self.stale:
             at = f"{name}__written"
             if at not in nodes:
-                nodes[at] = Node(at, "written", {}, nodes[name].shape, nodes[name].module, nodes[name].source)
+                like, memory = nodes[name], {self.memory[h] for h in self.hidden}
+                how = "hidden" if self.memory[name] in memory else ""  # then torch's own renaming misses it as well
+                nodes[at] = Node(at, "written", {}, like.shape, like.module, like.source, overload=how)
             return at
         return self.latest[kind]
 
@@ -299,28 +303,27 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
     arguments = {k: held(v) for k, v in bound.items()}
     positional, keywords = held(item.args), held(item.kwargs)
     name = schema.name.partition("::")[2]
-    written_to = (bound[a.name] for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
-    writes = [n for n in written_to if isinstance(n, fx.Node)]
+    written_to = [a for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    writes = [n.name for a in written_to for n in _flat(bound[a.name]) if isinstance(n, fx.Node)]
+    alone = len(schema.returns) == 1 == len(written_to) and isinstance(bound[written_to[0].name], fx.Node)
+    alone = alone and schema.returns[0].alias_info is not None  # then what it answers is what it wrote
     name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    hidden = hides(target, name, bound)
     shares = [
         n.name
         for a in schema.arguments
-        if (a.alias_info is not None or (name in IDENTITIES and a is schema.arguments[0]))
+        if (a.alias_info is not None or hidden or (name in IDENTITIES and a is schema.arguments[0]))
         for n in _flat(bound[a.name])
         if isinstance(n, fx.Node)
     ]
     for s in shares:
         naming.known(s)
-    same = (
-        writes[0].name
-        if len(writes) == 1
-        else shares[0]
-        if name in SAME and shares and not bound.get("train")
-        else None
-    )
+    same = writes[0] if alone else shares[0] if name in SAME and shares and not bound.get("train") else None
     naming.add(item.name, shares, same)
+    if hidden and name not in IDENTITIES:
+        naming.hidden.add(item.name)
     for written in writes:
-        naming.write(written.name, item.name)
+        naming.write(written, item.name if alone else None)
     return Node(
         item.name, name, arguments, overload=target._overloadname, positional=positional, keywords=keywords, **common
     )

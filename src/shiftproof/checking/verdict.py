@@ -205,6 +205,9 @@ def _window(output, signals, last, broken, steps, lost, why) -> Claim:
     found = tuple(
         steps[i] if a not in broken and a not in whole and moving and clean[i] > 0 else None for i, a in enumerate(AXES)
     )
+    vacuous = [a for s, n, a in zip(found, clean, AXES, strict=True) if s is not None and s >= n * last[a].stride]
+    found = tuple(None if a in vacuous else s for s, a in zip(found, AXES, strict=True))
+    why += tuple(f"the step along {a} is all that padding does not reach: no cell is left to compare" for a in vacuous)
     if isinstance(output, Constant):
         return Claim("proved", (1, 1), why, ((0, 0), (0, 0)), (0, 0))
     if not moving or whole:

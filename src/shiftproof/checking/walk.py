@@ -14,6 +14,7 @@ from shiftproof.checking.graph import Graph, Node, Ref, refs
 from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
+from shiftproof.checking.rules.cutting import single
 from shiftproof.checking.rules.op import NoRuleError, Op, edges
 from shiftproof.checking.rules.selecting import SELECTING
 from shiftproof.checking.types import AXES, Choice, Constant, Signal, Type, Unknown, atoms, inert, spatial
@@ -158,11 +159,16 @@ def _type(
         summed.get(node.name, frozenset()),
     )
     result = rule(op)
+    result = tuple(_moving(op, t) for t in result) if isinstance(result, tuple) else _moving(op, result)
     _fits(result, node)
     findings += op.found
     kept_away += op.kept_away
     relied += op.relied
     return result
+
+
+def _moving(op: Op, found: Type) -> Type:
+    return single(op, found) if isinstance(found, Signal) else found
 
 
 def _summed(graph: Graph) -> dict[str, frozenset[int]]:

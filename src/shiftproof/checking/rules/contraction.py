@@ -169,7 +169,12 @@ def attention(op: Op) -> Type:
     logits = combined(inner, [logits, mask]) if isinstance(mask, Signal | Constant) else logits
     seen = logits.dims[-1]
     if op.get("is_causal"):
-        op.report("T7", axes(seen), "each position sees only those before it", "attention to all positions")
+        op.report(
+            "T7",
+            axes(seen) | axes(logits.dims[-2]),
+            "each position sees only those before it",
+            "attention to all positions",
+        )
     logits = reduced(op, logits, [seen])
     return einsum(op, [logits, value], [batch + "ab", batch + "bd"], batch + "ad")
 

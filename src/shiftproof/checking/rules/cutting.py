@@ -84,6 +84,28 @@ class Cut:
         return self.signal
 
 
+def single(op: Op, signal: Signal) -> Signal:
+    """The signal without spatial atoms of one cell: it has no neighbour to move to, and broadcasts wherever it is used.
+
+    What is left of a map of which all but one cell was cut off, rather than pooled, is a position picked by number.
+    """
+    cut = Cut(op, signal)
+    dims = tuple(_without_single(cut, d) for d in signal.dims)
+    return replace(cut.report(), dims=dims) if cut.noted else signal
+
+
+def _without_single(cut: Cut, dim: Dim) -> Dim:
+    kept: list[Block] = []
+    for b in dim:
+        if isinstance(b, Join):
+            kept.append(Join(tuple(_without_single(cut, p) for p in b.parts)))
+        elif b.axis is None or b.size > 1:
+            kept.append(b)
+        else:
+            cut.lose((b,), 1, "one position is all that is left")
+    return tuple(kept)
+
+
 def _parts(join: Join, start: int, count: int) -> Dim | None:
     """A range of a join that cuts no moving part, else None."""
     found: list[Dim] = []

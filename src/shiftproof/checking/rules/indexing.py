@@ -97,8 +97,9 @@ def select(op: Op) -> Type:
 def picked(op: Op) -> Type:
     """Advanced indexing by tensors that stand still, of dimensions that stand still."""
     signal = op.signal("self")
+    alone = op.operator != "index"
     asked: list[Any] = (
-        list(op["indices"]) if op.operator == "index" else [None] * index(int(op["dim"]), 99) + [op["index"]]
+        [None] * index(int(op["dim"]), len(signal.dims)) + [op["index"]] if alone else list(op["indices"])
     )
     places = [i for i, v in enumerate(asked) if v is not None]
     op.need(all(isinstance(asked[i], Constant) for i in places), "an index that depends on the picture")
@@ -198,6 +199,7 @@ def recurrent(op: Op) -> tuple[Type, ...]:
     """A recurrent layer over a sequence."""
     signal = op.signal("input")
     op.need(len(signal.dims) == 3, "a recurrent layer without a batch")
+    op.need(not (op.get("train") and op.get("dropout")), "dropout in training mode is random")
     sequence, batch = (1, 0) if op["batch_first"] else (0, 1)
     for held in op["hx"] if isinstance(op["hx"], list | tuple) else [op["hx"]]:
         op.need(isinstance(held, Constant), "a state that depends on the picture")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.rules.op import Op, Rule, pair
 from shiftproof.checking.rules.reduction import reduced
 from shiftproof.checking.rules.sliding import Slide, Window, sizes
-from shiftproof.checking.types import Dim, Signal, Type, Unknown
+from shiftproof.checking.types import AXES, Atom, Dim, Reach, Signal, Type, Unknown, axes, grown, inert, only, with_step
 
 
 def average(op: Op) -> Type:
@@ -52,10 +53,13 @@ def adaptive(op: Op) -> Type:
     signal = op.signal("self")
     rank = int(op.operator[op.operator.index("pool") + 4])
     slide, dims = Slide(op, signal), list(signal.dims[:-rank])
+    uneven: dict[str, str] = {}
     for d, n in zip(signal.dims[-rank:], op.shape[-rank:], strict=True):
-        dims.append(_shared(op, slide, d, n))
+        dims.append(_shared(op, slide, d, n, uneven))
     result = slide.report("adaptive pooling:")
-    return replace(result, dims=tuple(dims))
+    text = f"adaptive pooling: {'; '.join(dict.fromkeys(uneven.values()))}"
+    op.report("T3", uneven, text, "a size that the windows share out evenly", breaks=WORLDS)
+    return replace(result, dims=tuple(dims), lost=result.lost | frozenset(uneven))
 
 
 def adaptive_with_indices(op: Op) -> tuple[Type, Type]:
@@ -63,22 +67,25 @@ def adaptive_with_indices(op: Op) -> tuple[Type, Type]:
     return adaptive(replace(op, shape=op.shape[0])), Unknown(op.operator)
 
 
-def _shared(op: Op, slide: Slide, dim: Dim, n: int) -> Dim:
+def _shared(op: Op, slide: Slide, dim: Dim, n: int, uneven: dict[str, str]) -> Dim:
+    """A dimension shared out to n windows; where they are not of one size and distance, `uneven` says so for its axis."""
     cells = sum_size(dim)
     if n == 1:
         slide.signal = reduced(op, slide.signal, [dim])
         return ()
-    k = cells // n
     if cells % n == 0:
-        return slide.along(dim, Window(k, k), n)
-    slide.note("T3", *_uneven(op, dim, cells, n))
-    return slide.along(dim, Window(-(-cells // n) + 1, max(k, 1)), n)
-
-
-def _uneven(op: Op, dim: Dim, cells: int, n: int) -> tuple[str, str]:
-    found = next((getattr(b, "axis", None) for b in dim if getattr(b, "axis", None)), None)
-    op.need(found is not None and len(dim) == 1, "windows of uneven size over a dimension of several parts")
-    return str(found), f"{cells} cells cannot be shared out to {n} windows of one size"
+        return slide.along(dim, Window(cells // n, cells // n), n)
+    if not axes(dim):
+        return inert(n)
+    atom = only(dim)
+    op.need(atom is not None and atom.axis is not None, "windows of uneven size over a dimension of several parts")
+    assert atom is not None
+    assert atom.axis is not None
+    uneven[atom.axis] = f"{cells} cells cannot be shared out to {n} windows of one size"
+    stride = atom.stride * cells / n
+    step = grown(slide.signal.step[AXES.index(atom.axis)], stride)
+    slide.signal = with_step(slide.signal, atom.axis, step)
+    return (Atom(n, atom.axis, stride, n, Reach(n, 0, atom.reach.first, atom.reach.last)),)  # no cell is clean
 
 
 def sum_size(dim: Dim) -> int:
