@@ -102,9 +102,12 @@ ROWS: dict[str, Row] = {
         lambda: sl.BlurPool2d(6, (2, 1), "replicate"), (1, 16, 16), lambda: knows_rows(sl.BlurPool2d(6, (2, 1)))
     ),
     "pad": Row(lambda: sl.CircularPad2d((1, 2, 3, 0)), (1, 14, 14), lambda: knows_rows(sl.CircularPad2d(1))),
-    "conv": Row(lambda: sl.CircularConv2d(2, 3, 3), (2, 12, 12), lambda: nn.Conv2d(2, 3, 3, padding=1)),
+    "conv": Row(lambda: sl.CircularConv2d(2, 3, 3, padding="same"), (2, 12, 12), lambda: nn.Conv2d(2, 3, 3, padding=1)),
     "conv, wraps": Row(
-        lambda: sl.CircularConv2d(2, 2, (5, 7), dilation=2), (2, 3, 2), lambda: nn.Conv2d(2, 2, 3, padding=1), None
+        lambda: sl.CircularConv2d(2, 2, (5, 7), padding="same", dilation=2),
+        (2, 3, 2),
+        lambda: nn.Conv2d(2, 2, 3, padding=1),
+        None,
     ),
     "conv, strided": Row(
         lambda: sl.CircularConv2d(2, 4, (4, 3), (2, 3), 1, groups=2), (2, 12, 15), lambda: nn.Conv2d(2, 4, 3, (2, 3), 1)

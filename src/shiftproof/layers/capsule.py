@@ -55,7 +55,6 @@ class PrimaryCapsules(nn.Module):
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] | str = 0,
-        *,
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -109,7 +108,6 @@ class Capsules(nn.Module):
         in_features: int,
         out_features: int,
         routings: int = 3,
-        *,
         device: Any = None,
         dtype: torch.dtype | None = None,
     ) -> None:

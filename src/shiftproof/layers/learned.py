@@ -58,7 +58,9 @@ class LearnedPolyphasePool2d(nn.Module):
             raise LayerError(f"tau={tau}", where="LearnedPolyphasePool2d", remedy="use a temperature above 0")
         self.stride, self.tau, self.return_indices = polyphase_stride(stride), tau, return_indices
         hidden = channels if hidden is None else hidden
-        self.score = nn.Sequential(CircularConv2d(channels, hidden, 3), nn.ReLU(), CircularConv2d(hidden, 1, 3))
+        self.score = nn.Sequential(
+            CircularConv2d(channels, hidden, 3, padding="same"), nn.ReLU(), CircularConv2d(hidden, 1, 3, padding="same")
+        )
 
     @property
     def laws(self) -> tuple[Law, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, cat, nn
 
@@ -81,12 +82,17 @@ class CircularConv2d(nn.Conv2d):
     those that are larger than the map.
 
     Args:
-        in_channels, out_channels, kernel_size, stride, dilation, groups, bias: as torch's.
-        padding: p, a number or (rows, columns), or "same": d (k - 1) cells in all, the smaller half before; the map is
-            then ceil(size / s) cells, also for a stride over 1.
+        in_channels, out_channels, kernel_size, stride, dilation, groups, bias, device, dtype: as torch's.
+        padding: p, a number or (rows, columns); "valid": 0; or "same": d (k - 1) cells in all, the smaller half before; the
+            map is then ceil(size / s) cells, also for a stride over 1. As torch's it is 0 if not said, which closes no
+            circle.
+        padding_mode: "circular"; it is there so that arguments written for torch's fit.
+
+    Raises:
+        LayerError: another padding mode, or sizes that are none.
 
     >>> import torch
-    >>> conv = CircularConv2d(1, 1, 5, bias=False)
+    >>> conv = CircularConv2d(1, 1, 5, padding="same", bias=False)
     >>> _ = torch.nn.init.ones_(conv.weight)
     >>> conv(torch.tensor([[[[1.0, 2.0]]]])).tolist()  # 5 rows round a circle of 1, 5 columns round one of 2
     [[[[35.0, 40.0]]]]
@@ -98,20 +104,29 @@ class CircularConv2d(nn.Conv2d):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | Literal["same"] = "same",
+        padding: int | tuple[int, int] | str = 0,
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "circular",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
+        if padding_mode != "circular":
+            raise LayerError(
+                f"padding_mode={padding_mode!r}", where="CircularConv2d", remedy="torch.nn.Conv2d has the other modes"
+            )
         sizes = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
-        super().__init__(in_channels, out_channels, sizes[0], sizes[1], 0, sizes[2], groups, bias)
+        super().__init__(
+            *(in_channels, out_channels, sizes[0], sizes[1], 0, sizes[2], groups, bias), device=device, dtype=dtype
+        )
         self.padding = padding if isinstance(padding, str) else pair(padding, "padding")
         self.padding_mode = "circular"
-        if self.padding != "same" and (isinstance(self.padding, str) or min(self.padding) < 0):
+        if self.padding not in ("same", "valid") and (isinstance(self.padding, str) or min(self.padding) < 0):
             raise LayerError(
                 f"padding={padding!r} is no padding",
                 where="CircularConv2d",
-                remedy='give a number from 0, (rows, columns) or "same"',
+                remedy='give a number from 0, (rows, columns), "same" or "valid"',
             )
 
     @property
@@ -133,6 +148,8 @@ class CircularConv2d(nn.Conv2d):
         return self.dilation[axis] * (self.kernel_size[axis] - 1)
 
     def _sides(self) -> Sides:
+        if self.padding == "valid":
+            return (0, 0, 0, 0)
         if isinstance(self.padding, str):
             (y, x) = self._reach(0), self._reach(1)
             return (x // 2, x - x // 2, y // 2, y - y // 2)

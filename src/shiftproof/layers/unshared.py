@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shiftproof.errors import LayerError
 from shiftproof.layers.law import Law
+from shiftproof.layers.padding import CircularConv2d, wrapped
 from shiftproof.layers.product import product
 
 Pair = tuple[int, int]
@@ -58,6 +59,12 @@ class _Unshared(nn.Module):
         self.padding = padding if isinstance(padding, str) else self._each(padding, "padding", 0)
         self.padding_mode = padding_mode
         self._pads = self._margins()
+        if padding_mode == "reflect" and any(max(p) >= n for p, n in zip(self._pads, self.input_size, strict=True)):
+            raise LayerError(
+                f"an input of {self.input_size} is too small to be reflected by {self._pads} pixels",
+                where=name,
+                remedy="less padding than the input has pixels, or padding_mode='circular'",
+            )
         self.output_size = tuple(
             (n + sum(p) - d * (k - 1) - 1) // s + 1
             for n, p, k, s, d in zip(
@@ -109,10 +116,13 @@ class _Unshared(nn.Module):
                 remedy="a kernel for every position needs to know how many there are: build it for this input_size",
             )
         pads = [p for pair in reversed(self._pads) for p in pair]
-        if any(pads):
+        if any(pads) and not self._goes_round():
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
             x = nn.functional.pad(x, pads, mode=mode)
         x = x if self.axes == 2 else x[:, :, None]
+        if self._goes_round():
+            left, right, top, bottom = (*pads, 0, 0)[:4]
+            x = wrapped(x, (left, right, top, bottom))
         y = product(x, self.weight, self.groups, *map(self._pair, (self.kernel_size, self.stride, self.dilation)))
         y = y if self.axes == 2 else y[:, :, 0]
         return y if self.bias is None else y + self.bias
@@ -148,8 +158,17 @@ class _Unshared(nn.Module):
         return layer.train(conv.training)
 
     def _tied(self) -> Any:
+        kind = self.shared
+        if self._goes_round() or (self.padding == "same" and set(self.stride) != {1}):  # torch's own cannot
+            if self.axes == 1:
+                raise LayerError(
+                    f"torch's convolution cannot pad {self.input_size} by {self._pads}",
+                    where="UnsharedConv1d.tie",
+                    remedy="less padding than the input has samples",
+                )
+            kind = CircularConv2d
         conv: Any = nn.utils.skip_init(
-            self.shared,
+            kind,
             *(self.in_channels, self.out_channels, self.kernel_size, self.stride, self.padding, self.dilation),
             *(self.groups, self.bias is not None, self.padding_mode),
             device=self.weight.device,
@@ -180,14 +199,20 @@ class _Unshared(nn.Module):
             return tuple((p, p) for p in self.padding)
         if self.padding == "valid":
             return ((0, 0),) * self.axes
-        if self.padding != "same" or set(self.stride) != {1}:
+        anywhere = self.axes == 2 and self.padding_mode == "circular"  # as `CircularConv2d`
+        if self.padding != "same" or (set(self.stride) != {1} and not anywhere):
             raise LayerError(
                 f"padding is {self.padding!r} with stride {self.stride}",
                 where=type(self).__name__,
-                remedy='pixels, "valid", or "same" at stride 1',
+                remedy='pixels, "valid", or "same", which needs stride 1 or, in two dimensions, padding_mode="circular"',
             )
         reach = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
         return tuple((r // 2, r - r // 2) for r in reach)
+
+    def _goes_round(self) -> bool:
+        """Whether its padding goes round the circle more than once, which torch's refuses."""
+        more = any(max(p) > n for p, n in zip(self._pads, self.input_size, strict=True))
+        return more and self.padding_mode == "circular"
 
     def _pair(self, value: tuple[int, ...]) -> Pair:
         return cast(Pair, value if self.axes == 2 else (1, *value))
@@ -209,11 +234,11 @@ class UnsharedConv2d(_Unshared):
         out_channels: channels of the output.
         kernel_size: (rows, columns) in pixels, or one for both.
         stride: pixels of input a cell of output.
-        padding: pixels added at each side, or "valid", or "same".
+        padding: pixels added at each side, or "valid", or "same" (at stride 1, or round the circle).
         dilation: pixels between neighbouring taps.
         groups: as in torch: parts of the channels that do not see each other; divides both.
         bias: whether each cell of output has a bias of its own.
-        padding_mode: "zeros", "reflect", "replicate" or "circular".
+        padding_mode: "zeros", "reflect", "replicate" or "circular", which goes round as often as it must.
         device: of the weights.
         dtype: of the weights.
         input_size: (rows, columns) of the input in pixels, or one for both; other inputs are refused.
@@ -278,7 +303,8 @@ class UnsharedConv2d(_Unshared):
         """The nearest convolution: its kernel is the mean over positions, its bias too.
 
         Of all convolutions K it has the smallest sum over positions of |W[i, j] - K|^2 (least squares).
-        Kernels at the border count in full, with the taps that only ever see padding.
+        Kernels at the border count in full, with the taps that only ever see padding. Where torch's own convolution cannot
+        pad as this layer does (round the circle more than once, or "same" at a stride), it is a `CircularConv2d`.
 
         >>> conv = nn.Conv2d(2, 3, 3, padding=1)
         >>> torch.allclose(UnsharedConv2d.from_conv(conv, 6).tie().weight, conv.weight)
@@ -351,5 +377,9 @@ class UnsharedConv1d(_Unshared):
         return cls._from(conv, input_size)
 
     def tie(self) -> nn.Conv1d:
-        """The nearest convolution, in least squares; see `UnsharedConv2d.tie`."""
+        """The nearest convolution, in least squares; see `UnsharedConv2d.tie`.
+
+        Raises:
+            LayerError: padding that goes round the circle more than once: torch has no such convolution.
+        """
         return self._tied()

@@ -1,5 +1,6 @@
 """Blur, ideal low-pass, padding, readout, coordinates, parabola: against loops and torch; arguments that are refused."""
 
+import inspect
 import math
 
 import jaxtyping
@@ -67,8 +68,28 @@ def test_the_convolution_is_torchs_where_torch_has_one(kernel, stride, dilation)
         torch.testing.assert_close(ours(x), theirs(x))
 
 
+def test_the_circular_convolutions_arguments_are_torchs():
+    """Names, order and defaults, except for the padding mode, of which there is one."""
+
+    def arguments(kind: type) -> dict[str, object]:
+        return {name: p.default for name, p in inspect.signature(kind.__init__).parameters.items()}
+
+    ours, theirs = arguments(sl.CircularConv2d), arguments(nn.Conv2d)
+    assert list(ours.items()) == list({**theirs, "padding_mode": "circular"}.items())
+    given = (2, 4, (3, 2), 2, 1, 1, 2, False, "circular", "meta", torch.float64)
+    assert repr(sl.CircularConv2d(*given)).removeprefix("Circular") == repr(nn.Conv2d(*given))
+    layer = sl.CircularConv2d(*given)
+    assert (layer.weight.device.type, layer.weight.dtype) == ("meta", torch.float64)
+    x = torch.rand(1, 1, 6, 6)
+    assert sl.CircularConv2d(1, 1, 3, padding="valid")(x).shape == nn.Conv2d(1, 1, 3)(x).shape
+    for kind in (sl.PrimaryCapsules, sl.Capsules):
+        assert list(arguments(kind))[-2:] == ["device", "dtype"]
+    primary = sl.PrimaryCapsules(1, 2, 3, 3, 1, 0, "meta", torch.float64)
+    assert {(p.device.type, p.dtype) for p in primary.parameters()} == {("meta", torch.float64)}
+
+
 def test_a_kernel_over_the_whole_circle_and_more():
-    conv = sl.CircularConv2d(1, 1, 7, bias=False).double()
+    conv = sl.CircularConv2d(1, 1, 7, padding="same", bias=False).double()
     with torch.no_grad():
         conv.weight.fill_(1)
     x = torch.tensor(
@@ -143,7 +164,13 @@ def test_the_parabola_starts_nearest_to_gelu():
 def test_a_network_of_ideal_parts_is_invariant_between_the_pixels_and_one_of_usual_parts_is_not():
     def worst(activation, pool):
         torch.manual_seed(0)
-        net = nn.Sequential(sl.CircularConv2d(1, 4, 3), activation, pool, sl.CircularConv2d(4, 4, 3), sl.GlobalPool2d())
+        net = nn.Sequential(
+            sl.CircularConv2d(1, 4, 3, padding=1),
+            activation,
+            pool,
+            sl.CircularConv2d(4, 4, 3, padding=1),
+            sl.GlobalPool2d(),
+        )
         x = torch.rand(2, 1, 16, 16, dtype=torch.float64)
         moved = sp.translate(x, [(0.5, 0.25), (1, 3), (-2.3, 0)], "circular")
         with torch.no_grad():
@@ -190,16 +217,23 @@ def test_learned_sampling_learns_what_it_is_asked_for():
 # ---- proofs ----------------------------------------------------------------------------------------------------------
 
 PROVED = {
-    "readout": (lambda: nn.Sequential(sl.CircularConv2d(1, 4, 3), nn.ReLU(), sl.ChannelReadout()), (1, 1)),
+    "readout": (lambda: nn.Sequential(sl.CircularConv2d(1, 4, 3, padding=1), nn.ReLU(), sl.ChannelReadout()), (1, 1)),
     "blur": (
         lambda: nn.Sequential(
-            sl.CircularConv2d(1, 4, 3), nn.ReLU(), sl.BlurPool2d(3, 2, "circular"), sl.GlobalPool2d(), nn.Linear(4, 3)
+            sl.CircularConv2d(1, 4, 3, padding=1),
+            nn.ReLU(),
+            sl.BlurPool2d(3, 2, "circular"),
+            sl.GlobalPool2d(),
+            nn.Linear(4, 3),
         ),
         (2, 2),
     ),
     "maximum": (lambda: nn.Sequential(sl.CircularPad2d(2), nn.Conv2d(1, 4, 5), sl.GlobalPool2d("max")), (1, 1)),
-    "norm": (lambda: nn.Sequential(sl.CircularConv2d(1, 4, 3, 2), sl.GlobalPool2d("lp", 3)), (2, 2)),
-    "kernel over the edge twice": (lambda: nn.Sequential(sl.CircularConv2d(1, 2, 19), sl.GlobalPool2d()), (1, 1)),
+    "norm": (lambda: nn.Sequential(sl.CircularConv2d(1, 4, 3, 2, "same"), sl.GlobalPool2d("lp", 3)), (2, 2)),
+    "kernel over the edge twice": (
+        lambda: nn.Sequential(sl.CircularConv2d(1, 2, 19, padding="same"), sl.GlobalPool2d()),
+        (1, 1),
+    ),
     "padding that goes round twice": (lambda: nn.Sequential(sl.CircularPad2d(9), nn.Conv2d(1, 2, 19)), (1, 1)),
 }
 
@@ -215,7 +249,7 @@ def test_the_check_proves_networks_of_these_layers(name):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: nn.Sequential(sl.CoordinateChannels(), sl.CircularConv2d(3, 4, 3), sl.GlobalPool2d()),
+        lambda: nn.Sequential(sl.CoordinateChannels(), sl.CircularConv2d(3, 4, 3, padding=1), sl.GlobalPool2d()),
         lambda: nn.Sequential(sl.BlurPool2d(3, 2, "zeros"), sl.GlobalPool2d()),
         lambda: nn.Sequential(sl.CircularPad2d(1), nn.Conv2d(1, 2, 5), sl.GlobalPool2d()),
     ],
@@ -236,6 +270,8 @@ def test_twin_the_check_does_not_prove_what_does_not_hold(make):
         (lambda: sl.BlurPool2d(5)(torch.rand(1, 1, 2, 8)), "too small to be reflected"),
         (lambda: sl.CircularPad2d(-1), "give one number from 0"),
         (lambda: sl.CircularConv2d(1, 1, 3, padding=-1), "give a number from 0"),
+        (lambda: sl.CircularConv2d(1, 1, 3, padding="full"), "give a number from 0"),
+        (lambda: sl.CircularConv2d(1, 1, 3, padding_mode="zeros"), "has the other modes"),
         (lambda: sl.GlobalPool2d("lp", 0), "above 0"),
         (lambda: sl.IdealLowPass2d(0), "use 1 or more"),
         (lambda: sl.IdealLowPass2d(2)(torch.rand(1, 1, 7, 8)), r"does not divide maps of 7 x 8"),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from shiftproof.errors import LayerError
-from shiftproof.layers import UnsharedConv1d, UnsharedConv2d, product
+from shiftproof.layers import CircularConv2d, UnsharedConv1d, UnsharedConv2d, product
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -82,6 +82,35 @@ def test_tied_to_a_convolution_it_is_that_convolution_exactly(conv, size):
     assert torch.equal(found, right)
     layer.weight.data[-1] += 1  # the twin: one position whose kernel is not the convolution's
     assert not torch.equal(layer(torch.ones_like(x)), conv(torch.ones_like(x)))
+
+
+@pytest.mark.parametrize(
+    ("conv", "size"),
+    [
+        (CircularConv2d(2, 4, 11, padding="same"), (4, 3)),
+        (CircularConv2d(2, 4, (9, 2), (2, 1), (5, 0), groups=2), (4, 3)),
+        (CircularConv2d(2, 4, 3, 2, "same"), (7, 8)),
+        (CircularConv2d(2, 4, (4, 3), (2, 3), "same", (1, 2), bias=False), (5, 4)),
+        (CircularConv2d(2, 4, 3, padding=1), (6, 6)),
+    ],
+    ids=str,
+)
+def test_untied_from_a_circular_convolution_and_tied_again_it_is_that_convolution(conv, size):
+    conv = whole(conv)
+    layer = UnsharedConv2d.from_conv(conv, size)
+    x = picture(3, 2, *size)
+    assert torch.equal(layer(x), conv(x))
+    assert torch.equal(layer.tie()(x), conv(x))
+    layer.weight.data[-1] += 1
+    assert not torch.equal(layer(torch.ones_like(x)), conv(torch.ones_like(x)))
+
+
+def test_padding_may_go_round_any_number_of_times_in_one_dimension():
+    layer = whole(UnsharedConv1d(2, 4, 3, padding=9, padding_mode="circular", input_size=4))
+    x = picture(2, 2, 4)
+    assert torch.equal(layer(x), loops(layer, x))
+    with pytest.raises(LayerError, match="torch's convolution cannot pad"):
+        layer.tie()
 
 
 def test_from_conv_leaves_the_convolution_the_random_state_and_the_mode_alone():
@@ -219,6 +248,7 @@ def test_it_prints_as_torchs_convolutions_do():
         ({"stride": 0}, "stride is 0"),
         ({"padding": "same", "stride": 2}, "padding is 'same' with stride"),
         ({"padding": "full"}, "padding is 'full'"),
+        ({"padding": (7, 8), "padding_mode": "reflect"}, "too small to be reflected"),
         ({"input_size": 2}, "does not fit"),
     ],
 )
