@@ -102,6 +102,7 @@ def measure(lab: Lab) -> Result:
             "fitted to": f"the other half of scikit-image's face patches; {len(pictures)} are held out, half of them faces",
             "canvas": f"{SIDE_PX} x {SIDE_PX} px of the picture's mean brightness, the face {MARGIN_PX} px from the border",
             "arithmetic": "float64",
+            "seed": "none: nothing is random",
         },
     )  # fmt: skip
 

@@ -254,7 +254,7 @@ def protocol(lab: Lab, *, augmented: bool) -> dict[str, Any]:
     here = setting(lab)
     how = here.training(augmented=augmented)
     return {
-        "models": {m: repr(here.build(p)()).replace("\n", "") for m, p in MODELS.items()},
+        "models": {m: repr(untrained(here.build(p))).replace("\n", "") for m, p in MODELS.items()},
         "boundary": "zeros moved in; what leaves the picture is lost",
         "moves_px": {c: f"whole pixels, uniform in [-{r}, {r}] along each axis" for c, r in here.reach_px.items() if r},
         "training": {

@@ -19,6 +19,7 @@ from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.training import Training
+from shiftproof.experiments.untrained import untrained
 from shiftproof.layers import CoordinateChannels, UnsharedConv2d
 from shiftproof.records import Chart, Figure, Series, Source, Table
 from shiftproof.testing import assert_keeps_position
@@ -204,7 +205,7 @@ def measure(lab: Lab) -> Result:
     canvas = placed(digits[:4], torch.tensor([0, 3, 5, 15])).double() / 255
     for kind in lab.each("naming the cell", KINDS):
         figures += _located("position", kind, located(kind, 0))
-        model = network(kind, size).double()
+        model = untrained(functools.partial(network, kind, size)).double()
         proved = check(model, (1, size, size)).circular
         invariant = proved.status == "proved" and proved.step == (1, 1)
         seen = keeps(model, canvas, grid(STEP_PX, boundary="circular"))
@@ -221,9 +222,8 @@ def measure(lab: Lab) -> Result:
         ]
     for margin in lab.each("leak of zero padding", MARGINS_PX):
         figures += _located("leak", f"{margin} px", located(LEAKY, margin))
-    enough = check(
-        network(LEAKY, size + 2 * max(MARGINS_PX)), (1, *[size + 2 * max(MARGINS_PX)] * 2)
-    ).canvas.distance_px
+    wide = size + 2 * max(MARGINS_PX)
+    enough = check(untrained(functools.partial(network, LEAKY, wide)), (1, wide, wide)).canvas.distance_px
     figures.append(Figure("leak", "distance that is enough (check)", "px", float(enough or 0), "px"))
     for layer, pool in lab.each("pooling behind a layer", [(k, p) for k in ("unshared", "convolution") for p in POOLS]):
         found, row = read(layer, pool), f"{layer}, " + ("no pooling" if pool == 1 else f"{pool} x {pool} pooling")
@@ -260,6 +260,7 @@ def measure(lab: Lab) -> Result:
         ],
         pictures={"cells.png": (_drawn(digits), f"One test digit in each of the {CELLS} cells: the pictures of the task.")},
         protocol={
+            "untrained networks": "of the last two columns and of what the check proves: seed 0",
             "task": f"{len(train):,} digits of {digits.shape[-1]} x {digits.shape[-1]} pixels, each in one of {CELLS} cells "
             f"{STEP_PX} px apart on a canvas of {size} x {size}; the label is the cell",
             "networks": "two layers of 3 x 3 neighbourhoods, 8 and 16 maps, ReLU; average over positions or flattened; one "

@@ -10,6 +10,7 @@ from torch import nn
 from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.lab import Lab
+from shiftproof.experiments.untrained import untrained
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
 INPUTS, KERNELS, DEPTHS = 129, (2, 3, 5, 7), tuple(range(1, 11))
@@ -23,13 +24,13 @@ ROW = Source("Project's source documents (specification row S17)", "the reach gr
 
 def dense(n: int, layers: int) -> nn.Module:
     """Dense layers of n inputs and n outputs."""
-    return nn.Sequential(*(nn.Linear(n, n, bias=False) for _ in range(layers)))
+    return untrained(lambda: nn.Sequential(*(nn.Linear(n, n, bias=False) for _ in range(layers))))
 
 
 def convolutions(kernel: int, layers: int, *, stride: int = 1, dilate: bool = False) -> nn.Module:
     """Convolutions in one dimension, no padding; dilated 1, 2, 4, ... if asked."""
-    parts = [nn.Conv1d(1, 1, kernel, stride, dilation=2**i if dilate else 1, bias=False) for i in range(layers)]
-    return nn.Sequential(*parts)
+    steps = [2**i if dilate else 1 for i in range(layers)]
+    return untrained(lambda: nn.Sequential(*(nn.Conv1d(1, 1, kernel, stride, dilation=d, bias=False) for d in steps)))
 
 
 def reach(model: nn.Module, inputs: int) -> Float64[np.ndarray, "outputs inputs"]:
@@ -149,6 +150,7 @@ def measure(lab: Lab) -> Result:
         ],
         protocol={
             "reach": "where d output / d input is not 0, every weight 1 (paths then add and cannot cancel), float64",
+            "seed": "none: nothing is random, every weight is 1",
             "inputs": INPUTS, "kernels": list(KERNELS), "layers": [DEPTHS[0], DEPTHS[-1]],
         },
     )  # fmt: skip

@@ -9,7 +9,16 @@ from torch import nn
 
 from shiftproof import measure
 from shiftproof.errors import DataError, MeasureError
-from shiftproof.experiments import EXPERIMENTS, Lab, corrections, find, reproduce
+from shiftproof.experiments import (
+    EXPERIMENTS,
+    Lab,
+    corrections,
+    equivariance,
+    find,
+    max_pooling,
+    reproduce,
+    stride_and_padding,
+)
 from shiftproof.experiments.convolution_gradients import convolve, input_gradient, kernel_gradient
 from shiftproof.experiments.max_pooling import DETECTOR, pool_row, unchanged_moves
 from shiftproof.experiments.readout import Reader, pictures, tied
@@ -134,8 +143,87 @@ def test_softmax_keeps_a_constant_and_not_a_factor():
     assert value("softmax", "a constant added to one score", column) > 0.1
 
 
+def test_softmax_that_keeps_nothing_is_said_to_keep_nothing(monkeypatch):
+    """The finding follows a softmax that is broken; the right one is found invariant and equivariant."""
+    right = result("softmax")
+    assert "which is rounding" in right.finding[0]
+    assert "equivariant, not invariant" in right.finding[2]
+    assert [f.holds for f in right.figures if f.table == "places"] == [True, False, True, True]
+    assert value("softmax", "over positions, against what it was", "largest change of a probability") > 0.1
+    uneven = lambda x, axis: x * torch.arange(1.0, x.shape[axis] + 1).double().movedim(0, -1)  # noqa: E731
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, axis: uneven(x.movedim(axis, -1), -1).movedim(-1, axis))
+    broken = find("softmax").measure(Lab(Path("unused"), "softmax"))
+    assert "is not softmax(z)" in broken.finding[0]
+    assert "not even equivariant" in broken.finding[2]
+    assert "changes the answer too" in broken.finding[2]
+    assert not any(f.holds for f in broken.figures if f.row == "a constant added to every score, z + c")
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, axis: torch.ones_like(x))
+    assert "keeps a factor too" in find("softmax").measure(Lab(Path("unused"), "softmax")).finding[1]
+
+
+def test_pooling_that_does_not_pool_is_said_not_to(monkeypatch):
+    right = result("max-pooling").finding
+    assert "no pooled cell changes" in right[0]
+    assert "all change, of the pooled ones 50%: fewer, as claimed" in right[1]
+    monkeypatch.setattr(max_pooling, "pool_row", lambda row, window, stride=1: row[1 : len(row) - window + 2])
+    broken = find("max-pooling").measure(Lab(Path("unused"), "max-pooling"))
+    assert "not fewer, against the claim" in broken.finding[1]
+    assert "it is off by up to" in broken.finding[2]
+    assert "textbook's half" not in broken.finding[2]
+    assert [f.holds for f in broken.figures if f.table == "theory"] == [False]
+
+
+def test_stride_and_padding_says_what_is_kept():
+    kept = {f.row: f.measured for f in result("stride-and-padding").figures if f.column.endswith("kept, measured")}
+    said = stride_and_padding.finding(kept, [], 1, 4 / 9)
+    assert said == result("stride-and-padding").finding
+    assert "11 keep no move" in said[1]
+    assert "some move is kept by none, stride 4, whose windows" in said[1]
+    held = claims("stride-and-padding")
+    assert len(held) > 20
+    assert all(held.values())
+    other = stride_and_padding.finding(kept | {"circular, stride 2": 4, "zeros, stride 1": 1}, ["x"], 9, 1.0)
+    assert "not always the stride" in other[0]
+    assert "contradicted: x" in other[0]
+    assert "10 keep no move" in other[1]
+    assert "whose windows" not in other[1]
+    assert "as often as any" in other[2]
+    assert "white as the rest" in other[2]
+    assert "Every other padding keeps some" in stride_and_padding.finding(dict.fromkeys(kept, 1), [], 1, 0)[1]
+    assert "No other padding keeps" in stride_and_padding.finding(kept | {"none, stride 4": 16}, [], 1, 0)[1]
+
+
+def test_equivariance_says_which_exceptions_were_found():
+    found = {(f.table, f.row): f.measured for f in result("equivariance").figures if f.column != "moves"}
+    exact = [f.row for f in result("equivariance").figures if f.table == "equivariance" and f.holds]
+    assert equivariance.finding(found, exact) == result("equivariance").finding
+    assert not any(f.published is not None for f in result("equivariance").figures)  # the book prints no figure
+    assert all(f.holds for f in result("equivariance").figures if f.table == "exceptions")
+    other = equivariance.finding(dict.fromkeys(found, 0.0), exact)
+    assert "no exceptions" in other[1]
+    assert "dense" not in other[2].partition("not by")[2]
+    turned = found | {("exceptions", "rotation by 90 degrees"): 0.0, ("equivariance", "identity"): 1.0}
+    assert "Expected but not found: rotation" in equivariance.finding(turned, exact)[1]
+    assert "fails for identity" in equivariance.finding(turned, exact)[0]
+
+
+@pytest.mark.parametrize("name", [*EXACT, "sparse"])
+def test_the_callers_random_state_is_kept_and_decides_nothing(name):
+    """Twin: a network made without a seed of its own changes both."""
+    expected = [f.measured for f in result(name).figures]
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    again = find(name).measure(Lab(Path("unused"), name))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [f.measured for f in again.figures] == expected
+    nn.Linear(2, 2)
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_written_out_gradients_are_torchs():
     wrong = [k for k, v in claims("convolution-gradients").items() if not v]
+    short = [f for f in result("convolution-gradients").figures if f.table == "short"]
+    assert all("specification" in f.source.paper and f.published is None for f in short)  # not the book's rule
     assert len(wrong) == 2  # the two short forms
     v, k = torch.randn(5, 6, 2, dtype=torch.float64), torch.randn(2, 3, 2, 3, dtype=torch.float64)
     delta = torch.randn(4, 4, 3, dtype=torch.float64)
