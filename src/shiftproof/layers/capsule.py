@@ -16,15 +16,19 @@ def squash(s: Float[Tensor, "*capsules d"]) -> Float[Tensor, "*capsules d"]:
     """Vectors of the same direction, with a length below 1: v = |s|^2 / (1 + |s|^2) s / |s|.
 
     Args:
-        s: capsules along the last axis; a zero vector stays zero, with a gradient of zero.
+        s: capsules along the last axis, of any size that their dtype holds; a zero vector stays zero, with a gradient of
+            zero.
 
     Reference: Sabour, Frosst & Hinton 2017, "Dynamic routing between capsules", eq. 1. https://arxiv.org/abs/1710.09829
 
     >>> squash(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).norm(dim=-1)  # 25 / 26
     tensor([0.9615, 0.0000])
     """
-    length = torch.linalg.vector_norm(s, dim=-1, keepdim=True)
-    return s * (length / (1 + length * length))
+    largest = s.detach().abs().amax(-1, keepdim=True).clamp(min=1)
+    unit = (largest.log2().floor() - 1).exp2()  # a power of two rounds nothing: to the bit what the formula gives
+    u = s / unit
+    length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
+    return u * (length / (unit.reciprocal().square() + length * length))
 
 
 class PrimaryCapsules(nn.Module):

@@ -46,12 +46,17 @@ def product(
     )
     out = rows, columns
     training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-    if training and x.device.type == "cpu" and not torch.compiler.is_compiling() and _of_one_dtype(cells, weight):
+    if training and x.device.type == "cpu" and not _transformed() and _of_one_dtype(cells, weight):
         y = _Blocked.apply(cells, weight, kernel, stride, dilation, out)
     else:
         y = _whole(cells, weight, kernel, stride, dilation, out)
     y = y.unflatten(0, (*out, groups)).permute(3, 2, 4, 0, 1)  # (n, groups, outputs, rows, columns)
     return y.flatten(1, 2).contiguous()
+
+
+def _transformed() -> bool:
+    """Whether it is being compiled or exported, or under a transform of torch.func (vmap, grad, jvp): no buffers then."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 def _of_one_dtype(cells: Tensor, weight: Tensor) -> bool:
@@ -94,7 +99,15 @@ class _Blocked(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs[:2])
+        ctx.save_for_forward(*inputs[:2])
         ctx.geometry = inputs[2:]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (cells, weight), (d_cells, d_weight) = ctx.saved_tensors, tangents[:2]
+        of_cells = None if d_cells is None else _whole(d_cells, weight, *ctx.geometry)
+        of_weight = None if d_weight is None else _whole(cells, d_weight, *ctx.geometry)
+        return of_weight if of_cells is None else of_cells if of_weight is None else of_cells + of_weight
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -85,6 +85,35 @@ def test_squash_keeps_direction_and_gives_the_papers_length():
     assert bool((v.norm(dim=-1) < 1).all())
 
 
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [(torch.float16, 2e-2, 65504.0), (torch.bfloat16, 1e-15, 3e38), (torch.float32, 1e-15, 3.4e38)],
+)
+def test_squash_neither_overflows_nor_differs_from_float64(dtype, least, most):
+    sizes = torch.logspace(math.log10(least), math.log10(most) - 1e-4, 60, dtype=torch.float64)[:, None]
+    towards = torch.tensor([[1.0, 0.0], [-1.0, 0.5], [1.0, 1.0]], dtype=torch.float64)[:, None]
+    s = (sizes * towards).to(dtype)
+    exact = s.double()  # of values that float64 holds with their squares
+    length = exact.norm(dim=-1, keepdim=True)
+    wanted = exact * (length / (1 + length * length))
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(squash(s).double(), wanted, rtol=8 * eps, atol=torch.finfo(dtype).tiny)
+    naive = s * (s.norm(dim=-1, keepdim=True) / (1 + s.norm(dim=-1, keepdim=True).square()))
+    assert not torch.allclose(naive.double(), wanted, rtol=8 * eps, atol=1e-3)  # the twin: eq. 1 as it stands
+    ordinary = s.float().abs().amax(-1) < 1e3
+    as_it_stands = s.double()[ordinary]
+    size = as_it_stands.norm(dim=-1, keepdim=True)
+    assert torch.equal(squash(as_it_stands), as_it_stands * (size / (1 + size * size)))  # to the bit
+
+
+def test_squash_has_a_gradient_at_any_size():
+    s = torch.tensor([[3e19, 0], [0, 1e30], [3.0, 4.0], [0, 0]], requires_grad=True)
+    squash(s)[:, 0].sum().backward()
+    exact = s.detach().double().requires_grad_()
+    squash(exact)[:, 0].sum().backward()
+    torch.testing.assert_close(s.grad, exact.grad.float())
+
+
 def test_squash_of_nothing_is_nothing_and_has_a_gradient():
     s = torch.zeros(2, 4, requires_grad=True)
     squash(s).sum().backward()

@@ -1,12 +1,14 @@
 """Unshared convolutions: torch's convolution when tied, plain loops when not; exact, since all numbers are whole."""
 
 import copy
+import functools
 import itertools
 import math
 
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from shiftproof.errors import LayerError
 from shiftproof.layers import CircularConv2d, UnsharedConv1d, UnsharedConv2d, product
@@ -201,6 +203,37 @@ def test_gradients_and_gradients_of_gradients(kind):
 
     assert torch.autograd.gradcheck(of, (x, layer.weight, layer.bias), fast_mode=True)
     assert torch.autograd.gradgradcheck(of, (x, layer.weight, layer.bias), fast_mode=True)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own forward mode uses it
+@pytest.mark.parametrize("kind", [UnsharedConv1d, UnsharedConv2d])
+def test_gradients_of_single_samples_and_forward_ones_are_those_of_a_loop(kind):
+    layer = whole(kind(2, 4, 2, stride=2, padding=1, groups=2, padding_mode="circular", input_size=4))
+    x = picture(3, 2, 4) if kind is UnsharedConv1d else picture(3, 2, 4, 4)
+    values = {k: v.detach() for k, v in layer.named_parameters()}
+
+    def loss(values, sample):
+        return torch.func.functional_call(layer, values, (sample[None],)).square().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(values, x)
+    for i in range(3):
+        layer.zero_grad()
+        layer(x[i : i + 1]).square().sum().backward()
+        assert all(torch.equal(found[k][i], p.grad) for k, p in layer.named_parameters())
+    assert not torch.equal(found["weight"][0], found["weight"][1])
+
+    assert torch.equal(torch.func.vmap(lambda sample: layer(sample[None])[0])(x), layer(x))
+    d_values, d_x = {k: picture(*v.shape) for k, v in values.items()}, picture(*x.shape)
+    linear = layer(d_x) - layer(torch.zeros_like(x))  # the layer is affine in x, and linear in its parameters
+    wanted = linear + torch.func.functional_call(layer, d_values, (x,))
+    call = functools.partial(torch.func.functional_call, layer)
+    assert torch.equal(torch.func.jvp(lambda v, x: call(v, (x,)), (values, x), (d_values, d_x))[1], wanted)
+    with forward_ad.dual_level():
+        both = {k: forward_ad.make_dual(v, d_values[k]) for k, v in values.items()}
+        y = call(both, (forward_ad.make_dual(x.requires_grad_(), d_x),))
+        assert torch.equal(forward_ad.unpack_dual(y).tangent, wanted)
+        of_x = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, d_x))).tangent
+    assert torch.equal(of_x, linear)
 
 
 def test_training_in_autocast_reaches_the_weights_in_their_own_dtype():
