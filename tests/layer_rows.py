@@ -132,8 +132,17 @@ ROWS: dict[str, Row] = {
         lambda: sl.UnsharedConv2d(2, 3, 3, 1, 1, padding_mode="circular", input_size=(5, 4)), (2, 5, 4), shared
     ),
     "unshared, groups": Row(lambda: sl.UnsharedConv2d(2, 4, (3, 2), 1, "same", 2, 2, input_size=5), (2, 5, 5), shared),
+    "unshared, one dimension": Row(
+        lambda: sl.UnsharedConv1d(2, 3, 3, padding=1, padding_mode="circular", input_size=5),
+        (2, 5, 1),
+        shared,
+        call=lambda f, x: f(x.flatten(2)).unsqueeze(-1),
+    ),
     "primary capsules": Row(
         lambda: sl.PrimaryCapsules(2, 2, 3, 3), (2, 5, 4), shared, call=lambda f, x: f(x).unsqueeze(-1)
     ),
     "capsules": Row(lambda: sl.Capsules(12, 3, 2, 4), (2, 4, 3), shared, call=listed),
+    "decoder": Row(
+        lambda: sl.ReconstructionDecoder(4, 3, (2, 4, 3), (8, 8)), (1, 4, 3), nn.Identity, call=lambda f, x: f(x[:, 0])
+    ),
 }
