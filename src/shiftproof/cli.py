@@ -224,15 +224,16 @@ def check(
     from shiftproof.models import load_model
 
     stderr = Console(stderr=True)
-    with stderr.status(f"loading {model}"):
-        loaded = load_model(model, weights=None if weights is None else str(weights), input_size=size)
-    if weights is None and model.startswith(("timm:", "torchvision:")):
-        stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
-    with stderr.status(f"checking {model}"):
-        verdict = run_check(loaded)
-    if refute:
-        with stderr.status(f"running {model} to find counterexamples"):
-            verdict = refuted(verdict, loaded)
+    with redirect_stdout(sys.stderr):  # what a user's own model prints is not the verdict
+        with stderr.status(f"loading {model}"):
+            loaded = load_model(model, weights=None if weights is None else str(weights), input_size=size)
+        if weights is None and model.startswith(("timm:", "torchvision:")):
+            stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
+        with stderr.status(f"checking {model}"):
+            verdict = run_check(loaded)
+        if refute:
+            with stderr.status(f"running {model} to find counterexamples"):
+                verdict = refuted(verdict, loaded)
     if as_json:
         typer.echo(json.dumps(verdict.to_dict(), indent=1, allow_nan=False))
     else:

@@ -36,6 +36,10 @@ class ModelError(ShiftproofError):
     """A model that cannot be found, loaded or run."""
 
 
+class NotExportedError(ModelError):
+    """A model that runs, but of which torch.export makes no graph."""
+
+
 class DataError(ShiftproofError):
     """Data that cannot be found or read as a whole."""
 

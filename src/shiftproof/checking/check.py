@@ -15,7 +15,7 @@ from shiftproof.checking.graph import Graph, export
 from shiftproof.checking.types import AXES, Atom, Choice, Signal, Type, Unknown, atoms
 from shiftproof.checking.verdict import Claim, Stage, Verdict, judged
 from shiftproof.checking.walk import Walk, walk
-from shiftproof.errors import ModelError
+from shiftproof.errors import ModelError, NotExportedError
 from shiftproof.models import LoadedModel, evaluating
 
 UNTRAINED = ("timm:", "torchvision:")  # without a file of weights what they build is not trained
@@ -42,7 +42,7 @@ def check(
         The verdict. A model that torch cannot export is "unknown", with the line that stops it as its finding.
 
     Raises:
-        ModelError: the size is not known.
+        ModelError: the size is not known, or the model fails on a picture of that size.
 
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -60,7 +60,7 @@ def check(
                 graph = export(module, size)
         else:
             graph = export(module, size)
-    except ModelError as e:
+    except NotExportedError as e:
         return _not_exported(name, size, e)
     return proved(name, graph, given)
 
@@ -148,7 +148,7 @@ def _size(model, input_size: Sequence[int] | None) -> tuple[int, int, int]:
     return c, h, w
 
 
-def _not_exported(name: str, size: tuple[int, int, int], error: ModelError) -> Verdict:
+def _not_exported(name: str, size: tuple[int, int, int], error: NotExportedError) -> Verdict:
     text, every = error.what, frozenset(AXES)
     finding = Finding("T0", "", error.where, "export", text, error.remedy, every, frozenset(WORLDS), "")
     lost = Claim("unknown", conditions=(text,))

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import re
 import time
-import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,11 +13,9 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from shiftproof.checking.inline import inlined
-from shiftproof.checking.origin import line_of, line_raised, module_of, selector_of
+from shiftproof.checking.origin import line_of, module_of, selector_of
+from shiftproof.checking.program import program_of
 from shiftproof.checking.sharing import IDENTITIES, SAME, hides
-from shiftproof.errors import ModelError
-
-ASSIGNED = re.compile(r"The tensor attributes? (.+) (?:was|were) assigned during export")
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class Node:
         arguments: by name, defaults filled in; tensors are `Ref`.
         shape: of the result; a tuple of shapes where there are several.
         module: path of the module that called it, e.g. "layer1.0.conv1".
-        source: "file:line" of the line that called it.
+        source: "file:line" of the line of the model's own code that called it; the class of the module where there is none.
         kind: class of that module.
         target: what torch would call to run it, with `positional` and `keywords`.
         selector: (call, class) of the outermost of our own modules around it that sample by content; ("", "") if there is none.
@@ -102,11 +95,12 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
         The graph.
 
     Raises:
-        ModelError: torch cannot export it; the message names the line that stops it.
+        NotExportedError: torch cannot export it; the message names the line that stops it.
+        ModelError: it fails itself on a picture of that size.
     """
     started = time.perf_counter()
     program, assigned = (
-        (module, ()) if isinstance(module, torch.export.ExportedProgram) else _program(module, input_size)
+        (module, ()) if isinstance(module, torch.export.ExportedProgram) else program_of(module, input_size)
     )
     seconds = time.perf_counter() - started
     graph = _plain(program, input_size, seconds)
@@ -115,45 +109,6 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
     if spoiled == {""}:
         graph = _plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
     return replace(graph, kept=kept)
-
-
-def _program(
-    module: nn.Module, input_size: tuple[int, int, int]
-) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
-    """The program, and the attributes of the module that running it sets anew."""
-    like = next((p for p in [*module.parameters(), *module.buffers()] if p.is_floating_point()), torch.empty(0))
-    picture = torch.zeros((1, *input_size), dtype=like.dtype, device=like.device)
-    noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    level, quiet = noisy.level, io.StringIO()
-    try:
-        with (
-            torch.no_grad(),
-            warnings.catch_warnings(record=True) as said,
-            redirect_stderr(quiet),
-            redirect_stdout(quiet),
-        ):
-            warnings.simplefilter("always")
-            noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
-            program = torch.export.export(module, (picture,), strict=False)
-        found = [m for w in said if (m := ASSIGNED.search(str(w.message)))]
-        return program, tuple(n.removeprefix("self.") for m in found for n in m[1].split(", "))
-    except Exception as e:
-        what, remedy = _reason(e)
-        raise ModelError(what, where=line_of(str(e)) or line_raised(e), remedy=remedy) from e
-    finally:
-        noisy.setLevel(level)
-
-
-def _reason(error: Exception) -> tuple[str, str]:
-    """(why torch cannot export a module, what would help), in a sentence each."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0] if lines else type(error).__name__
-    if "data-dependent" in said or "DataDependent" in type(error).__name__:
-        what = "what it computes next, or how much of it, depends on the picture's values: there is no one graph of it"
-        return what, "take out what depends on the picture's values (if, while, .item(), selecting by a mask)"
-    if "missing a required argument" in said or "positional argument" in said:
-        return f"it does not take one batch of pictures: {said}", "check a module that does, with it inside"
-    return f"torch cannot export it: {said}", "take out what depends on the picture's values (if, while, .item())"
 
 
 def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, int], seconds: float) -> Graph:
@@ -269,7 +224,7 @@ def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
         "shape": _shape(item),
         "module": path,
         "kind": kind,
-        "source": line_of(item.meta.get("stack_trace") or ""),
+        "source": line_of(item.meta.get("stack_trace") or "") or kind,
         "dtype": _dtype(item),
         "target": target,
         "selector": selector,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import torch
 from torch import fx
 
-OTHERS = re.compile(
-    r"/torch/|/lib/python3[.\d]*/(?!site-packages)|shiftproof/checking/|<"
-)  # frames that are not the model's
+OTHERS = re.compile(  # frames that are not the model's
+    re.escape(str(Path(torch.__file__).parent)) + r"/|-packages/torch/"
+    r"|/lib/python3[.\d]*/(?!(?:site|dist)-packages)|shiftproof/(?:checking/|models/batches\.py|models/loaded\.py)|<"
+)
 
 
 def module_of(item: fx.Node) -> tuple[str, str]:
@@ -36,9 +38,9 @@ def selector_of(item: fx.Node) -> tuple[tuple[str, str], bool]:
 
 
 def line_of(trace: str) -> str:
-    """The innermost frame outside torch as "file:line", else the innermost one."""
+    """The innermost frame outside torch as "file:line"; "" if there is none."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', trace)
-    own = [f for f in frames if not OTHERS.search(f[0])] or frames
+    own = [f for f in frames if not OTHERS.search(f[0])]
     return f"{_short(own[-1][0])}:{own[-1][1]}" if own else ""
 
 

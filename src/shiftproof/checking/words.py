@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from shiftproof.checking.findings import CODES, Finding
 from shiftproof.checking.verdict import Claim, Verdict
 
@@ -16,11 +18,13 @@ def text(verdict: Verdict, *, verbose: bool = False, width: int = 118) -> str:
     """
     head = f"{verdict.model}   {' x '.join(str(n) for n in verdict.input_size)}"
     timing = "   ".join(f"{k} {v:.1f} s" for k, v in verdict.seconds.items())
-    lines = [head + timing.rjust(max(width - len(head), len(timing) + 3)), sentence(verdict), ""]
+    fits = len(head) + 3 + len(timing) <= width
+    lines = [head + timing.rjust(width - len(head))] if fits else [head, *([timing] if timing else [])]
+    lines += [*_hung("", sentence(verdict), width), ""]
     lines += _findings(verdict, verbose, width)
     lines += _strip(verdict, width)
     for world in ("circular", "window", "canvas"):
-        lines.append(f" {world:<9}{_claim(getattr(verdict, world))}")
+        lines += _hung(f" {world:<9}", _claim(getattr(verdict, world)), width)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -34,6 +38,8 @@ def sentence(verdict: Verdict) -> str:
         rest = f"; {kinds} kind{'s' * (kinds != 1)} of findings" if kinds else ""
         return f"{word}   proved for every circular move by multiples of {_pixels(claim.step)}{rest}"
     if claim.status == "unknown":
+        if "export" in verdict.unknown_operators:
+            return f"UNKNOWN   there is no graph to prove anything from: {claim.conditions[0]}"
         names = ", ".join(verdict.unknown_operators)
         return f"UNKNOWN   nothing is claimed past {names}"
     sure = "NOT " + word if claim.status == "refuted" else word + " NOT PROVED"
@@ -41,10 +47,10 @@ def sentence(verdict: Verdict) -> str:
         return f"{sure}   {'; '.join(claim.conditions[2:])}"
     steps = verdict.output_type.step if hasattr(verdict.output_type, "step") else (1, 1)  # type: ignore[union-attr]
     partly = [f"; along {a} it is proved for multiples of {s} px" for a, s in zip("yx", claim.step, strict=True) if s]
-    return (
-        f"{sure}   {kinds} kind{'s' * (kinds != 1)} of findings; mended, it would be exact for circular moves by multiples"
-        f" of {_pixels(steps)}{''.join(partly)}"
-    )
+    found = f"{sure}   {kinds} kind{'s' * (kinds != 1)} of findings; mended, "
+    if any(s % n == 0 < n - 1 for s, n in zip(steps, verdict.input_size[1:], strict=True)):
+        return f"{found}its step would still be {_pixels(steps)}, as far as the picture goes{''.join(partly)}"
+    return f"{found}it would be exact for circular moves by multiples of {_pixels(steps)}{''.join(partly)}"
 
 
 def _pixels(step) -> str:
@@ -53,30 +59,77 @@ def _pixels(step) -> str:
 
 
 def _findings(verdict: Verdict, verbose: bool, width: int) -> list[str]:
-    groups: dict[str, list[Finding]] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for f in verdict.findings:
-        groups.setdefault(f.code, []).append(f)
+        groups.setdefault((f.code, f.mend), []).append(f)
     lines: list[str] = []
-    for code, group in groups.items():
-        label = f" {code} {CODES[code]}"
+    for (code, mend), group in groups.items():
+        name = "no graph" if group[0].operator == "export" else CODES[code]
+        label, places = f" {code} {name:<17} {len(group):>3} x   ", [_place(f) for f in group]
+        where, told = _sources(group), f"mend: {mend}"
         if verbose:
-            lines.append(f"{label}   {len(group)} x")
-            for f in group:
-                where = f"{f.module or '-'}   {f.source}"
-                lines += [f"    {where}   {f.operator}: {f.detail}{_axes(f)}{_alias(f)}", f"        mend: {f.mend}"]
+            lines += _hung(label, told, width)
+            for f, place in zip(group, places, strict=True):
+                lines += _hung(
+                    " " * 6, "   ".join(t for t in (place, f.operator if f.module else "", f.source) if t), width
+                )
             continue
-        places = [f"{f.module or f.operator} {f.detail}{_axes(f)}{_alias(f)}" for f in group]
-        shown, room = places[0], width - 34
-        for place in places[1:]:
-            if len(shown) + len(place) + 2 > room:
-                shown += " ..."
-                break
-            shown += f", {place}"
-        lines.append(f"{label:<20} {len(group):>3} x   {shown}")
-        lines.append(f"{'':<28}{group[0].source}   mend: {group[0].mend}")
+        indent = " " * _indent(label, width)
+        first, *rest = [t for t in (_some(places, width - len(label)), where, told) if t]
+        lines += _hung(label, first, width)
+        together = "   ".join(rest)
+        for words in [together] if len(indent) + len(together) <= width and rest else rest:
+            lines += _hung(indent, words, width)
     if lines and not verbose and len(verdict.findings) > len(groups):
-        lines.append(f"{'':<28}(--verbose lists all {len(verdict.findings)})")
+        lines.append(f"{'':<{_indent(' ' * 29, width)}}(--verbose lists all {len(verdict.findings)})")
     return [*lines, ""] if lines else []
+
+
+def _some(places: list[str], room: int) -> str:
+    """The first of them, and as many more as there is room for.
+
+    >>> _some(["conv1", "conv2", "conv3"], 16), _some(["conv1", "conv2", "conv3"], 30)
+    ('conv1, conv2 ...', 'conv1, conv2, conv3')
+    """
+    shown = places[0]
+    for i, place in enumerate(places[1:], 1):
+        rest = 0 if i == len(places) - 1 else len(" ...")
+        if len(shown) + len(place) + 2 + rest > room:
+            return shown + " ..."
+        shown += f", {place}"
+    return shown
+
+
+def _indent(label: str, width: int) -> int:
+    return len(label) if width >= 80 else min(len(label), 10)
+
+
+def _place(f: Finding) -> str:
+    detail = "" if f.operator == "export" else f.detail  # the sentence has said it
+    named = f.module or ("" if f.operator == "export" else f.operator)
+    return f"{named} {detail}{_axes(f)}{_alias(f)}".strip()
+
+
+def _sources(group: list[Finding]) -> str:
+    """The first line of source of a group, and how many others there are."""
+    found = list(dict.fromkeys(f.source for f in group if f.source))
+    more = len(found) - 1
+    return f"{found[0]}{f' and {more} other' + 's' * (more > 1) if more else ''}" if found else ""
+
+
+def _hung(label: str, words: str, width: int) -> list[str]:
+    """The words after a label, broken where the line is full and gone on below their beginning.
+
+    >>> _hung("  a ", "one two three", 12)
+    ['  a one two', '    three']
+    """
+    indent, found, line = " " * _indent(label, width), list[str](), label
+    for word in re.findall(r" *[^ ]+", words):
+        if line.strip() and len(line) + len(word) > width:
+            found.append(line)
+            line, word = indent, word.lstrip()
+        line += word
+    return [*found, line]
 
 
 def _axes(f: Finding) -> str:

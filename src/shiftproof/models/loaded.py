@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from shiftproof.errors import ModelError
 from shiftproof.models.answer import answer
@@ -150,7 +151,9 @@ def load_model(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         found = LOADERS[kind](name, *arguments)
-    module = found.module.to(device).eval().requires_grad_(False)
+    module = _sized(found.module, word).to(device).eval()
+    for p in module.parameters():  # a TorchScript module has no `requires_grad_` of its own
+        p.requires_grad_(False)
     asked = {
         "input_size": size,
         "mean": None if mean is None else per_channel(mean, word),
@@ -197,7 +200,7 @@ def wrap(
     torch.Size([2, 3])
     """
     if isinstance(module, nn.Module):
-        word, network = type(module).__name__, module
+        word, network = type(module).__name__, _sized(module, type(module).__name__)
         traceable = not isinstance(module, torch.jit.ScriptModule)
     elif callable(module):
         word, network, traceable = getattr(module, "__name__", type(module).__name__), _Function(module), False
@@ -250,6 +253,18 @@ class _Function(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.function(x)
+
+
+def _sized(module: nn.Module, word: str) -> nn.Module:
+    """The module, none of whose layers waits for its first picture to learn its size."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    for name in (n for n, p in named if is_lazy(p)):
+        raise ModelError(
+            f"{name} has no size yet: a lazy layer gets it from the first picture",
+            where=word,
+            remedy="run the model on one picture first",
+        )
+    return module
 
 
 def _kind(word: str) -> tuple[str, str]:

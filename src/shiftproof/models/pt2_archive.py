@@ -46,14 +46,15 @@ SUBGRAPHS = frozenset(
 )
 TREES = frozenset(("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict", None))
 FREE_TEXT = frozenset(
-    ("as_string", "as_strings", "in_spec", "out_spec", "expr_str", "torch_version", "nn_module_stack")
+    ("as_string", "as_strings", "in_spec", "out_spec", "expr_str", "torch_version", "nn_module_stack", "stack_trace")
 )
+FRAME = re.compile(r"""File "([\w ./\\:@+~()-]+)", line (\d+)""")  # a path that is no more than that
 
 
 def clean_archive(content: bytes, where: str) -> tuple[bytes, dict[str, Any]]:
     """The archive with graph, weights and constants only, in which nothing is pickled, and its graph as JSON.
 
-    Sample inputs, guards and metadata other than the module path of a node are left out.
+    Sample inputs, guards and metadata other than the module path and source line of a node are left out.
 
     Args:
         content: the file's bytes.
@@ -123,12 +124,15 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _without_extras(program: dict[str, Any]) -> dict[str, Any]:
-    """The program on the CPU, without guards (Python source) and without metadata but each node's module path."""
+    """The program on the CPU, without guards (Python source) and without metadata but where each node comes from."""
     program = _on_cpu(program)
     program["guards_code"] = []
     program["graph_module"]["metadata"] = {}
     for node in _nodes(program):
-        node["metadata"] = {k: v for k, v in node["metadata"].items() if k == "nn_module_stack"}
+        said = node["metadata"]
+        node["metadata"] = {k: v for k, v in said.items() if k == "nn_module_stack"}
+        if frames := FRAME.findall(str(said.get("stack_trace", ""))):
+            node["metadata"]["stack_trace"] = "\n".join(f'File "{f}", line {n}, in forward' for f, n in frames)
     return program
 
 

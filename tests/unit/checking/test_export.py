@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import shiftproof as sp
+from shiftproof.errors import ModelError
 
 
 class Branch(nn.Module):
@@ -84,3 +85,64 @@ def test_a_buffer_that_is_only_read_is_no_state():
     verdict = sp.check(Remembers("not at all"), (1, 8, 8))
     assert verdict.circular.status == "proved"
     assert not any("last" in c for c in verdict.circular.conditions)
+
+
+class Absent(nn.Module):
+    def forward(self, x):
+        return {"out": x}["logits"]  # stops here
+
+
+class Endless(nn.Module):
+    def forward(self, x):
+        return self.forward(x)  # stops here
+
+
+class Outside(nn.Module):
+    def forward(self, x):
+        return torch.from_numpy(abs(x.numpy()))  # stops here
+
+
+def line_that_stops(kind) -> str:
+    lines, start = inspect.getsourcelines(kind)
+    return f"test_export.py:{start + next(i for i, line in enumerate(lines) if 'stops here' in line)}"
+
+
+@pytest.mark.parametrize(("kind", "says"), [(Absent, "KeyError: 'logits'"), (Endless, "calls itself without end")])
+def test_what_fails_without_torch_export_too_is_the_models_own_error(kind, says):
+    with pytest.raises(ModelError, match=says) as found:
+        sp.check(kind(), (1, 4, 4))
+    assert found.value.where.endswith(line_that_stops(kind))
+    assert "picture's values" not in str(found.value)
+
+
+def test_what_runs_and_is_not_followed_is_unknown_with_its_line():
+    (finding,) = sp.check(Outside(), (1, 4, 4)).findings
+    assert finding.detail.startswith("torch.export cannot follow it")
+    assert finding.source.endswith(line_that_stops(Outside))
+
+
+@pytest.mark.parametrize("size", [(1, 8, 8), (3, 2, 2)])
+def test_a_size_that_the_model_does_not_take_is_an_error_about_the_size(size):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3))
+    state = {k: v.clone() for k, v in net.state_dict().items()}
+    with pytest.raises(ModelError, match=f"takes no picture of {size[0]} x {size[1]} x {size[2]}") as found:
+        sp.check(net, size)
+    assert "input_size" in found.value.remedy
+    assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # what is tested is such a module
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_a_torchscript_module_is_told_from_one_that_branches():
+    net = nn.Sequential(torch.jit.script(nn.Conv2d(1, 2, 3)))
+    (finding,) = sp.check(net, (1, 8, 8)).findings
+    assert finding.detail == "0 is a TorchScript module, into which torch.export does not look"
+    assert finding.mend == "check the module that it was scripted or traced from"
+
+
+def test_a_lazy_module_must_have_seen_a_picture():
+    net = nn.Sequential(nn.LazyConv2d(2, 3))
+    with pytest.raises(ModelError, match=r"0\.weight has no size yet"):
+        sp.check(net, (1, 8, 8))
+    net(torch.zeros(1, 1, 8, 8))
+    assert sp.check(net, (1, 8, 8)).circular.status != "unknown"

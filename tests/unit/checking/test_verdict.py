@@ -84,11 +84,46 @@ def test_the_dictionary_is_json_of_the_fixed_layout():
 def test_the_words_group_findings_and_verbose_lists_them():
     verdict = sp.check(resnet(), (3, 64, 64))
     short, long = text(verdict), text(verdict, verbose=True)
-    assert " T2 padding           18 x   conv1 7x7/2 zeros(3)" in short
+    assert " T2 padding            18 x   conv1 7x7/2 zeros(3)" in short
     assert "layer4.1.conv2" not in short.split("depth")[0]
     assert long.count("zeros(1)") == 16
     assert str(verdict) == short
-    assert max(len(line) for line in short.splitlines()[3:]) < 160
+    for width in (60, 80, 118):
+        assert max(len(line) for line in text(verdict, width=width).splitlines()) <= width
+        assert max(len(line) for line in text(verdict, width=width, verbose=True).splitlines()) <= width
+
+
+def test_what_is_mended_otherwise_is_another_line():
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1), nn.MaxPool2d(3, 1, 1, ceil_mode=True)
+    )
+    verdict = sp.check(net, (1, 8, 8))
+    first = verdict.findings[0]
+    other = replace(first, mend="cut the padding off first", module="other")
+    shown = str(replace(verdict, findings=(*verdict.findings, other)))
+    lines = shown.splitlines()
+    (at,) = [i for i, line in enumerate(lines) if "cut the padding off first" in line]
+    assert lines[at - 1].startswith(" T2 padding             1 x   other 3x3 zeros(1)")
+    assert "mend: circular padding" in shown
+
+
+def test_the_places_of_a_group_are_counted():
+    verdict = sp.check(resnet(), (3, 64, 64))
+    lines = {f.source for f in verdict.findings if f.code == "T2"}
+    assert f"and {len(lines) - 1} others   mend: circular padding" in str(verdict)
+
+
+def test_a_finding_outside_every_line_of_the_models_own_names_its_class():
+    verdict = sp.check(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1)), (1, 8, 8))
+    (finding,) = verdict.findings
+    assert (finding.module, finding.source) == ("0", "Conv2d")
+    assert "torch/" not in str(verdict)
+
+
+def test_a_step_as_large_as_the_picture_is_not_called_exact():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 8, 8))
+    assert "as far as the picture goes" in sentence(sp.check(net, (1, 8, 8)))
+    assert "by multiples of 8 px" in sentence(sp.check(net, (1, 16, 16)))
 
 
 def test_what_torch_cannot_export_is_unknown_with_its_line():

@@ -3,6 +3,7 @@ import copy
 import io
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -297,6 +298,18 @@ def test_what_is_handed_to_torch_holds_nothing_but_tensors_and_the_graph(free):
     assert reader.read_bytes(SAMPLES) == b""
     kept = {n for n in reader.get_file_names() if not n.startswith(("data/weights/weight_", ".data", "byteorder"))}
     assert kept == {MODEL, SAMPLES, WEIGHTS, CONSTANTS, "archive_format", "archive_version"}
+
+
+def test_a_line_of_source_is_a_path_and_a_number(free):
+    def change(plain):
+        nodes = plain["graph_module"]["graph"]["nodes"]
+        nodes[0]["metadata"]["stack_trace"] = 'File "/home/me/net.py", line 7, in forward\n    import os; os.mkdir("x")'
+        nodes[1]["metadata"]["stack_trace"] = 'File "a\n__import__(1)", line 7, in forward'
+
+    _, program = clean_archive(Path(_changed(free, {MODEL: change})).read_bytes(), "small.pt2")
+    first, second, *_ = program["graph_module"]["graph"]["nodes"]
+    assert first["metadata"]["stack_trace"] == 'File "/home/me/net.py", line 7, in forward'
+    assert "stack_trace" not in second["metadata"]
 
 
 @pytest.mark.parametrize(
