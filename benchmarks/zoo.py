@@ -63,7 +63,8 @@ def built(task: str) -> tuple[Any, tuple[int, int, int]]:
         model = _create(library, name).to("meta")
     if library == "timm":
         return model.eval(), tuple(model.default_cfg["input_size"])
-    return model.eval(), _torchvision_size(name)
+    side = getattr(model, "image_size", None)  # a transformer has its own
+    return model.eval(), (3, side, side) if isinstance(side, int) else _torchvision_size(name)
 
 
 def _create(library: str, name: str) -> Any:
