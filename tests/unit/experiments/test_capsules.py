@@ -84,6 +84,21 @@ def test_on_digits_and_again_after_a_kill(tmp_path, monkeypatch):
     fresh = reproduce("capsules", folder=tmp_path / "fresh", seeds=(0, 1), data="digits")
     assert resumed.figures == fresh.figures
     assert resumed.finding == fresh.finding
-    assert resumed.figure("right", "capsules", "unmoved").published == 0.9975
+    assert not any(f.published for f in resumed.figures)  # of MNIST, and of another test
+    assert "affNIST" in " ".join(resumed.finding)
+    for column in ("moved, 1 px", "moved, 2 px", capsules.AFFINE_COLUMN):
+        a, b = (resumed.figure("right", name, column) for name in NETWORKS)
+        assert a.holds == all(x > y for x, y in zip(a.values, b.values, strict=True))
     assert len(resumed.charts[0].series) == 2
     assert resumed.images["drawn.png"][:4] == b"\x89PNG"
+
+
+def test_what_holds_of_the_capsules():
+    ahead, level = {"capsules": [0.9, 0.8], "C": [0.7, 0.7]}, {"capsules": [0.9, 0.6], "C": [0.7, 0.7]}
+    assert capsules._right("capsules", capsules.AFFINE_COLUMN, ahead, 0.9975).holds is True
+    assert capsules._right("capsules", capsules.AFFINE_COLUMN, level, 0.9975).holds is False
+    assert capsules._right("capsules", capsules.AFFINE_COLUMN, ahead, 0.9975).published is None
+    assert capsules._right("C", capsules.AFFINE_COLUMN, ahead, None).holds is None
+    assert capsules._right("capsules", "unmoved", ahead, 0.9975).holds is False
+    assert capsules._right("capsules", "unmoved", {"capsules": [0.997, 0.999], "C": [0, 0]}, 0.9975).holds is True
+    assert capsules._right("capsules", "unmoved", ahead, None).published is None

@@ -7,6 +7,7 @@ import pytest
 
 from shiftproof.data.photographs import Album, Photograph, bundled_photographs
 from shiftproof.experiments import Lab, locality, reproduce
+from shiftproof.records import Figure
 
 
 @pytest.fixture
@@ -34,6 +35,12 @@ def test_the_record(fast, tmp_path):
     assert abs(record.figure("correlation", "horizontal, shuffled", "1 px").measured) < 0.01
     assert abs(record.figure("information", "horizontal, shuffled", "1 px").measured) < 0.01
     assert "Dependence falls with distance" in record.finding[0]
+    assert "nothing is left" in record.finding[2]
+    shuffled = [f.holds for f in record.figures if f.row.endswith("shuffled")]
+    assert shuffled
+    assert all(shuffled)
+    assert record.figure("correlation", "horizontal", "64 px").holds is not None
+    assert record.figure("direct", "horizontal", "16 px").holds is not None
 
 
 def test_pictures_of_noise_are_said_to_have_no_fall(fast, monkeypatch, tmp_path):
@@ -42,4 +49,17 @@ def test_pictures_of_noise_are_said_to_have_no_fall(fast, monkeypatch, tmp_path)
     monkeypatch.setattr(Lab, "photographs", lambda self, many=False: Album(tuple(noise), "noise"))
     record = reproduce("locality", folder=tmp_path)
     assert "No fall with distance" in record.finding[0]
+    assert record.figure("correlation", "horizontal", "64 px").holds is False
     assert record.figure("threshold", "horizontal", "correlation").measured == 1
+
+
+def test_what_holds_is_compared():
+    def figure(table, row, column, value):
+        return Figure(table, row, column, value, "", [], value - 0.05, value + 0.05)
+
+    rows = [figure("correlation", "horizontal", "1 px", 0.9), figure("correlation", "horizontal", "64 px", 0.2),
+            figure("correlation", "horizontal, shuffled", "1 px", 0.5), figure("direct", "vertical", "1 px", 0.9),
+            figure("direct", "vertical", "16 px", 0.4)]  # fmt: skip
+    assert [f.holds for f in locality._with_claims(rows)] == [None, True, False, None, False]
+    rows[1], rows[4] = figure("correlation", "horizontal", "64 px", 0.85), figure("direct", "vertical", "16 px", 0.1)
+    assert [f.holds for f in locality._with_claims(rows)] == [None, False, False, None, True]
