@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftproof.errors import LayerError
+from shiftproof.layers.arguments import whole_numbers
 from shiftproof.layers.law import Law
 from shiftproof.layers.padding import CircularConv2d, wrapped
 from shiftproof.layers.product import product
@@ -182,10 +184,8 @@ class _Unshared(nn.Module):
 
     def _each(self, value: int | Sequence[int], name: str, least: int) -> tuple[int, ...]:
         """One number an axis."""
-        given = (value,) * self.axes if isinstance(value, int) else value
-        values = tuple(given) if isinstance(given, Sequence) else ()
-        wrong = any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in values)
-        if len(values) != self.axes or wrong:
+        values = whole_numbers((value,) * self.axes if isinstance(value, Integral) else value)
+        if len(values) != self.axes or min(values) < least:
             raise LayerError(
                 f"{name} is {value!r}",
                 where=type(self).__name__,
