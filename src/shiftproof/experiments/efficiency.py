@@ -15,6 +15,7 @@ from shiftproof.experiments.experiment import Experiment, Result
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.training import Training
+from shiftproof.experiments.untrained import untrained
 from shiftproof.layers import UnsharedConv2d
 from shiftproof.records import Chart, Figure, Series, Source, Table
 
@@ -165,7 +166,7 @@ def measure(lab: Lab) -> Result:
         low, high = [f.low for f in row if f.low is not None], [f.high for f in row if f.high is not None]
         series.append(Series(kind, list(sizes), curves[kind], low, high))
     for kind in KINDS:
-        formula, torchs = by_formula(kind, width), counted(build(kind, width), width.size)
+        formula, torchs = by_formula(kind, width), counted(untrained(functools.partial(build, kind, width)), width.size)
         for what, a, b in zip(("parameters", "multiply-adds"), formula, torchs, strict=True):
             figures.append(Figure("counts", kind, f"{what}, by formula", a, "count"))
             figures.append(Figure("counts", kind, f"{what}, counted by torch", b, "count", holds=a == b))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shiftproof.data import Labelled
 from shiftproof.errors import ModelError
+from shiftproof.experiments.untrained import untrained
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
@@ -73,7 +74,7 @@ def train(
     fabric = _fabric(device, devices)
     if devices == 1:
         return _fit(fabric, build, data, training, seed, loss, progress)
-    model = build()
+    model = untrained(build)
     how = {"build": build, "data": data, "training": training, "seed": seed, "loss": loss}
     found = fabric.launch(functools.partial(_fitted_state, **how))
     model.load_state_dict({k: torch.from_numpy(v) for k, v in found.items()})

@@ -17,6 +17,7 @@ from shiftproof.experiments import EXPERIMENTS, Lab, find, reproduce
 from shiftproof.experiments import lab as lab_module
 from shiftproof.experiments import run as run_module
 from shiftproof.experiments.training import Training, draw_moves, moved, train
+from shiftproof.experiments.untrained import untrained
 from shiftproof.models.conv_net import ConvNet
 
 
@@ -169,3 +170,10 @@ def test_the_command_repeats_the_run(tmp_path):
     assert said == "shiftproof reproduce pooling --seeds 2 --data digits --device cuda --devices 2"
     said = run_module._command(find("pooling"), (5, 7), "digits", "cpu", 1)
     assert said == 'shiftproof.experiments.reproduce("pooling", folder=Path("out"), seeds=(5, 7), data=\'digits\')'
+
+
+def test_an_experiment_that_trains_leaves_the_random_state_as_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(lab_module, "train", lambda build, *_, **__: untrained(build))
+    before = torch.get_rng_state()
+    reproduce("efficiency", folder=tmp_path, seeds=(0,), data="digits")
+    assert torch.equal(before, torch.get_rng_state())
