@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import random
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -86,6 +88,40 @@ def patches_transposed(m, x):
     return x.view(1, 2, 3, 2, 3, 2).permute(0, 1, 2, 4, 3, 5).reshape(1, 2, 6, 6)
 
 
+def filled_half(m, x):
+    y = torch.empty(2, 1, 1, dtype=x.dtype)
+    y[0] = 1
+    return x * y
+
+
+def filled_whole(m, x):
+    y = torch.empty(2, 1, 1, dtype=x.dtype)
+    y[0], y[1] = 1, 2
+    return x * y
+
+
+class Masked(nn.Module):
+    """Numbers of a small type over positions as one dimension."""
+
+    def __init__(self, n, kind, uniform):
+        super().__init__()
+        squares = (torch.arange(n)[:, None] + torch.arange(n)) % 2
+        self.register_buffer("mask", (squares * 0 + 1 if uniform else squares).flatten().to(kind))
+
+    def forward(self, x):
+        return (x.flatten(2) * self.mask.to(x.dtype)).square().sum(2)
+
+
+def branching(m, x):
+    return torch.cond(x.sum() > 0, lambda t: t * steps(6), lambda t: t - 1, (x,))
+
+
+def branching_without_gradients(m, x):
+    with torch.no_grad():
+        y = x * 2
+    return branching(m, y)
+
+
 def one_grid(m, x):
     grid = F.affine_grid(torch.eye(2, 3, dtype=x.dtype)[None], [1, 2, 6, 6], align_corners=False)
     return F.grid_sample(x, grid, align_corners=False)
@@ -160,6 +196,8 @@ FAIR = {
     "magnitudes of frequencies": (EVEN, lambda m, x: torch.fft.fft2(x).abs()),
     "the variance of a map": (EVEN, lambda m, x: x.var((2, 3))),
     "unshuffled, then channels joined": (EVEN, lambda m, x: F.pixel_unshuffle(x, 2).sum((2, 3))),
+    "memory that is filled whole": (ODD, filled_whole),
+    "dropout that is told to drop nothing": (ODD, lambda m, x: x * F.dropout(torch.ones(1, dtype=x.dtype), 0.5, False)),
     "causal, then over positions": (ODD, causal_tokens),
     "a recurrent layer that drops nothing": (ODD, Dropping(False)),
     "channels by number, counted from behind": (ODD, lambda m, x: x.index_select(-3, torch.tensor([1, 0]))),
@@ -223,7 +261,55 @@ def test_what_is_exact_nowhere_is_proved_in_no_world(case):
     assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"not_proved"}, str(verdict)
 
 
+RANDOM = {
+    "poisson": lambda m, x: x + torch.poisson(torch.full((1,), 3.0)),
+    "binomial": lambda m, x: x + torch.binomial(torch.full((1,), 30.0), torch.full((1,), 0.5)),
+    "gamma": lambda m, x: x + torch._standard_gamma(torch.full((1,), 30.0)),
+    "cauchy": lambda m, x: x + torch.zeros(1).cauchy_(),
+    "logarithms": lambda m, x: x + torch.zeros(1).log_normal_(),
+    "geometric": lambda m, x: x + torch.zeros(1).geometric_(0.1),
+    "whatever was in memory": lambda m, x: x + torch.empty(1),
+    "whatever was in memory, in part": filled_half,
+    "nothing but memory": lambda m, x: torch.empty(3),
+    "python's": lambda m, x: x * random.random(),
+    "python's, alone": lambda m, x: torch.ones(3) * random.random(),
+    "numpy's": lambda m, x: x * float(np.random.rand()),  # noqa: NPY002
+    "a branch": branching,
+    "a branch after a block": branching_without_gradients,
+}
+
+
+@pytest.mark.parametrize("case", RANDOM)
+def test_what_is_another_each_time_or_not_looked_into_is_unknown(case):
+    verdict = sp.check(Call(RANDOM[case]), EVEN)
+    assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"unknown"}, str(verdict)
+    assert not any("cannot read" in f.detail for f in verdict.findings)
+
+
+def test_no_generator_is_left_drawn_from():
+    before = str(np.random.get_state())  # noqa: NPY002 -- python's is drawn from by the tests' own checks of types
+    sp.check(Call(RANDOM["numpy's"]), EVEN)
+    assert before == str(np.random.get_state())  # noqa: NPY002
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int8, torch.float16, torch.bfloat16, torch.float64])
+def test_a_checkerboard_is_one_whatever_its_numbers_are(kind):
+    net = Masked(18, kind, False)
+    verdict = sp.check(net, (1, 18, 18))
+    assert (verdict.circular.status, verdict.circular.step) == ("proved", (2, 2))
+    confirmed(net, verdict, (1, 18, 18))
+    assert worst(net, verdict, (1, 18, 18), (1, 1)) > 0
+    assert sp.check(Masked(18, kind, True), (1, 18, 18)).circular.step == (1, 1)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_dense_layers_of_short_numbers_are_looked_at(kind):
+    net = nn.Sequential(nn.Conv2d(1, 8, 2, 2), nn.Flatten(), nn.Linear(8 * 18 * 18, 2)).to(kind)
+    assert sp.check(net, (1, 36, 36)).counts["T5"] == 1
+
+
 PROVED = [
+    "memory that is filled whole", "dropout that is told to drop nothing",
     "causal, then over positions", "a recurrent layer that drops nothing", "channels by number, counted from behind",
     "adaptive mean along what stands still", "one row that was pooled",
 ]  # fmt: skip

@@ -88,7 +88,7 @@ NOT_PROVED = {
     "ragged patches": (nn.Conv2d(2, 3, 4, 4), (2, 9, 9), "T3"),
     "padded maximum": (nn.MaxPool2d(3, 2, 1), (2, 8, 8), "T2"),
     "rounded up": (nn.MaxPool2d(2, 2, ceil_mode=True), (2, 7, 7), "T3"),
-    "adaptive": (nn.AdaptiveAvgPool2d(3), (2, 8, 8), "T3"),
+    "adaptive": (Call(lambda m, x: F.adaptive_avg_pool2d(x, 3).square().sum((2, 3))), (2, 8, 8), "T3"),
     "a kernel as large as the map": (nn.Conv2d(2, 3, (6, 5)), (2, 6, 5), "T5"),
     "dense": (nn.Sequential(nn.Flatten(), nn.Linear(2 * 4 * 4, 5)), (2, 4, 4), "T5"),
     "zero padding inside a residual": (Call(lambda m, x: F.relu(x + m.a(x)), a=nn.Conv2d(2, 2, 3, padding=1)), (2, 5, 5), "T2"),

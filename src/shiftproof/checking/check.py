@@ -42,7 +42,7 @@ def check(
         The verdict. A model that torch cannot export is "unknown", with the line that stops it as its finding.
 
     Raises:
-        ModelError: the size is not known, or the model fails on a picture of that size.
+        ModelError: the size is not known, or of no picture, or the model fails on a picture of that size.
 
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -145,6 +145,8 @@ def _size(model, input_size: Sequence[int] | None) -> tuple[int, int, int]:
     if found is None or len(found) != 3:
         raise ModelError("the size of its pictures is not known", remedy="give input_size as (c, h, w)")
     c, h, w = (int(n) for n in found)
+    if min(c, h, w) < 1:
+        raise ModelError(f"no picture is of {c} x {h} x {w}", remedy="give input_size as (c, h, w), each 1 or more")
     return c, h, w
 
 

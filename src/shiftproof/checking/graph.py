@@ -16,6 +16,7 @@ from shiftproof.checking.inline import inlined
 from shiftproof.checking.origin import line_of, module_of, selector_of
 from shiftproof.checking.program import program_of
 from shiftproof.checking.sharing import IDENTITIES, SAME, hides
+from shiftproof.errors import NotExportedError
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Graph:
         input_size: (c, h, w).
         seconds: what torch.export took.
         trained: path of each parameter by node name: what training changes.
+        drawn: what it drew random numbers by, other than torch, while it was exported: they stand in the graph as constants.
         kept: paths of what running it changes in the module itself: what it answers next may hang on what it saw.
     """
 
@@ -80,6 +82,7 @@ class Graph:
     seconds: float
     trained: dict[str, str] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
+    drawn: tuple[str, ...] = ()
 
 
 def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[int, int, int]) -> Graph:
@@ -99,8 +102,8 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
         ModelError: it fails itself on a picture of that size.
     """
     started = time.perf_counter()
-    program, assigned = (
-        (module, ()) if isinstance(module, torch.export.ExportedProgram) else program_of(module, input_size)
+    program, assigned, numbers = (
+        (module, (), ()) if isinstance(module, torch.export.ExportedProgram) else program_of(module, input_size)
     )
     seconds = time.perf_counter() - started
     graph = _plain(program, input_size, seconds)
@@ -108,7 +111,9 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
     spoiled = {n.overload for n in graph.nodes.values() if n.operator == "written"}
     if spoiled == {""}:
         graph = _plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
-    return replace(graph, kept=kept)
+    if not graph.answer:
+        raise NotExportedError("it answers with no tensor", remedy="a forward that returns a tensor")
+    return replace(graph, kept=kept, drawn=numbers)
 
 
 def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, int], seconds: float) -> Graph:
@@ -141,6 +146,8 @@ def _plain(program: torch.export.ExportedProgram, input_size: tuple[int, int, in
             if isinstance(found, Tensor):
                 values[item.name] = found
                 nodes[item.name] = Node(item.name, "constant", {}, tuple(found.shape), dtype=found.dtype)
+            else:
+                nodes[item.name] = Node(item.name, "subgraph", {}, ())
         elif item.op == "call_function":
             nodes[item.name] = _node(item, naming, nodes)
     states = {s.arg.name: s.target for s in signature.input_specs if s.target is not None}

@@ -44,7 +44,7 @@ def _copy(module: fx.GraphModule, flat: fx.Graph, found: dict[fx.Node, Any]) -> 
             given = [_value(a, found) for a in node.args[inner_at + 1 :]]
             found.update(zip(names, given, strict=True))
             found[node] = _copy(inner, flat, found)
-        elif node.op == "get_attr" and isinstance(getattr(module, str(node.target), None), fx.GraphModule):
+        elif node.op == "get_attr" and node.users and all(_block(u) for u in node.users):
             continue
         elif node.op == "output" and module is not flat.owning_module:
             return _value(node.args[0], found)

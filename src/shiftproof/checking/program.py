@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 from torch.nn.parameter import is_lazy
 
+from shiftproof.checking.drawing import drawn
 from shiftproof.checking.origin import line_of, line_raised
 from shiftproof.errors import ModelError, NotExportedError
 from shiftproof.models.batches import InBatches
@@ -28,8 +29,8 @@ SIZES = re.compile(
 
 def program_of(
     module: nn.Module, input_size: tuple[int, int, int]
-) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
-    """The program, and the attributes of the module that running it sets anew.
+) -> tuple[torch.export.ExportedProgram, tuple[str, ...], tuple[str, ...]]:
+    """The program, the attributes of the module that running it sets anew, generators other than torch's that it drew from.
 
     Args:
         module: in eval mode; left as found.
@@ -52,9 +53,9 @@ def program_of(
         ):
             warnings.simplefilter("always")
             noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
-            program = torch.export.export(module, (picture,), strict=False)
+            program, numbers = drawn(lambda: torch.export.export(module, (picture,), strict=False))
         found = [m for w in said if (m := ASSIGNED.search(str(w.message)))]
-        return program, tuple(n.removeprefix("self.") for m in found for n in m[1].split(", "))
+        return program, tuple(n.removeprefix("self.") for m in found for n in m[1].split(", ")), numbers
     except Exception as e:
         raise _refusal(module, picture, e) from e
     finally:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftproof.checking import trials
+from shiftproof.checking.findings import WORLDS
 from shiftproof.checking.trials import Move, Trial, gap, moved, pictures
 from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown
 from shiftproof.checking.verdict import Claim, Verdict
@@ -37,9 +38,21 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
         seed: of the pictures.
 
     Returns:
-        The verdict; its claims "refuted" with their counterexamples, or with a note that none was found in N tries.
+        The verdict; its claims "refuted" with their counterexamples, or with a note that none was found in N tries, or that
+        it cannot be run.
     """
-    module, like = _precise(model.module if isinstance(model, LoadedModel) else model, verdict.input_size)
+    if any(f.operator == "export" for f in verdict.findings):
+        return verdict  # torch could not follow one run of it
+    try:
+        return _tried(verdict, model.module if isinstance(model, LoadedModel) else model, tries, seed)
+    except Exception as e:  # whatever a forward of somebody else's raises
+        what = f"no counterexample was looked for: running the model raises {type(e).__name__}: {e}"
+        claims = {w: getattr(verdict, w) for w in WORLDS}
+        return replace(verdict, **{w: replace(c, conditions=(*c.conditions, what)) for w, c in claims.items()})
+
+
+def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> Verdict:
+    module, like = _precise(model, verdict.input_size)
     with evaluating(module):
         runner = _Runner(module, like, _coarsest(module, verdict.input_size, like), tries, seed)
         return replace(
@@ -243,7 +256,7 @@ def _precise(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[torch
         like = next((p.detach() for p in found.parameters() if p.is_floating_point()), torch.empty(0).double())
         with evaluating(found), torch.no_grad():
             answer(found(torch.zeros(1, *size).to(like)))
-    except (RuntimeError, TypeError, AttributeError, ValueError):
+    except Exception:  # whatever a forward of somebody else's raises in another precision
         return module, next((p.detach() for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     return found, like
 

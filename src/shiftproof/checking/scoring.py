@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from shiftproof.checking.graph import Graph, Node, refs
-from shiftproof.checking.rules.constants import RANDOM
+from shiftproof.checking.rules.constants import random
 from shiftproof.checking.rules.pointwise import UNARY
 
 APART = {
@@ -30,7 +30,7 @@ def scored_alike(graph: Graph, inside: list[Node], moving: set[str], invariant: 
         moving: names of the nodes that depend on the picture.
         invariant: whether a graph's answer is the same for every circular move.
     """
-    if any(n.operator in (*RANDOM, "softmax") for n in inside):  # in training the component is drawn
+    if any(n.operator == "softmax" or random(n) for n in inside):  # in training the component is drawn
         return False
     scoring = {n.name: n for n in inside if n.scoring and n.name in moving}
     entries = {r for n in scoring.values() for r in refs(n) if r in moving and r not in scoring}

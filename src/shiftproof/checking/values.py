@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import torch
 import torch.utils._pytree as pytree
@@ -22,11 +23,15 @@ class Values:
     Args:
         graph: as exported.
         given: whether the parameters are those that are meant; else they are yet to be trained.
+        never: taken for numbers that were never written: 0 for the one kind, 1 for the other.
     """
 
-    def __init__(self, graph: Graph, given: bool = True) -> None:
+    def __init__(self, graph: Graph, given: bool = True, never: int = 0) -> None:
         self.graph = graph
         self.given = given
+        self.never = never
+        self.other: Values | None = None
+        self.holes = {n.name for n in graph.nodes.values() if n.operator in UNDEFINED}
         self.held: dict[str, Any] = {}
         self.roots: dict[str, frozenset[str]] = {}
 
@@ -45,6 +50,23 @@ class Values:
                 own = frozenset({self.graph.trained[at]} if at in self.graph.trained else ())
                 self.roots[at] = own.union(*(self.roots[r] for r in needs))
         return self.roots[base]
+
+    def defined(self, name: str) -> bool:
+        """Whether a constant is the same whatever was in the memory that `torch.empty` and its kin hand out."""
+        if not self.holes or self.holes.isdisjoint(self._sources(name.partition("[")[0])):
+            return True
+        self.other = self.other or Values(self.graph, self.given, 1)
+        one, two = self.read(name), self.other.read(name)
+        return one is not None and two is not None and bool(((one == two) | (one.isnan() & two.isnan())).all())
+
+    def _sources(self, name: str) -> set[str]:
+        """Names of all nodes that a constant is computed from, and its own."""
+        found, todo = {name}, [name]
+        while todo:
+            new = set(self.needs(todo.pop())) - found
+            found |= new
+            todo += new
+        return found
 
     def read(self, name: str) -> Tensor | None:
         """The value of a constant node ("name", or "name[i]" for one of several results)."""
@@ -89,9 +111,11 @@ class Values:
                 return None
             if self.given or name not in self.graph.trained or not found.is_floating_point():
                 return found.detach()
-            random = torch.Generator().manual_seed(len(self.held))
+            random = torch.Generator().manual_seed(crc32(name.encode()))
             return torch.randn(found.shape, dtype=found.dtype, generator=random)
-        if node.operator in UNDEFINED or not callable(node.target):
+        if node.operator in UNDEFINED:
+            return _memory(node.shape, node.dtype, self.never)
+        if not callable(node.target):
             return None
         if any(self.held[r] is None for r in self.needs(name)):
             return None
@@ -115,3 +139,13 @@ class Values:
     def _blank(self, ref: Ref) -> Tensor:
         node = self.graph.nodes[ref.name]
         return torch.zeros(node.shape, dtype=node.dtype)
+
+
+def _memory(shape: tuple, dtype: torch.dtype, never: int) -> Tensor | None:
+    """Something that may be in memory nobody wrote to; two kinds that agree in no cell."""
+    if any(n < 0 for n in shape):
+        return None
+    if dtype == torch.bool:
+        return torch.full(shape, bool(never), dtype=dtype)
+    whole = not (dtype.is_floating_point or dtype.is_complex)
+    return torch.full(shape, (1, 3 if whole else float("nan"))[never], dtype=dtype)

@@ -208,7 +208,7 @@ def _window(output, signals, last, broken, steps, lost, why) -> Claim:
     vacuous = [a for s, n, a in zip(found, clean, AXES, strict=True) if s is not None and s >= n * last[a].stride]
     found = tuple(None if a in vacuous else s for s, a in zip(found, AXES, strict=True))
     why += tuple(f"the step along {a} is all that padding does not reach: no cell is left to compare" for a in vacuous)
-    if isinstance(output, Constant):
+    if isinstance(output, Constant) and not broken:
         return Claim("proved", (1, 1), why, ((0, 0), (0, 0)), (0, 0))
     if not moving or whole:
         why = (*why, "the answer sees the whole picture: what enters and leaves changes it")

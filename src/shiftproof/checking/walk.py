@@ -13,17 +13,27 @@ from shiftproof.checking.findings import WORLDS, Finding
 from shiftproof.checking.graph import Graph, Node, Ref, refs
 from shiftproof.checking.rewriting import rewritten
 from shiftproof.checking.rules import RULES
-from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, RANDOM
+from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, random
 from shiftproof.checking.rules.cutting import single
 from shiftproof.checking.rules.op import NoRuleError, Op, edges
 from shiftproof.checking.rules.selecting import SELECTING
 from shiftproof.checking.types import AXES, Choice, Constant, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.values import Values
 
+NEVER_WRITTEN = "numbers that were never written"
 STUMBLED = "its rule cannot read this use of it"
 
 # a rule that stumbles over arguments it was not written for refuses as well: nothing is claimed
-REFUSALS = (NoRuleError, UnfactorableError, LookupError, TypeError, ValueError, AttributeError, AssertionError)
+REFUSALS = (
+    NoRuleError,
+    UnfactorableError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -68,19 +78,31 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     relied: list[str] = []
     summed = _summed(graph)
     unknown: dict[str, int] = {}
+
+    def refused(node: Node, text: str, mend: str = "a rule for it, see CONTRIBUTING.md") -> Any:
+        unknown[node.operator] = unknown.get(node.operator, 0) + 1
+        where = (node.module, node.source, node.operator)
+        findings.append(Finding("T0", *where, text, mend, frozenset(AXES), frozenset(WORLDS), node.name))
+        result = Unknown(node.operator)
+        return (result,) * len(node.shape) if node.shape and isinstance(node.shape[0], tuple) else result
+
     for node in graph.nodes.values():
         try:
             found = _type(node, graph, types, values, findings, kept_away, relied, summed)
             types[node.name] = found if witnessed or not isinstance(found, Signal) else replace(found, witness=None)
         except REFUSALS as e:
-            unknown[node.operator] = unknown.get(node.operator, 0) + 1
-            where = (node.module, node.source, node.operator)
-            mend = "a rule for it, see CONTRIBUTING.md"
-            text = str(e) if isinstance(e, NoRuleError) else f"{STUMBLED} ({type(e).__name__}: {e})"
-            findings.append(Finding("T0", *where, text, mend, frozenset(AXES), frozenset(WORLDS), node.name))
-            result = Unknown(node.operator)
-            several = bool(node.shape) and isinstance(node.shape[0], tuple)
-            types[node.name] = (result,) * len(node.shape) if several else result
+            types[node.name] = refused(
+                node, str(e) if isinstance(e, NoRuleError) else f"{STUMBLED} ({type(e).__name__}: {e})"
+            )
+    if graph.drawn:
+        refused(
+            Node("", "random", {}, ()),
+            f"it draws numbers by {' and '.join(graph.drawn)}: others each time",
+            "torch's own numbers, or none",
+        )
+    for name in graph.answer:
+        if any(isinstance(t, Constant) and not values.defined(t.name) for t in _flat([types[name]])):
+            types[name] = refused(graph.nodes[name], f"it answers with {NEVER_WRITTEN}", "write them")
     look = Values(graph)  # nothing is proved by how much folds
     findings = [replace(f, alias=alias(graph, look, f.node)) if f.code == "T1" else f for f in findings]
     hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
@@ -125,6 +147,8 @@ def _type(
             return whole
         raise NoRuleError("an item of something that is no list of tensors")
     flat = _flat(list(given.values()))
+    if any(r in graph.nodes and graph.nodes[r].operator == "subgraph" for r in refs(node)):
+        raise NoRuleError(f"{node.operator} runs a graph of its own, and no rule looks into it")
     lost = next((v for v in flat if isinstance(v, Unknown)), None)
     if lost is not None:
         if not any(f.code == "T0" for f in findings):
@@ -137,13 +161,19 @@ def _type(
         raise NoRuleError("phases that the content chose, as numbers")
     first = flat[:1] if node.operator in LIKE_ANOTHER else flat
     signals = any(isinstance(v, Signal) for v in first)
-    if node.operator not in RANDOM and (not signals or node.operator in FROM_SHAPE):
+    if random(node):
+        raise NoRuleError("its numbers are random")
+    if not signals or node.operator in FROM_SHAPE:
         if node.operator == "written":
             raise NoRuleError("a tensor that is overwritten through a view of it")
         return _constant(node)
     rule = RULES.get(node.operator)
     if rule is None:
         raise NoRuleError(f"{node.operator} has no rule")
+    told = [v for k, v in given.items() if (node.operator, k) != ("copy", "self")]  # that is overwritten
+    undefined = [c for c in _flat(told) if isinstance(c, Constant) and not values.defined(c.name)]
+    if undefined and node.operator not in LIKE_ANOTHER:
+        raise NoRuleError(f"{NEVER_WRITTEN} meet the picture")
     dtypes = {k: n.dtype for k, n in graph.nodes.items()} if node.operator == "index" else {}
     op = Op(
         node.operator,

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import shiftproof as sp
+from shiftproof.checking import refuted
 from shiftproof.errors import ModelError
 
 
@@ -146,3 +147,26 @@ def test_a_lazy_module_must_have_seen_a_picture():
         sp.check(net, (1, 8, 8))
     net(torch.zeros(1, 1, 8, 8))
     assert sp.check(net, (1, 8, 8)).circular.status != "unknown"
+
+
+class Answers(nn.Module):
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, x):
+        return self.what
+
+
+@pytest.mark.parametrize("what", [None, 3, [], {}])
+def test_a_module_without_an_answer_is_unknown(what):
+    verdict = sp.check(Answers(what), (1, 4, 4))
+    assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"unknown"}
+    assert verdict.findings[0].detail == "it answers with no tensor"
+    assert refuted(verdict, Answers(what)) is verdict
+
+
+@pytest.mark.parametrize("size", [(-1, 8, 8), (1, 0, 8), (0, 8, 8)])
+def test_a_size_of_no_picture_is_refused(size):
+    with pytest.raises(sp.errors.ModelError, match="no picture is of"):
+        sp.check(nn.ReLU(), size)

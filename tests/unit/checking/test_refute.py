@@ -115,3 +115,28 @@ def test_the_model_is_left_as_found():
     refuted(sp.check(net, (1, 8, 8)), net)
     assert net.training
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+class Lacking(nn.Module):
+    """A forward that raises where it is run and not where it is exported."""
+
+    def forward(self, x):
+        if not torch.compiler.is_exporting():
+            raise KeyError("missing")
+        return x.mean((2, 3))
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+def test_a_model_that_torch_cannot_follow_is_not_tried():
+    verdict = sp.check(Branching(), (1, 6, 6))
+    assert refuted(verdict, Branching()) is verdict
+
+
+def test_a_model_that_fails_when_it_is_run_is_told():
+    found = refuted(sp.check(Lacking(), (1, 6, 6)), Lacking())
+    assert found.circular.status == "proved"
+    assert "running the model raises KeyError: 'missing'" in notes(found.circular)

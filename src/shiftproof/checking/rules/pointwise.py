@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import gcd
 
+import torch
+
 from shiftproof.checking.rules.op import Op, Rule
 from shiftproof.checking.types import (
     AXES,
@@ -199,7 +201,7 @@ def _same(value, sources: Sequence[list[int] | None]) -> bool:
     found = value
     for i, source in enumerate(sources):
         if source is not None:
-            found = found.index_select(i, found.new_tensor(source).long())
+            found = found.index_select(i, torch.tensor(source, device=found.device))
     return bool((found == value).all())
 
 
