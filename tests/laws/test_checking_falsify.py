@@ -113,7 +113,7 @@ class Masked(nn.Module):
 
 
 def branching(m, x):
-    return torch.cond(x.sum() > 0, lambda t: t * steps(6), lambda t: t - 1, (x,))
+    return torch.cond(x.sum() > 0, lambda t: t * steps(6).to(t.dtype), lambda t: t - 1, (x,))
 
 
 def branching_without_gradients(m, x):
