@@ -203,6 +203,7 @@ FAIR = {
     "channels by number, counted from behind": (ODD, lambda m, x: x.index_select(-3, torch.tensor([1, 0]))),
     "adaptive mean along what stands still": (ODD, lambda m, x: F.adaptive_avg_pool1d(x.amax(3).mT, 3).sum(1)),
     "one row that was pooled": (ODD, lambda m, x: x + F.avg_pool2d(x, (5, 1))),
+    "no token, then all": (ODD, lambda m, x: torch.cat([x.flatten(2)[..., :0], m.a(x).flatten(2)[..., 0:]], 2).sum(2)),
     "group norm": (EVEN, nn.GroupNorm(1, 2)),
 }
 

@@ -23,7 +23,7 @@ class Cut:
         n = size(dim)
         if (start, count, by) == (0, n, 1):
             return dim
-        if not axes(dim):
+        if not axes(dim) or count == 0:
             return inert(count)
         atom = only(dim)
         if atom is not None:
@@ -139,14 +139,18 @@ def overwritten(dim: Dim, start: int, count: int, source: Dim) -> Dim | None:
 
 
 def joining(parts: list[Dim]) -> Dim:
-    """Dimensions laid end to end as one, with inert neighbours merged."""
+    """Dimensions laid end to end as one, with inert neighbours merged and empty ones left out."""
     flat: list[Dim] = []
     for part in parts:
         inner = part[0].parts if len(part) == 1 and isinstance(part[0], Join) else (part,)
         for p in inner:
+            if not size(p):
+                continue
             if flat and not axes(p) and not axes(flat[-1]):
                 flat[-1] = inert(size(flat[-1]) + size(p))
             else:
                 flat.append(p)
+    if not flat:
+        return inert(0)
     block: Block = Join(tuple(flat))
     return flat[0] if len(flat) == 1 else (block,)
