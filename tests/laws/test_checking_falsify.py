@@ -204,6 +204,8 @@ FAIR = {
     "adaptive mean along what stands still": (ODD, lambda m, x: F.adaptive_avg_pool1d(x.amax(3).mT, 3).sum(1)),
     "one row that was pooled": (ODD, lambda m, x: x + F.avg_pool2d(x, (5, 1))),
     "no token, then all": (ODD, lambda m, x: torch.cat([x.flatten(2)[..., :0], m.a(x).flatten(2)[..., 0:]], 2).sum(2)),
+    "an equation without a result": (ODD, lambda m, x: torch.einsum("bcyx,bdyx", m.a(x), x)),
+    "batch norm without statistics": (ODD, nn.BatchNorm2d(2, track_running_stats=False)),
     "group norm": (EVEN, nn.GroupNorm(1, 2)),
 }
 

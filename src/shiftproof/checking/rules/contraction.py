@@ -87,7 +87,9 @@ def written(op: Op) -> Type:
     """`einsum` as its equation says."""
     equation = op["equation"].replace(" ", "")
     left, arrow, out = equation.partition("->")
-    op.need(arrow, "an equation without a result")
+    if not arrow:  # the result has the letters that are there once, in the alphabet's order
+        letters = left.replace("...", "").replace(",", "")
+        out = ("..." if "..." in left else "") + "".join(c for c in sorted(letters) if letters.count(c) == 1)
     names = left.split(",")
     tensors = op["tensors"]
     if "." in equation:

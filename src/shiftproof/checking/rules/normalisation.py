@@ -11,9 +11,11 @@ from shiftproof.checking.types import Constant, Dim, Signal, Type, axes
 
 
 def batch(op: Op) -> Type:
-    """By stored statistics, a scale and an offset for each channel."""
-    op.need(not op.get("training", op.get("train", False)), "batch normalisation by the batch's own statistics")
+    """By stored statistics, or by those of the one picture; a scale and an offset for each channel."""
     signal = op.signal("input")
+    if op.get("training", op.get("train", False)):
+        found = reduced(op, signal, [signal.dims[0], *signal.dims[2:]])
+        return _scaled(op, found, ("weight", "bias"), [signal.dims[1]])
     return _scaled(op, signal, ("weight", "bias", "running_mean", "running_var"), [signal.dims[1]])
 
 
