@@ -16,6 +16,7 @@ from shiftproof.data import Labelled
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.training import Training, draw_moves, moved
+from shiftproof.experiments.untrained import untrained
 from shiftproof.models import ConvNet
 from shiftproof.records import Chart, Figure, Series, Source
 

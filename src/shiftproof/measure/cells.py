@@ -142,7 +142,7 @@ class Reference:
         how: how they are compared.
     """
 
-    def __init__(self, y: Shaped[Tensor, "1 *dims"], how: Comparison) -> None:
+    def __init__(self, y: Shaped[Tensor, " 1 *dims"], how: Comparison) -> None:
         self.how = how
         self.shape = y.shape[1:]
         self.dtype = torch.promote_types(y.dtype, torch.float32)
@@ -157,7 +157,7 @@ class Reference:
         return float(self.power.sum())
 
     def errors(
-        self, views: Shaped[Tensor, "n *dims"], moves: tuple[Move, ...], wraps: tuple[bool, bool] = (True, True)
+        self, views: Shaped[Tensor, " n *dims"], moves: tuple[Move, ...], wraps: tuple[bool, bool] = (True, True)
     ) -> Errors:
         """The best phase's error of each view.
 

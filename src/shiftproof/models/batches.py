@@ -33,7 +33,7 @@ class InBatches(nn.Module):
         super().__init__()
         self.module, self.low, self.high = module, low, high
 
-    def forward(self, x: Shaped[Tensor, "n *picture"]) -> Any:
+    def forward(self, x: Shaped[Tensor, " n *picture"]) -> Any:
         """The answers (n, k) or (n, k, h, w), as if all n had been asked at once."""
         return torch.cat([self._ask(batch) for batch in x.split(self.high)])
 
