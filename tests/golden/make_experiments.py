@@ -3,6 +3,7 @@
     python tests/golden/make_experiments.py --out DIR             # all that have no record yet, hours on two cores
     python tests/golden/make_experiments.py --out DIR NAME ...    # these again
     python tests/golden/make_experiments.py --list                # the commands
+    python tests/golden/make_experiments.py --out EMPTY --costs NAME ...   # only how long they take, from one seed
 
 DIR keeps every trained network and all that took long: a killed run goes on where it was. The data folder is `../shared/data`
 beside the checkout, or what SHIFTPROOF_DATA names. Each command is run from the checkout, exactly as it is printed. How long
@@ -27,11 +28,11 @@ SEEDS = 3
 MOST_BYTES = 200_000
 
 
-def commands() -> dict[str, list[str]]:
+def commands(seeds: int = SEEDS) -> dict[str, list[str]]:
     """Name of the experiment -> the words after `shiftproof`, as its record says them."""
     from shiftproof.experiments import EXPERIMENTS, find
 
-    options = ["--seeds", str(SEEDS), "--data", DATA]
+    options = ["--seeds", str(seeds), "--data", DATA]
     return {name: ["reproduce", name, *(options if find(name).trains else [])] for name in EXPERIMENTS}
 
 
@@ -64,8 +65,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--costs", action="store_true")
     a = parser.parse_args()
-    known = commands()
+    known = commands(1 if a.costs else SEEDS)
     if a.list:
         for words in known.values():
             print("shiftproof", *words)
@@ -80,7 +82,8 @@ def main() -> None:
             print("shiftproof", *words, flush=True)
             record = run(words, a.out.resolve())
             RECORDS.mkdir(exist_ok=True)
-            size = path.write_text(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+            line = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
+            size = 0 if a.costs else path.write_text(line)
             if size > MOST_BYTES:
                 print(f"{path.name} is large: {size:,} characters, more than {MOST_BYTES:,}", file=sys.stderr)
             costs = json.loads(COSTS.read_text()) if COSTS.exists() else {}
