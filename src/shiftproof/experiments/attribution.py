@@ -23,6 +23,7 @@ from shiftproof.records import Chart, Figure, Series, Source, Table
 from shiftproof.translations import TranslationSet, grid, translate
 
 SOURCE = Source("Project's source documents (specification row S28)", "who is responsible for translation invariance?")
+BOTH = "weight sharing and pooling"
 SCORES = {"kept": "answers kept beyond chance", "right": "right answers on moved digits"}
 PICTURES = 200
 LARGE = Training(epochs=5, rate=1e-2, pictures=5000)
@@ -194,13 +195,17 @@ def share_figures(found: Found, score: str) -> list[Figure]:
         for column in ("share", "alone", "last"):
             figures.append(over_seeds(score, stage, column, [getattr(c[i], column) for c in by_seed]))
     total = [sum(c.share for c in each) for each in by_seed]
+    network = [sum(c.share for c in each if c.stage in (SHARING, POOLING)) for each in by_seed]
+    found = over_seeds(score, BOTH, "share", network)
+    rest = sum(total) / len(total) - found.measured
+    figures.append(replace(found, holds=found.measured > rest if score == "kept" else None))
     return [*figures, over_seeds(score, "all together", "share", total)]
 
 
 def finding(figures: Sequence[Figure], reach: int) -> list[str]:
     """Who is responsible, and what of the sources' sentences stands."""
     share = {f.row: f for f in figures if f.table == "kept" and f.column == "share"}
-    total = share.pop("all together")
+    total, both = share.pop("all together"), share.pop(BOTH).measured
     order = sorted(share.values(), key=lambda f: -f.measured)
     listed = ", ".join(f"{f.row} {f.measured:+.1%}" for f in order)
     said = [
@@ -210,7 +215,6 @@ def finding(figures: Sequence[Figure], reach: int) -> list[str]:
         if f.low is not None and f.high is not None and f.low <= 0 <= f.high:
             said.append(f"That {f.row} brings anything is not told from chance ({f.low:+.1%} to {f.high:+.1%}).")
     alone = {f.row: f.measured for f in figures if f.table == "kept" and f.column == "alone"}
-    both = share[SHARING].measured + share[POOLING].measured
     rest = share[READOUT].measured + share[AUGMENTATION].measured
     if both > rest:
         said.append(f"Weight sharing and pooling bring more ({both:+.1%}) than readout and augmentation ({rest:+.1%}).")

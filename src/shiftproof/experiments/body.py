@@ -50,6 +50,7 @@ def peak(maps: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 2"]:
 def measure(lab: Lab) -> Result:
     """How far each map is from moving with the face, and whether class and probability stay, on held-out faces."""
     pictures, labels = face_patches("test")
+    lab.used.add("scikit-image's face patches")
     pictures, model = pictures.double(), face_detector().double()
     above = upper_left(pictures)
     below, move = lower_left(pictures)
