@@ -190,7 +190,8 @@ def test_an_interrupt_says_that_the_run_goes_on(place):
     slow += "    def forward(self, x):\n        time.sleep(0.2)\n        return x.mean((2, 3))\n"
     (place / "slow.py").write_text(slow)
     command = [SHIFTPROOF, "audit", "slow.py:Slow", "photos", "--max-px", "8", "--batch-size", "1", "--layers", "0"]
-    started = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True)
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell's background jobs ignore it
+    started = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True, **heard)
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and not list(place.glob("shiftproof-report/.run-*/settings.json")):
         time.sleep(0.1)
