@@ -3,8 +3,8 @@
 The named alternative is the usual one: `torch.utils.data.DataLoader` over torchvision's MNIST, each picture through
 `RandomAffine(0, translate=(0.1, 0.1))` and `ToTensor`, with 0, 1 or 2 workers, whichever is fastest. Both train the same
 network with the same optimiser, batches of 128, random moves of up to 10 % of the side, on the same two cores. Our training
-also lays its tensors out channels last and fuses Adam's steps, which the usual loop does not; "tuned" is the usual loop with
-both, so that what is left is the data's way to the network. Each way is a process of its own; one unmeasured warm-up of a few
+also lays its tensors out channels last, fuses Adam's steps and keeps freed memory, which the usual loop does not; "tuned" is
+the usual loop with the first two. Each way is a process of its own; one unmeasured warm-up of a few
 batches, then the wall clock of one epoch; the ways take turns.
 """
 

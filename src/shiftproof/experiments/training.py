@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from shiftproof.data import Labelled
 from shiftproof.errors import ModelError
+from shiftproof.experiments.memory import kept_memory
 from shiftproof.experiments.untrained import untrained
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -115,7 +116,7 @@ def _fitted_state(fabric, **how) -> dict[str, np.ndarray]:
 
 def _fit(fabric, build, data, training, seed, loss, progress=None) -> nn.Module:
     """The training itself, in a process of one device."""
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.enable_grad():
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))), torch.enable_grad(), kept_memory():
         torch.manual_seed(seed)
         model = build().train().to(memory_format=torch.channels_last)
         adam = torch.optim.Adam(model.parameters(), lr=training.rate, fused=True)
