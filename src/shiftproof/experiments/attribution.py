@@ -196,9 +196,9 @@ def share_figures(found: Found, score: str) -> list[Figure]:
             figures.append(over_seeds(score, stage, column, [getattr(c[i], column) for c in by_seed]))
     total = [sum(c.share for c in each) for each in by_seed]
     network = [sum(c.share for c in each if c.stage in (SHARING, POOLING)) for each in by_seed]
-    found = over_seeds(score, BOTH, "share", network)
-    rest = sum(total) / len(total) - found.measured
-    figures.append(replace(found, holds=found.measured > rest if score == "kept" else None))
+    both = over_seeds(score, BOTH, "share", network)
+    rest = sum(total) / len(total) - both.measured
+    figures.append(replace(both, holds=both.measured > rest if score == "kept" else None))
     return [*figures, over_seeds(score, "all together", "share", total)]
 
 
