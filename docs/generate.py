@@ -115,7 +115,7 @@ def speed() -> str:
                 memory = f"{row['memory_ratio']:.2f} x bare"
                 rows.append(f"| {what} | {row['fe_per_view']:.2f} FE a view | {memory} | {where} |")
     if (result := benchmark("training")) and result["pictures"] == 60_000:
-        where = f"`python benchmarks/training.py`, {result['hardware']}, {result['date'][:10]}"
+        where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
         words = f"an epoch of model C, {result['pictures']:,} pictures, {result['threads']} threads"
         rows.extend(f"| {words}: {r['what']} | {r['median_s']:.1f} s | | {where} |" for r in result["rows"])
     if result := benchmark("startup"):
