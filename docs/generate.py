@@ -117,7 +117,20 @@ def speed() -> str:
     if (result := benchmark("training")) and result["pictures"] == 60_000:
         where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
         words = f"an epoch of model C, {result['pictures']:,} pictures, {result['threads']} threads"
-        rows.extend(f"| {words}: {r['what']} | {r['median_s']:.1f} s | | {where} |" for r in result["rows"])
+        least = result["rows"][0]["median_s"]
+        rows.extend(
+            f"| {words}: {r['what']} | {r['median_s']:.1f} s, {r['median_s'] / least:.2f} x | | {where} |"
+            for r in result["rows"]
+        )
+    if result := benchmark("unshared"):
+        where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
+        words = f"unshared convolution 3 x 3 on {tuple(result['shape'])}, forward and backward"
+        names = {"unfold": "unfold + einsum", "views": "views + einsum"}
+        rows.extend(
+            f"| {words}: {names.get(r['what'], r['what'])} | {r['both_s']:.2f} s, {r['ratios']['both']:.2f} x "
+            f"| {r['memory_ratio']:.2f} x | {where} |"
+            for r in result["rows"]
+        )
     if result := benchmark("startup"):
         where = f"`python benchmarks/startup.py`, {result['hardware']}, {result['date'][:10]}"
         rows.extend(f"| `{r['what']}` | {r['median_s']:.2f} s | | {where} |" for r in result["rows"])

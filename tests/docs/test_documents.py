@@ -13,6 +13,8 @@ from shiftproof.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+SCRIPT = re.compile(r"python ([\w/]+\.py)([^`\n]*)")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -29,9 +31,18 @@ def test_the_readme_has_a_six_line_example():
 def test_every_option_that_the_readme_names_exists():
     wide = {"COLUMNS": "200", "TERM": "dumb"}
     shown = "".join(CliRunner().invoke(app, [c, "--help"], env=wide).output for c in ("audit", "check", "reproduce"))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    ours = SCRIPT.sub("", README)
+    named = set(OPTION.findall(ours))
     assert named
     assert {option for option in named if option not in shown} == set()
+
+
+def test_every_script_that_a_document_names_has_the_options_it_gives():
+    named = {m.groups() for page in (README, (ROOT / "docs/results.md").read_text()) for m in SCRIPT.finditer(page)}
+    assert named
+    for script, arguments in named:
+        text = (ROOT / script).read_text()
+        assert [option for option in OPTION.findall(arguments) if f'"{option}"' not in text] == [], script
 
 
 def test_generated_tables_are_fresh():

@@ -30,6 +30,7 @@ def _selections(graph: Graph, invariant: Callable[[Graph], bool]) -> Graph:
     for (call, kind), inside in members.items():
         own = {n.name for n in inside}
         given = {r: graph.nodes[r].shape for n in inside if not n.scoring for r in refs(n) if r not in own}
+        given = {r: s for r, s in given.items() if r in moving or len(s) == 2}
         maps, told = ([r for r, s in given.items() if len(s) == rank] for rank in (4, 2))
         results = [n for n in inside if n.name in used]
         found = [n for n in results if len(n.shape) == 4]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -19,15 +21,37 @@ from shiftproof.layers.polyphase import (
     taken,
 )
 
+ROUNDINGS = 2  # eps of the summed sizes; equal scores were seen to differ by up to 0.4
+
+
+class Score(nn.Sequential):
+    """The map (n, 1, h, w) whose mean is the score of a component (n, c, h, w): two circular convolutions, a ReLU between."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        first = CircularConv2d(channels, hidden, 3, padding="same")
+        super().__init__(first, nn.ReLU(), CircularConv2d(hidden, 1, 3, padding="same"))
+
+    def rounding(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
+        """By how much scores may differ that are equal: a sum is rounded otherwise where its component stands otherwise.
+
+        `ROUNDINGS` eps times the mean of |b2| + |w2| * (|b1| + |w1| * |x|), a mean over every position, which is that of the
+        products of kernels' sums and the picture's mean.
+        """
+        size = x.abs().mean((2, 3))
+        for conv in (self[0], self[2]):
+            weight, bias = (p.to(x.dtype).abs() for p in (conv.get_parameter("weight"), conv.get_parameter("bias")))
+            size = nn.functional.linear(size, weight.sum((2, 3)), bias)
+        return ROUNDINGS * torch.finfo(x.dtype).eps * size
+
 
 class LearnedPolyphasePool2d(nn.Module):
     """The polyphase component that a small network scores highest: learned polyphase sampling.
 
     Each component is scored by itself, by one network for all: circular convolution 3x3, ReLU, circular convolution 3x3
     to one map, mean over positions. A score does not change when its component moves round the circle, so the choice
-    moves with the content, as in `PolyphasePool2d`; equal scores are decided as there. In training the component is drawn
-    with probabilities softmax(scores) by Gumbel's noise, and the gradient is that of the softmax of (scores + noise) / tau
-    (straight through); in use it is the best.
+    moves with the content, as in `PolyphasePool2d`; scores that are equal, or differ by no more than their rounding, are
+    decided as there. In training the component is drawn with probabilities softmax(scores) by Gumbel's noise, and the
+    gradient is that of the softmax of (scores + noise) / tau (straight through); in use it is the best.
 
     Args:
         channels: of the input.
@@ -58,9 +82,7 @@ class LearnedPolyphasePool2d(nn.Module):
             raise LayerError(f"tau={tau}", where="LearnedPolyphasePool2d", remedy="use a temperature above 0")
         self.stride, self.tau, self.return_indices = polyphase_stride(stride), tau, return_indices
         hidden = channels if hidden is None else hidden
-        self.score = nn.Sequential(
-            CircularConv2d(channels, hidden, 3, padding="same"), nn.ReLU(), CircularConv2d(hidden, 1, 3, padding="same")
-        )
+        self.score = Score(channels, hidden)
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -92,13 +114,24 @@ class LearnedPolyphasePool2d(nn.Module):
             mixed = torch.einsum("nk,nkchw->nchw", weights - weights.detach(), parts.detach())
             y = kept + mixed  # `mixed` is 0 and carries the gradient of the weights
         else:
-            chosen = largest(x, self.stride, self.scores(parts))
+            chosen = self.best(x, parts)
             y = taken(parts, chosen)
         return (y, phases_of(chosen, self.stride)) if self.return_indices else y
 
     def scores(self, parts: Float[Tensor, "n k c h w"]) -> Float[Tensor, "n k"]:
         """The network's score of each component."""
         return self.score(parts.flatten(0, 1)).mean((1, 2, 3)).unflatten(0, parts.shape[:2])
+
+    def best(self, x: Float[Tensor, "n c h w"], parts: Float[Tensor, "n k c h2 w2"]) -> Int[Tensor, " n"]:
+        """The component of highest score, in single precision at least: half has fewer digits than scores differ by."""
+        mixed = torch.is_autocast_enabled(x.device.type)
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False) if mixed else nullcontext():
+            wide = torch.promote_types(x.dtype, torch.float32)
+            weights = {name: p.to(wide) for name, p in self.score.named_parameters()}
+            found = torch.func.functional_call(self.score, weights, (parts.flatten(0, 1).to(wide),))
+            scores = found.mean((1, 2, 3)).unflatten(0, parts.shape[:2])
+            rounding = self.score.rounding(x.to(wide)) if isinstance(self.score, Score) else 0
+            return largest(x, self.stride, scores, rounding)
 
     def extra_repr(self) -> str:
         """The arguments."""

@@ -175,10 +175,18 @@ def norms(parts: Float[Tensor, "n k c h w"], p: float) -> Int[Tensor, "n k"]:
         return (power * 2.0**bits).round().long().sum(2)
 
 
-def largest(x: Float[Tensor, "n c h w"], stride: tuple[int, int], scores: Shaped[Tensor, "n k"]) -> Int[Tensor, " n"]:
-    """The component of largest score of each sample; equal scores are decided by the whole picture seen from each cell."""
+def largest(
+    x: Float[Tensor, "n c h w"],
+    stride: tuple[int, int],
+    scores: Shaped[Tensor, "n k"],
+    rounding: Float[Tensor, "n 1"] | int = 0,
+) -> Int[Tensor, " n"]:
+    """The component of largest score of each sample; equal scores are decided by the whole picture seen from each cell.
+
+    Scores count as equal when they differ by no more than `rounding`.
+    """
     with torch.no_grad():
-        best = scores == scores.amax(1, keepdim=True)
+        best = scores >= scores.amax(1, keepdim=True) - rounding
         if torch.compiler.is_compiling():  # no branch on data in a graph: every sample is ordered
             return _decided(x.detach(), stride, best)
         chosen = best.int().argmax(1)
