@@ -104,7 +104,7 @@ def _run(
 def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
     """Every experiment, with how long it takes here."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
     from rich.text import Text
 
     from shiftproof.experiments import EXPERIMENTS, find
@@ -130,16 +130,11 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
         ]
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("experiment", no_wrap=True, style="bold")
-    table.add_column("rows", no_wrap=True)
-    table.add_column("shows, and its source")
-    table.add_column("takes", no_wrap=True)
-    for e, s in zip(found, seconds, strict=True):
-        shown = Text.assemble(e.shows, "\n", (source_words(e.source), "dim"))
-        table.add_row(e.name, ", ".join(e.systems), shown, about(s))
     console = Console()
-    console.print(table, highlight=False)
+    for e, s in zip(found, seconds, strict=True):
+        console.print(Text.assemble((e.name, "bold"), f"  {', '.join(e.systems)}  ", (about(s), "cyan")))
+        shown = Text.assemble(e.shows, "\n", (source_words(e.source), "dim"))
+        console.print(Padding(shown, (0, 0, 1, 4)), width=min(console.width, 110))
     if any(e.trains for e in found):
         shared = "what is trained once is shared, so that `all` takes less than the sum"
         words = f"with {seeds} seed{'' if seeds == 1 else 's'} on {data}; {shared}"
