@@ -203,6 +203,18 @@ def test_a_choice_by_learned_scores_is_exact_for_every_pixel(case):
     assert worst(net, verdict, SIZE, (1, 1)) == 0
 
 
+class Prior(nn.Module):
+    """A component times numbers of its positions."""
+
+    def __init__(self, whole_numbers=False):
+        super().__init__()
+        prior = torch.arange(4.0 * 6).view(4, 6)
+        self.prior = nn.Parameter(prior.long(), requires_grad=False) if whole_numbers else nn.Parameter(prior)
+
+    def forward(self, x):
+        return x[:, :1] * self.prior[:, : x.shape[3]]
+
+
 class BesideAnother(nn.Module):
     """Scores each component by the one numbered before it, too: a move does not keep who comes before whom."""
 
@@ -221,6 +233,8 @@ ASTRAY = {
     "zeros at the border": nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 1, 1)),
     "no padding": nn.Conv2d(3, 1, 3),
     "a stride": nn.Conv2d(3, 1, 2, 2),
+    "weights of positions": Prior(),
+    "a dense layer": nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 6, 24), nn.Unflatten(1, (1, 4, 6))),
     "components scored by each other": BesideAnother(),
     "components set against the last": AgainstLast(),
 }
@@ -239,3 +253,52 @@ def test_a_choice_drawn_in_training_proves_nothing():
     program = torch.export.export(net, (torch.zeros(1, *SIZE).double(),), strict=False)
     assert sp.check(program, SIZE).circular.status == "unknown"
     assert sp.check(net, SIZE).circular.status == "proved"  # out of training, whatever mode it is found in
+
+
+HOOKS = {
+    "numbers of positions": lambda m, a, y: y * torch.arange(6.0).to(y),
+    "sums along positions": lambda m, a, y: y.cumsum(3),
+    "a buffer over positions": lambda m, a, y: y * m.prior.to(y),
+}
+
+
+@pytest.mark.parametrize("kind", [PolyphasePool2d, lambda stride: LearnedPolyphasePool2d(3, stride)])
+@pytest.mark.parametrize("case", [*HOOKS, "before", "another forward"])
+def test_what_others_hang_on_a_pool_is_not_taken_for_the_pool(case, kind):
+    net = Chosen(INVARIANT["pooled"])
+    net.pool = kind(2)
+    net.pool.register_buffer("prior", torch.arange(24.0).view(1, 1, 4, 6))
+    if case == "before":
+        net.pool.register_forward_pre_hook(lambda m, a: (a[0] * torch.arange(12.0).to(a[0]),))
+    elif case == "another forward":
+        net.pool.forward = lambda x: x[..., ::2, ::2]
+    else:
+        net.pool.register_forward_hook(HOOKS[case])
+    net = whole(net)
+    verdict = sp.check(net, SIZE)
+    assert verdict.circular.step in ((None, None), (2, 2)), str(verdict)
+    assert worst(net, verdict, SIZE, (1, 1)) > 0
+    if verdict.circular.status == "proved":
+        assert worst(net, verdict, SIZE, (2, 2)) == 0
+
+
+def test_phases_taken_to_another_map_need_a_map_without_symmetry():
+    """A choice made on a map that is a move of itself does not follow what another map shows."""
+
+    def both(m, x, dead):
+        y, chosen = m.both((m.a(x) - dead).relu())
+        return (y + m.both(m.c(x), chosen)[0]).square().sum((2, 3))
+
+    for dead, met in ((0, True), (1e6, False)):
+        net = whole(Chosen(lambda m, x, dead=dead: both(m, x, dead)))
+        verdict = sp.check(net, SIZE)
+        assert (verdict.circular.status, verdict.circular.step) == ("proved", (1, 1))
+        assert "no map that is sampled by its content is a move of itself" in verdict.circular.conditions
+        assert (worst(net, verdict, SIZE, (1, 1)) == 0) == met
+
+
+def test_phases_alone_may_be_used():
+    net = whole(Chosen(lambda m, x: m.both(m.c(x), m.both(m.a(x))[1])[0].square().sum((2, 3))))
+    verdict = sp.check(net, SIZE)
+    assert (verdict.circular.status, verdict.circular.step) == ("proved", (1, 1)), str(verdict)
+    assert worst(net, verdict, SIZE, (1, 1)) == 0

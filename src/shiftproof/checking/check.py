@@ -51,6 +51,11 @@ def check(
     ('proved', (1, 1), 'invariant')
     """
     module = model.module if isinstance(model, LoadedModel) else model
+    if not isinstance(module, nn.Module | torch.export.ExportedProgram):
+        raise ModelError(
+            f"what is given is of type {type(model).__name__}: there is no graph to check",
+            remedy="give a torch.nn.Module, an exported program, or what shiftproof.load_model makes of a name or a file",
+        )
     given = not (isinstance(model, LoadedModel) and model.weights is None and model.word.startswith(UNTRAINED))
     name = model.word if isinstance(model, LoadedModel) else type(model).__name__
     size = _size(model, input_size)
@@ -114,7 +119,7 @@ def _about_choices(graph: Graph, found: Walk) -> tuple[str, ...]:
                 said.append(
                     f"for moves by multiples of {y}, {x} px the answer moves by whole cells that the content chooses"
                 )
-    if found.restored:
+    if found.reused:
         said.append("no map that is sampled by its content is a move of itself")
     if found.learned:
         said.append("a network's scores choose: in floating point as long as the best one leads by more than rounding")

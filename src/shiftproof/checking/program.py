@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,6 +22,7 @@ from shiftproof.checking.origin import line_of, line_raised
 from shiftproof.errors import ModelError, NotExportedError
 from shiftproof.models.batches import InBatches
 
+OF_EVERY_MODULE = set(vars(nn.Module()))
 ASSIGNED = re.compile(r"The tensor attributes? (.+) (?:was|were) assigned during export")
 SIZES = re.compile(
     r"channel|size|shape|dimension|height|width|broadcast|mat1|kernel|must match|elements", re.IGNORECASE
@@ -53,13 +55,55 @@ def program_of(
         ):
             warnings.simplefilter("always")
             noisy.setLevel(logging.CRITICAL)  # it prints whole graphs before it raises
-            program, numbers = drawn(lambda: torch.export.export(module, (picture,), strict=False))
+            with _plain_restored(module) as changed:
+                program, numbers = drawn(lambda: torch.export.export(module, (picture,), strict=False))
         found = [m for w in said if (m := ASSIGNED.search(str(w.message)))]
-        return program, tuple(n.removeprefix("self.") for m in found for n in m[1].split(", ")), numbers
+        assigned = [n.removeprefix("self.") for m in found for n in m[1].split(", ")]
+        return program, tuple(dict.fromkeys([*assigned, *changed])), numbers
     except Exception as e:
         raise _refusal(module, picture, e) from e
     finally:
         noisy.setLevel(level)
+
+
+@contextmanager
+def _plain_restored(module: nn.Module) -> Iterator[list[str]]:
+    """Paths, known afterwards, of attributes without tensors that running a module changed; they are as before again."""
+    paths = {m: f"{path}." if path else "" for path, m in module.named_modules()}
+    before = {m: copy.deepcopy(_plain_of(m)) for m in paths}
+    changed: list[str] = []
+
+    def look(*_: object) -> None:
+        for m, was in before.items():
+            now, held = _plain_of(m), vars(m)
+            for name in sorted(was.keys() | now.keys()):
+                if name not in was:
+                    del held[name]
+                elif name not in now or (now[name] != was[name] and repr(now[name]) != repr(was[name])):
+                    held[name] = copy.deepcopy(was[name])
+                else:
+                    continue
+                changed.append(f"{paths[m]}{name}")
+
+    handle = module.register_forward_hook(look)  # while torch exports: afterwards it has set back what it can
+    try:
+        yield changed
+    finally:
+        handle.remove()
+        look()
+
+
+def _plain_of(module: nn.Module) -> dict[str, Any]:
+    return {name: v for name, v in vars(module).items() if name not in OF_EVERY_MODULE and _plain(v)}
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value is a number, a word or nothing, or a list, tuple, set or dict of such."""
+    if isinstance(value, dict):
+        return all(_plain(v) for v in (*value, *value.values()))
+    if isinstance(value, list | tuple | set):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, bool | int | float | complex | str)
 
 
 def _picture(module: nn.Module, input_size: tuple[int, int, int]) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import torch
+
 from shiftproof.checking.graph import Graph, Node, Ref, needed, refs
 from shiftproof.checking.rules.pointwise import COMBINING
 from shiftproof.checking.scoring import scored_alike
 
+OWN_CODE = re.compile(r"(^|/)shiftproof/layers/(polyphase|learned|ordering)\.py:")
 EXPANDING = ("expand", "expand_as", "broadcast_to")
 
 
@@ -29,18 +33,22 @@ def _selections(graph: Graph, invariant: Callable[[Graph], bool]) -> Graph:
     nodes = dict(graph.nodes)
     for (call, kind), inside in members.items():
         own = {n.name for n in inside}
-        given = {r: graph.nodes[r].shape for n in inside if not n.scoring for r in refs(n) if r not in own}
-        given = {r: s for r, s in given.items() if r in moving or len(s) == 2}
-        maps, told = ([r for r, s in given.items() if len(s) == rank] for rank in (4, 2))
+        plain = [n for n in inside if not n.scoring]
+        given = {r for n in plain for r in refs(n) if r not in own and (r in moving or _phases(graph.nodes[r]))}
+        maps, told = ([r for r in given if len(graph.nodes[r].shape) == rank] for rank in (4, 2))
         results = [n for n in inside if n.name in used]
-        found = [n for n in results if len(n.shape) == 4]
-        if len(maps) != 1 or len(told) > 1 or len(found) != 1 or len(maps) + len(told) != len(given):
+        if len(maps) != 1 or len(told) > 1 or len(maps) + len(told) != len(given):
+            continue
+        if not all(OWN_CODE.search(n.source) for n in plain):  # a hook's, or that of another forward
             continue
         learned = kind == "LearnedPolyphasePool2d" and not told
         if learned and not scored_alike(graph, inside, moving, invariant):
             continue
-        before, after = sorted([given[maps[0]], found[0].shape], reverse=True)
-        stride = [a // b for a, b in zip(before[2:], after[2:], strict=True)]
+        if not learned and len(plain) < len(inside):
+            continue
+        stride = _stride(kind, graph.nodes[maps[0]], inside, [n for n in results if len(n.shape) == 4])
+        if stride is None:
+            continue
         arguments = {"self": Ref(maps[0]), "indices": Ref(told[0]) if told else None, "call": call, "stride": stride}
         for n in results:
             name = "polyphase_restored" if kind == "PolyphaseUpsample2d" else "polyphase"
@@ -50,6 +58,26 @@ def _selections(graph: Graph, invariant: Callable[[Graph], bool]) -> Graph:
                 n, operator=name, arguments=arguments | more, target=None, positional=(), keywords={}
             )
     return needed(replace(graph, nodes=nodes))
+
+
+def _phases(node: Node) -> bool:
+    """Whether a node can be the phases that a selection is told: whole numbers, two for a picture."""
+    return (
+        len(node.shape) == 2
+        and node.shape[1] == 2
+        and node.dtype in (torch.int64, torch.int32, torch.int16, torch.uint8)
+    )
+
+
+def _stride(kind: str, before: Node, inside: list[Node], found: list[Node]) -> list[int] | None:
+    """Rows and columns a step, of a selection that answers with the maps `found`: one, or none where only its phases are used."""
+    if len(found) == 1:
+        coarse, fine = sorted([before.shape, found[0].shape])
+        return [b // a for a, b in zip(coarse[2:], fine[2:], strict=True)]
+    parts = next((n.shape for n in inside if len(n.shape) == 6), None)  # (n, c, rows, s, columns, s)
+    if found or parts is None or kind == "PolyphaseUpsample2d":
+        return None
+    return [parts[3], parts[5]]
 
 
 def _moving(graph: Graph) -> set[str]:

@@ -46,7 +46,7 @@ class Walk:
         unknown: operators without a rule, each once, with how often.
         distance: for the canvas world, pixels that an object must stay from the border.
         relied: paths of parameters for whose values, as they are, the proof holds.
-        restored: whether a map is put back on a grid that the content chose.
+        reused: whether phases that the content chose on one map are used on another, or to put a map back.
         learned: whether a network scores what the content chooses between.
     """
 
@@ -55,7 +55,7 @@ class Walk:
     unknown: dict[str, int]
     distance: int
     relied: frozenset[str] = frozenset()
-    restored: bool = False
+    reused: bool = False
     learned: bool = False
 
 
@@ -106,11 +106,10 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     look = Values(graph)  # nothing is proved by how much folds
     findings = [replace(f, alias=alias(graph, look, f.node)) if f.code == "T1" else f for f in findings]
     hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
-    restored = any(n.operator == "polyphase_restored" for n in graph.nodes.values())
+    told = [n for n in graph.nodes.values() if n.operator in SELECTING and isinstance(n.arguments["indices"], Ref)]
+    reused = any(isinstance(types[n.arguments["indices"].name], Choice) for n in told)
     learned = any(n.arguments.get("learned") for n in graph.nodes.values() if n.operator in SELECTING)
-    return Walk(
-        types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs, restored, learned
-    )
+    return Walk(types, tuple(findings), unknown, _distance(types, graph.input_size, kept_away), hangs, reused, learned)
 
 
 def _invariant(graph: Graph) -> bool:

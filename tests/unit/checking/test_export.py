@@ -88,6 +88,40 @@ def test_a_buffer_that_is_only_read_is_no_state():
     assert not any("last" in c for c in verdict.circular.conditions)
 
 
+class Counts(nn.Module):
+    """How strong its answer is depends on how many pictures it saw; `held` says where it keeps the number."""
+
+    def __init__(self, held: str):
+        super().__init__()
+        self.held, self.seen, self.more = held, 0, {"seen": [0]}
+
+    def forward(self, x):
+        if self.held == "seen":
+            self.seen += 1
+        elif self.held == "more":
+            self.more["seen"][0] += 1
+        elif self.held == "new":
+            self.new = getattr(self, "new", 0) + 1
+        return x * (1 + self.seen + self.more["seen"][0])
+
+
+@pytest.mark.parametrize("held", ["seen", "more", "new"])
+def test_numbers_that_running_changes_are_state_too(held):
+    inside = Counts(held)
+    verdict = sp.check(nn.Sequential(inside), (1, 8, 8))
+    assert verdict.circular.status == "proved"
+    assert f"running it changes it: set back, before each picture, to what it is now (0.{held})" in (
+        verdict.circular.conditions
+    )
+    assert (inside.seen, inside.more, hasattr(inside, "new")) == (0, {"seen": [0]}, False)
+    assert not any("running it" in c for c in sp.check(Counts("nowhere"), (1, 8, 8)).circular.conditions)
+
+
+def test_what_is_no_module_is_refused():
+    with pytest.raises(ModelError, match="of type int: there is no graph"):
+        inspect.unwrap(sp.check)(3, (1, 8, 8))  # not stopped at its annotations, as everything is in tests
+
+
 class Absent(nn.Module):
     def forward(self, x):
         return {"out": x}["logits"]  # stops here
