@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -39,7 +41,9 @@ class Score(nn.Sequential):
         """
         size = x.abs().mean((2, 3))
         for conv in (self[0], self[2]):
-            weight, bias = (p.to(x.dtype).abs() for p in (conv.get_parameter("weight"), conv.get_parameter("bias")))
+            weight, bias = (
+                p.detach().to(x.dtype).abs() for p in (conv.get_parameter("weight"), conv.get_parameter("bias"))
+            )
             size = nn.functional.linear(size, weight.sum((2, 3)), bias)
         return ROUNDINGS * torch.finfo(x.dtype).eps * size
 
@@ -118,20 +122,22 @@ class LearnedPolyphasePool2d(nn.Module):
             y = taken(parts, chosen)
         return (y, phases_of(chosen, self.stride)) if self.return_indices else y
 
-    def scores(self, parts: Float[Tensor, "n k c h w"]) -> Float[Tensor, "n k"]:
-        """The network's score of each component."""
-        return self.score(parts.flatten(0, 1)).mean((1, 2, 3)).unflatten(0, parts.shape[:2])
+    def scores(
+        self, parts: Float[Tensor, "n k c h w"], score: Callable[[Tensor], Tensor] | None = None
+    ) -> Float[Tensor, "n k"]:
+        """The network's score of each component; `score` in place of the network."""
+        return (score or self.score)(parts.flatten(0, 1)).mean((1, 2, 3)).unflatten(0, parts.shape[:2])
 
     def best(self, x: Float[Tensor, "n c h w"], parts: Float[Tensor, "n k c h2 w2"]) -> Int[Tensor, " n"]:
         """The component of highest score, in single precision at least: half has fewer digits than scores differ by."""
-        mixed = torch.is_autocast_enabled(x.device.type)
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False) if mixed else nullcontext():
-            wide = torch.promote_types(x.dtype, torch.float32)
-            weights = {name: p.to(wide) for name, p in self.score.named_parameters()}
-            found = torch.func.functional_call(self.score, weights, (parts.flatten(0, 1).to(wide),))
-            scores = found.mean((1, 2, 3)).unflatten(0, parts.shape[:2])
-            rounding = self.score.rounding(x.to(wide)) if isinstance(self.score, Score) else 0
-            return largest(x, self.stride, scores, rounding)
+        half = torch.is_autocast_enabled(x.device.type)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        with torch.autocast(x.device.type, enabled=False) if half else nullcontext():
+            weights = {name: p.detach().to(wide) for name, p in self.score.named_parameters() if p.dtype != wide}
+            x, parts = x.detach().to(wide), parts.detach().to(wide)
+            score = partial(torch.func.functional_call, self.score, weights) if weights else self.score
+            scores = self.scores(parts, score)
+            return largest(x, self.stride, scores, self.score.rounding(x) if isinstance(self.score, Score) else 0)
 
     def extra_repr(self) -> str:
         """The arguments."""
