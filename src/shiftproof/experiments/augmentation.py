@@ -71,20 +71,21 @@ def finding(figures: list[Figure], gains: list[Figure]) -> list[str]:
     moved = {g.row: g for g in gains if g.column == "moved"}
     unmoved = {g.row: g for g in gains if g.column == "unmoved"}
     words = ", ".join(f"{m} {g.measured:+.1%} to {at[m, 'moved']:.1%}" for m, g in moved.items())
+    alone = any(g.low is None for g in gains)
     surely = all(g.low is not None and g.low > 0 for g in moved.values())
+    chance = " (one seed only)" if alone else "" if surely else " (not beyond chance for all of them)"
     start = (
         "Augmentation raises" if all(g.measured > 0 for g in moved.values()) else "Augmentation does not always raise"
     )
-    sentences = [
-        f"{start} the accuracy on moved digits: {words}{'' if surely else ' (not beyond chance for all of them)'}."
-    ]
+    sentences = [f"{start} the accuracy on moved digits: {words}{chance}."]
     cost = [m for m, g in unmoved.items() if g.high is not None and g.high < 0]
     changes = ", ".join(f"{m} {g.measured:+.1%}" for m, g in unmoved.items())
-    sentences.append(
-        f"On unmoved digits it costs {' and '.join(cost)} some accuracy ({changes})."
-        if cost
-        else f"On unmoved digits no loss can be told from chance ({changes})."
-    )
+    if alone:
+        sentences.append(f"On unmoved digits the accuracy changes, one seed only: {changes}.")
+    elif cost:
+        sentences.append(f"On unmoved digits it costs {' and '.join(cost)} some accuracy ({changes}).")
+    else:
+        sentences.append(f"On unmoved digits no loss can be told from chance ({changes}).")
     left = {m: at[m, "unmoved"] - at[m, "moved"] for m in MODELS}
     best = min(left, key=left.__getitem__)
     sentences.append(f"The smallest gap between unmoved and moved digits that is left is {best}'s, {left[best]:.1%}.")

@@ -20,6 +20,7 @@ from shiftproof.records import Figure, Source, Table
 WIDTH, HEIGHT = 320, 280
 KERNEL = (-1.0, 1.0)  # of the left neighbour and of the pixel itself
 REPEATS = 5
+TIMES_OPERATIONS, TIMES_WEIGHTS = 60_000, 4e9  # of the book, in round numbers
 BOOK = Source(
     "Goodfellow, Bengio and Courville 2016, Deep Learning",
     "figure 9.6",
@@ -131,6 +132,24 @@ def timed(run: Callable[[], object], repeats: int) -> float:
     return sorted(spent)[len(spent) // 2]
 
 
+def rounded(operations: float, weights: float) -> list[str]:
+    """How the book's two ratios come out of the counts, where they do: "roughly 60,000 times", "four billion times".
+
+    Args:
+        operations: of the dense product over those of the convolution.
+        weights: entries of the matrix over weights of the kernel.
+
+    >>> rounded(1.0, 2.0)
+    []
+    """
+    if (round(operations, -4), round(weights, -9)) != (TIMES_OPERATIONS, TIMES_WEIGHTS):
+        return []
+    return [
+        f"The book's ratios are round numbers: “roughly {TIMES_OPERATIONS:,} times” for {operations:,.1f}, which holds to "
+        f"the ten thousand, and “four billion times” for {weights:,.0f}, which holds to the billion."
+    ]
+
+
 def measure(lab: Lab) -> Result:
     """The same differences four ways: counted one by one, by torch's convolution, by the sparse and by the dense matrix."""
     album = lab.photographs()
@@ -194,11 +213,11 @@ def measure(lab: Lab) -> Result:
         *(Figure("ways", way, "seconds", s, "") for way, s in seconds.items()),
         *(Figure("ways", way, "equal to the difference", float(e), "", holds=e) for way, e in equal.items()),
         Figure("ratios", "operations", "dense over convolution", dense_flops / operations["convolution"], "",
-               published=60_000, source=BOOK,
-               holds=round(dense_flops / operations["convolution"], -4) == 60_000),
+               published=TIMES_OPERATIONS, source=BOOK,
+               holds=round(dense_flops / operations["convolution"], -4) == TIMES_OPERATIONS),
         Figure("ratios", "weights", "dense over convolution", weights["dense matrix"] / weights["convolution"], "",
-               published=4e9, source=BOOK,
-               holds=round(weights["dense matrix"] / weights["convolution"], -9) == 4e9),
+               published=TIMES_WEIGHTS, source=BOOK,
+               holds=round(weights["dense matrix"] / weights["convolution"], -9) == TIMES_WEIGHTS),
         Figure("ratios", "seconds", "dense over convolution", seconds["dense matrix"] / seconds["convolution"], ""),
         Figure("ratios", "as documented: entries over operations", "dense over convolution",
                entries / operations["convolution"], "", source=DOCUMENTS),
@@ -243,6 +262,7 @@ def measure(lab: Lab) -> Result:
             f"product {operations['dense matrix']:,} operations rather than {dense_flops:,}.",
             "The book itself says eight billion entries and sixteen billion operations; the source documents set its count "
             "of operations beside its count of entries.",
+            *rounded(dense_flops / operations["convolution"], weights["dense matrix"] / weights["convolution"]),
             f"The dense matrix would fill {entries * 4 / 2**30:.0f} GiB in float32, so it is made, multiplied and thrown "
             "away a block of rows at a time; making it is part of its time.",
             "The sparse matrix has two entries a row: three operations a row, as the convolution.",

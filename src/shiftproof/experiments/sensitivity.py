@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,7 +131,7 @@ def measure(lab: Lab) -> Result:
     ranked = rank({row: (kind, found[a], found[b]) for row, (kind, a, b) in listed.items()}, words)
     claim = claim_figure({row: (kind, found[a], found[b]) for row, (kind, a, b) in listed.items()})
     return Result(
-        finding=finding(maps, ranked, claim, words),
+        finding=finding(maps, ranked, claim, {row: kind for row, (kind, *_) in listed.items()}, words),
         figures=[*maps, *ranked, claim],
         tables=[
             Table("networks", "Translation sensitivity of the networks", "network", f"mean over {PICTURES} pictures"),
@@ -253,31 +253,64 @@ def claim_figure(pairs: Pairs) -> Figure:
     return replace(found, holds=fell and (found.measured if found.low is None else found.low) > 0)
 
 
-def finding(maps: Sequence[Figure], ranked: Sequence[Figure], claim: Figure, words: Words) -> list[str]:
-    """What came out."""
+def finding(
+    maps: Sequence[Figure], ranked: Sequence[Figure], claim: Figure, kinds: Mapping[str, str], words: Words
+) -> list[str]:
+    """What came out; `kinds` says of each change whether it is one of augmentation or of architecture."""
     near = [f for f in ranked if f.column == words.near]
     first, last = near[0], near[-1]
-    sure = "" if first.high is None or first.high < 0 else ", not told from chance"
+    sure = ", one seed only" if first.high is None else "" if first.high < 0 else ", not told from chance"
     said = [f"The largest fall of the sensitivity comes from {first.row}: {first.measured:+.2f}{sure}."]
     if last.measured > 0:
         said.append(f"{last.row} makes the network more sensitive: {last.measured:+.2f}.")
     least, most = claim.row.split(" less ")
+    reach = f"Within the moves of the training, up to {words.near_px} px"
+    sure = ", one seed only" if claim.low is None else ""
     if claim.holds:
         said.append(
-            f"Augmentation outweighs architecture: even {least} does more than {most}, by {claim.measured:.2f}."
+            f"{reach}, augmentation outweighs architecture: even {least} does more than {most}, "
+            f"by {claim.measured:.2f}{sure}."
         )
     elif claim.high is not None and claim.high < 0:
         said.append(
-            f"Augmentation does not outweigh architecture: {most} does more than {least}, by {-claim.measured:.2f}."
+            f"{reach}, augmentation does not outweigh architecture: {most} does more than {least}, "
+            f"by {-claim.measured:.2f}."
         )
     else:
         said.append(
-            f"That augmentation outweighs architecture is not shown: {least} less {most} is {claim.measured:+.2f}."
+            f"{reach}, that augmentation outweighs architecture is not shown: {least} less {most} is "
+            f"{claim.measured:+.2f}{sure}."
         )
+    said.append(farther(ranked, kinds, words))
     at = {f.row: f.measured for f in maps if f.column == words.far}
     listed = ", ".join(f"{row} {value:.2f}" for row, value in at.items())
     said.append(f"Over the whole map, farther than the moves of the training: {listed}; 1 is another picture.")
     return said
+
+
+def farther(ranked: Sequence[Figure], kinds: Mapping[str, str], words: Words) -> str:
+    """Each augmentation against each change of architecture over the whole map, by the differences seed by seed."""
+    far = {f.row: f for f in ranked if f.column == words.far}
+    others = [row for row in far if kinds[row] == "architecture"]
+    clauses = []
+    for row in (r for r in far if kinds[r] == "augmentation"):
+        by = {
+            other: over_seeds("", row, other, [b - a for a, b in zip(far[row].values, far[other].values, strict=True)])
+            for other in others
+        }
+        more = [other for other, f in by.items() if f.low is not None and f.low > 0]
+        less = [other for other, f in by.items() if f.high is not None and f.high < 0]
+        alike = [f"{other} ({far[other].measured:+.2f})" for other in others if other not in (*more, *less)]
+        said = ["lowers the sensitivity more than every change of architecture"] if len(more) == len(by) else []
+        if more and not said:
+            said.append(f"lowers the sensitivity more than {', '.join(more)}")
+        if less:
+            said.append(f"lowers the sensitivity less than {', '.join(less)}")
+        if alike:
+            alone = any(f.low is None for f in by.values())
+            said.append(f"{'with one seed only, against' if alone else 'is not told apart from'} {', '.join(alike)}")
+        clauses.append(f"{row} ({far[row].measured:+.2f}) {', and '.join(said)}")
+    return f"Up to {words.far_px} px, farther than those moves, {'; '.join(clauses)}."
 
 
 def map_chart(moves: TranslationSet, found: dict[Design, list[dict[str, Any]]]) -> Chart:

@@ -23,6 +23,25 @@ def pair(value: int | tuple[int, ...], name: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def counts(where: str, **values: object) -> tuple[int, ...]:
+    """The values: whole numbers from 1.
+
+    Args:
+        where: the layer whose arguments they are.
+        values: by the argument's name.
+
+    Raises:
+        LayerError: one is no whole number, or below 1.
+
+    >>> counts("Capsules", in_capsules=3, out_capsules=2)
+    (3, 2)
+    """
+    for name, value in values.items():
+        if min(whole_numbers((value,)), default=0) < 1:
+            raise LayerError(f"{name} is {value!r}", where=where, remedy="a whole number, at least 1")
+    return whole_numbers(tuple(values.values()))
+
+
 def whole_numbers(values: object) -> tuple[int, ...]:
     """The numbers of a sequence; none where one is not whole. NumPy's integers are whole numbers, True and False are not.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from shiftproof.errors import LayerError
+from shiftproof.layers.arguments import counts
 from shiftproof.layers.law import Law
 
 
@@ -44,6 +45,9 @@ class PrimaryCapsules(nn.Module):
         device: of the weights.
         dtype: of the weights.
 
+    Raises:
+        LayerError: a number of channels, capsules or features that is none.
+
     Reference: Sabour, Frosst & Hinton 2017, section 4 (32 capsules of 8 numbers, 9 x 9, stride 2).
     https://arxiv.org/abs/1710.09829
 
@@ -63,9 +67,11 @@ class PrimaryCapsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        channels, like = out_capsules * out_features, {"device": device, "dtype": dtype}
-        self.out_capsules, self.out_features = out_capsules, out_features
-        self.conv = nn.Conv2d(in_channels, channels, kernel_size, stride, padding, **like)
+        like = {"device": device, "dtype": dtype}
+        inputs, self.out_capsules, self.out_features = counts(
+            "PrimaryCapsules", in_channels=in_channels, out_capsules=out_capsules, out_features=out_features
+        )
+        self.conv = nn.Conv2d(inputs, self.out_capsules * self.out_features, kernel_size, stride, padding, **like)
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -96,7 +102,7 @@ class Capsules(nn.Module):
         dtype: of the weights.
 
     Raises:
-        LayerError: no routing at all.
+        LayerError: no routing at all, or a number of capsules or features that is none.
 
     Reference: Sabour, Frosst & Hinton 2017, eq. 2, 3 and procedure 1. https://arxiv.org/abs/1710.09829
     Differs: weights start normal with standard deviation 0.1; the paper does not say.
@@ -116,11 +122,12 @@ class Capsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if routings < 1:
-            raise LayerError(f"routings is {routings}", where="Capsules", remedy="at least 1; the paper has 3")
-        self.in_capsules, self.in_features, self.routings = in_capsules, in_features, routings
-        self.out_capsules, self.out_features = out_capsules, out_features
-        shape = (in_capsules, in_features, out_capsules, out_features)
+        shape = counts(
+            "Capsules", in_capsules=in_capsules, in_features=in_features, out_capsules=out_capsules,
+            out_features=out_features,
+        )  # fmt: skip
+        self.in_capsules, self.in_features, self.out_capsules, self.out_features = shape
+        (self.routings,) = counts("Capsules", routings=routings)
         self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         self.reset_parameters()
 

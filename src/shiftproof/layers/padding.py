@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -9,7 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, cat, nn
 
 from shiftproof.errors import LayerError
-from shiftproof.layers.arguments import pair
+from shiftproof.layers.arguments import counts, pair, whole_numbers
 from shiftproof.layers.law import Law, local_laws
 
 Sides = tuple[int, int, int, int]
@@ -43,20 +45,27 @@ class CircularPad2d(nn.Module):
     Args:
         padding: cells on each side, or (left, right, top, bottom), from 0.
 
+    Raises:
+        LayerError: not one whole number or four, or one below 0.
+
     >>> import torch
     >>> CircularPad2d((5, 0, 0, 0))(torch.tensor([[[[1.0, 2.0, 3.0]]]])).tolist()
     [[[[2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0]]]]
+
+    Reference: Schubert, Neubert, Pöschmann & Protzel 2019, "Circular convolutional neural networks for panoramic images and
+    laser data" (there inside the layer), https://doi.org/10.1109/IVS.2019.8813862.
     """
 
-    def __init__(self, padding: int | Sides) -> None:
+    def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
-        self.padding: Sides = (padding, padding, padding, padding) if isinstance(padding, int) else padding
-        if len(self.padding) != 4 or min(self.padding) < 0:
+        found = whole_numbers((padding,) * 4 if isinstance(padding, Integral) else padding)
+        if len(found) != 4 or min(found) < 0:
             raise LayerError(
                 f"padding={padding} is no padding",
                 where="CircularPad2d",
                 remedy="give one number from 0, or (left, right, top, bottom); to take cells away use slices",
             )
+        self.padding: Sides = (found[0], found[1], found[2], found[3])
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -96,6 +105,9 @@ class CircularConv2d(nn.Conv2d):
     >>> _ = torch.nn.init.ones_(conv.weight)
     >>> conv(torch.tensor([[[[1.0, 2.0]]]])).tolist()  # 5 rows round a circle of 1, 5 columns round one of 2
     [[[[35.0, 40.0]]]]
+
+    Reference: Schubert, Neubert, Pöschmann & Protzel 2019, "Circular convolutional neural networks for panoramic images and
+    laser data" (circular convolutional layers), https://doi.org/10.1109/IVS.2019.8813862.
     """
 
     def __init__(
@@ -116,10 +128,12 @@ class CircularConv2d(nn.Conv2d):
             raise LayerError(
                 f"padding_mode={padding_mode!r}", where="CircularConv2d", remedy="torch.nn.Conv2d has the other modes"
             )
+        where = type(self).__name__
+        c_in, c_out = counts(where, in_channels=in_channels, out_channels=out_channels)
         sizes = pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(dilation, "dilation")
-        super().__init__(
-            *(in_channels, out_channels, sizes[0], sizes[1], 0, sizes[2], groups, bias), device=device, dtype=dtype
-        )
+        for name, (rows, columns) in zip(("kernel_size", "stride", "dilation"), sizes, strict=True):
+            counts(where, **{name: min(rows, columns)})
+        super().__init__(c_in, c_out, sizes[0], sizes[1], 0, sizes[2], groups, bias, device=device, dtype=dtype)
         self.padding = padding if isinstance(padding, str) else pair(padding, "padding")
         self.padding_mode = "circular"
         if self.padding not in ("same", "valid") and (isinstance(self.padding, str) or min(self.padding) < 0):
@@ -139,10 +153,11 @@ class CircularConv2d(nn.Conv2d):
         why = "one kernel everywhere" + (", round the circle" if tiles else "; the padding closes no circle")
         return local_laws(step, wraps=tiles, why=why)
 
-    def forward(self, input: Float[Tensor, "n c_in h0 w0"]) -> Float[Tensor, "n c_out h w"]:
-        """The convolved maps."""
-        x = wrapped(input, self._sides())
-        return nn.functional.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+    def forward(self, input: Float[Tensor, "*n c_in h0 w0"]) -> Float[Tensor, "*n c_out h w"]:
+        """The convolved maps; one map alone, (c, h, w), as torch takes it, stays alone."""
+        x = wrapped(input if input.ndim == 4 else input[None], self._sides())
+        y = nn.functional.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        return y if input.ndim == 4 else y[0]
 
     def _reach(self, axis: int) -> int:
         return self.dilation[axis] * (self.kernel_size[axis] - 1)

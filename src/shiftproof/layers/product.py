@@ -141,7 +141,7 @@ def _blocks(
 ) -> Iterator[tuple[int, slice, slice]]:
     """(rows of output, the rows of cells that they see, their matrices) of a few rows at a time, from the top."""
     matrices = weight.shape[0] // out[0]  # a row of output
-    height = max(1, CACHED // (matrices * cells.shape[3] * weight.shape[1]))
+    height = max(1, CACHED // (matrices * max(1, cells.shape[3]) * weight.shape[1]))
     for top in range(0, out[0], height):
         rows = min(height, out[0] - top)
         last = (top + rows - 1) * stride[0] + (kernel[0] - 1) * dilation[0]

@@ -29,6 +29,9 @@ class ChannelReadout(nn.Module):
     >>> x = torch.zeros(1, 2, 5, 5); x[0, 1, 3, 0] = 1
     >>> ChannelReadout()(x).tolist(), ChannelReadout()(x.roll((2, 2), (2, 3))).tolist()
     ([[0.0, 1.0]], [[0.0, 1.0]])
+
+    Reference: Lin, Chen and Yan 2013, "Network in network", sec. 3.2 (global average pooling: a map for each class, fed to
+    the softmax), https://arxiv.org/abs/1312.4400. Differs: the sum, which is the mean times the number of cells.
     """
 
     @property
@@ -63,9 +66,16 @@ class GlobalPool2d(nn.Module):
         norm_type: p of "lp", above 0 or `math.inf`.
         keepdim: answer (n, c, 1, 1) instead of (n, c).
 
+    Raises:
+        LayerError: another mode, or a norm_type that is not above 0.
+
     >>> x = torch.tensor([[[[3.0, -4.0]]]])
     >>> [GlobalPool2d(mode)(x).item() for mode in ("mean", "max", "lp")]
     [-0.5, 3.0, 5.0]
+
+    Reference: Lin, Chen and Yan 2013, "Network in network", sec. 3.2 (the mean), https://arxiv.org/abs/1312.4400; Gulcehre,
+    Cho, Pascanu and Bengio 2014, "Learned-norm pooling for deep feedforward and recurrent neural networks",
+    https://arxiv.org/abs/1311.1780 (lp). Differs: the norm is not divided by the number of cells.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftproof.errors import LayerError
-from shiftproof.layers.arguments import whole_numbers
+from shiftproof.layers.arguments import counts, whole_numbers
 from shiftproof.layers.law import Law
 from shiftproof.layers.padding import CircularConv2d, wrapped
 from shiftproof.layers.product import product
@@ -43,7 +43,10 @@ class _Unshared(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        in_channels, out_channels, groups = counts(
+            name, in_channels=in_channels, out_channels=out_channels, groups=groups
+        )
+        if in_channels % groups or out_channels % groups:
             raise LayerError(
                 f"{groups} groups do not divide {in_channels} channels in and {out_channels} out", where=name
             )
@@ -127,7 +130,9 @@ class _Unshared(nn.Module):
             x = wrapped(x, (left, right, top, bottom))
         y = product(x, self.weight, self.groups, *map(self._pair, (self.kernel_size, self.stride, self.dilation)))
         y = y if self.axes == 2 else y[:, :, 0]
-        return y if self.bias is None else y + self.bias
+        if self.bias is None:
+            return y
+        return y + (self.bias if self.bias.dtype == y.dtype else self.bias.to(y.dtype))  # another one under autocast
 
     def extra_repr(self) -> str:
         """Arguments, as torch's convolutions print theirs."""
@@ -337,6 +342,9 @@ class UnsharedConv1d(_Unshared):
 
     >>> UnsharedConv1d(1, 4, 3, stride=2, input_size=9)(torch.rand(2, 1, 9)).shape
     torch.Size([2, 4, 4])
+
+    Reference: LeCun 1989, "Generalization and network design strategies", net 3 (there in two dimensions).
+    http://yann.lecun.com/exdb/publis/pdf/lecun-89.pdf
     """
 
     axes, shared = 1, nn.Conv1d

@@ -53,6 +53,13 @@ def test_the_record_at_a_small_size(monkeypatch, tmp_path):
     assert Image.open(io.BytesIO(record.images["edges.png"])).size == (12 + 8 + 11, 10)
 
 
+def test_round_numbers_of_the_book_are_said_to_be_round():
+    (note,) = edges.rounded(16_006_144_000 / 267_960, 8_003_072_000 / 2)
+    assert "“roughly 60,000 times” for 59,733.3" in note
+    assert "“four billion times” for 4,001,536,000" in note
+    assert edges.rounded(44_000, 4e9) == []
+
+
 @pytest.mark.slow
 def test_every_published_figure_holds_at_full_size(tmp_path):
     record = reproduce("edges", folder=tmp_path)

@@ -191,6 +191,20 @@ def test_augmentation_that_does_not_help_is_not_praised():
     assert said[0].startswith("Augmentation does not always raise")
 
 
+def test_augmentation_with_one_seed_says_so_and_nothing_of_chance():
+    plain, augmented = (runs([a], [b], [c]) for a, b, c in ((0.68, 0.71, 0.84), (0.94, 0.94, 0.96)))
+    figures = moved_digits.accuracy_figures("accuracy", augmented, None, None)
+    first, second, _ = augmentation.finding(figures, augmentation.gain_figures(plain, augmented))
+    assert first.endswith("A +26.0% to 94.0%, B +23.0% to 94.0%, C +12.0% to 96.0% (one seed only).")
+    assert second == "On unmoved digits the accuracy changes, one seed only: A +0.0%, B +0.0%, C +0.0%."
+    more = runs([0.94, 0.60], [0.94, 0.94], [0.96, 0.96])  # the twin: with an interval chance is spoken of
+    less = runs([0.68, 0.68], [0.71, 0.71], [0.84, 0.84])
+    gains = augmentation.gain_figures(less, more)
+    said = augmentation.finding(moved_digits.accuracy_figures("accuracy", more, None, None), gains)
+    assert "not beyond chance for all" in said[0]
+    assert "no loss can be told from chance" in said[1]
+
+
 def test_readings_and_longer_training_are_measured(folder):
     lab = Lab(folder, "pooling", seeds=(0,), data="digits")
     figures = other_protocols.other_protocols(lab, pooling.PUBLISHED, augmented=False, source=pooling.SOURCE)

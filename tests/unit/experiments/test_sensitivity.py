@@ -51,9 +51,13 @@ def test_a_network_that_sees_no_place_has_no_sensitivity():
     assert max(found["changed"]) == 0
 
 
-def pairs(augmentation, architecture, spread=0.0):
+KINDS = {"augmentation": "augmentation", "architecture": "architecture"}
+
+
+def pairs(augmentation, architecture, spread=0.0, far=0.0):
     def runs(x):
-        return [{k: [x + s, x + s + 0.01] for k in ("near", "far", "changed")} for s in (-spread, 0, spread)]
+        one = [{k: [x + s, x + s + 0.01] for k in ("near", "far", "changed")} for s in (-spread, 0, spread)]
+        return [run | {"far": [v + far for v in run["far"]]} if x == 0.6 + augmentation else run for run in one]
 
     base = [{k: [0.6, 0.6] for k in ("near", "far", "changed")}] * 3
     return {
@@ -69,8 +73,8 @@ def test_the_claim_is_compared_not_believed(augmentation, architecture, holds):
     listed, words = pairs(augmentation, architecture, 0.01), experiment.Words(3, 8)
     ranked, claim = experiment.rank(listed, words), experiment.claim_figure(listed)
     assert claim.holds is holds
-    said = " ".join(experiment.finding([], ranked, claim, words))
-    assert ("Augmentation outweighs" in said) is holds
+    said = " ".join(experiment.finding([], ranked, claim, KINDS, words))
+    assert ("Within the moves of the training, up to 3 px, augmentation outweighs architecture: even" in said) is holds
     least = "augmentation" if augmentation < architecture else "architecture"
     assert ranked[0].row == least
     assert f"comes from {least}" in said
@@ -81,7 +85,32 @@ def test_a_claim_within_chance_is_said_to_be_open():
     listed["architecture"][2].reverse()
     claim = experiment.claim_figure(listed)
     assert claim.holds is False
-    assert "is not shown" in " ".join(experiment.finding([], experiment.rank(listed, words), claim, words))
+    assert "is not shown" in " ".join(experiment.finding([], experiment.rank(listed, words), claim, KINDS, words))
+
+
+def test_what_holds_near_is_not_said_of_what_is_far():
+    words = experiment.Words(3, 8)
+
+    def said(far, seeds=slice(3), mixed=False):
+        listed = pairs(-0.305, -0.105, 0.05, far=far)
+        if mixed:
+            listed["architecture"][2].reverse()
+        listed = {row: (kind, a[seeds], b[seeds]) for row, (kind, a, b) in listed.items()}
+        claim = experiment.claim_figure(listed)
+        return experiment.finding([], experiment.rank(listed, words), claim, KINDS, words)[1:3]
+
+    start = "Up to 8 px, farther than those moves, augmentation"
+    near, far = said(0.0)
+    assert near == (
+        "Within the moves of the training, up to 3 px, augmentation outweighs architecture: even augmentation does more "
+        "than architecture, by 0.20."
+    )
+    assert far == f"{start} (-0.30) lowers the sensitivity more than every change of architecture."
+    assert said(0.19, mixed=True)[1] == f"{start} (-0.11) is not told apart from architecture (-0.10)."
+    assert said(0.25)[1] == f"{start} (-0.05) lowers the sensitivity less than architecture."
+    near, far = said(0.0, seeds=slice(1, 2))
+    assert near.endswith("by 0.20, one seed only.")
+    assert far == f"{start} (-0.30) with one seed only, against architecture (-0.10)."
 
 
 def test_effects_change_one_thing():

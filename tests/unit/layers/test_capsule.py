@@ -186,6 +186,12 @@ def test_capsules_and_decoder_survive_export_copies_and_float64():
 def test_what_cannot_be_is_refused():
     with pytest.raises(LayerError, match="routings is 0"):
         Capsules(3, 2, 4, 4, routings=0)
+    for at, name in enumerate(("in_capsules", "out_capsules", "in_features", "out_features")):
+        with pytest.raises(LayerError, match=f"{name} is 0"):
+            Capsules(*(0 if i == at else 2 for i in range(4)))
+    for at, name in enumerate(("in_channels", "out_capsules", "out_features")):
+        with pytest.raises(LayerError, match=f"{name} is 0"):
+            PrimaryCapsules(*(0 if i == at else 2 for i in range(3)), 3)
     with pytest.raises(LayerError, match=r"\(n, 3, 4\), not \(1, 5, 4\)"):
         Capsules(3, 2, 4, 4)(torch.rand(1, 5, 4))
     assert str(Capsules(3, 2, 4, 5)) == "Capsules(3, 2, 4, 5, routings=3)"

@@ -236,6 +236,34 @@ def test_gradients_of_single_samples_and_forward_ones_are_those_of_a_loop(kind):
     assert torch.equal(of_x, linear)
 
 
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_batch_of_nothing_gives_nothing_and_gradients_of_zero(grad):
+    for layer, shape in (
+        (UnsharedConv2d(2, 4, 3, stride=2, padding=1, groups=2, input_size=5), (0, 2, 5, 5)),
+        (UnsharedConv1d(2, 4, 3, padding=1, padding_mode="circular", input_size=5), (0, 2, 5)),
+    ):
+        layer.requires_grad_(grad)
+        x = torch.zeros(shape, requires_grad=True)
+        y = layer(x)
+        assert y.shape == (0, 4, *layer.output_size)
+        y.sum().backward()
+        assert x.grad.shape == shape
+        for p in layer.parameters():
+            assert p.grad is None if not grad else torch.equal(p.grad, torch.zeros_like(p))
+        with torch.no_grad():
+            assert layer(x).shape == y.shape
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_autocast_gives_its_own_dtype_as_torchs_convolution_does(bias):
+    layers = UnsharedConv2d(2, 3, 3, bias=bias, input_size=6), UnsharedConv1d(2, 3, 3, bias=bias, input_size=6)
+    for layer, conv, x in zip(layers, (nn.Conv2d(2, 3, 3), nn.Conv1d(2, 3, 3)), (torch.rand(2, 2, 6, 6), torch.rand(2, 2, 6)),
+                              strict=True):  # fmt: skip
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(x).dtype == conv(x).dtype == torch.bfloat16
+        assert layer(x).dtype == torch.float32
+
+
 def test_training_in_autocast_reaches_the_weights_in_their_own_dtype():
     layer = UnsharedConv2d(2, 3, 3, input_size=6)
     with torch.autocast("cpu", torch.bfloat16):
@@ -275,6 +303,9 @@ def test_it_prints_as_torchs_convolutions_do():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
+        ({"in_channels": 0}, "in_channels is 0"),
+        ({"out_channels": 0}, "out_channels is 0"),
+        ({"groups": 0}, "groups is 0"),
         ({"groups": 2}, "2 groups do not divide 3 channels"),
         ({"padding_mode": "circle"}, "no padding mode is called 'circle'"),
         ({"kernel_size": (3, 3, 3)}, r"kernel_size is \(3, 3, 3\)"),
