@@ -154,6 +154,20 @@ def test_one_that_lacks_its_data_does_not_lose_the_others(run, known, tmp_path):
     assert run("all", "--data", "digits", "--seeds", "1").returncode == 0
 
 
+def test_a_log_says_how_far_it_is_and_the_page_keeps_the_reading_order(run, known, tmp_path):
+    known(second=drawn, first=drawn)
+    done = run("all", "--data", "digits", "--seeds", "2")
+    assert done.stderr.splitlines() == [
+        "experiment 1 of 2: second",
+        "drawing: 0/2",
+        "experiment 2 of 2: first",
+        "drawing: 0/2",
+        "page: shiftproof-reproduce/index.html",
+    ]
+    page = (tmp_path / "shiftproof-reproduce" / "index.html").read_text()
+    assert page.index("second/index.html") < page.index("first/index.html")
+
+
 def test_all_as_json_is_a_list(run, known):
     known(first=drawn, second=lacking)
     done = run("all", "--data", "digits", "--seeds", "1", "--json")

@@ -100,6 +100,7 @@ def audit(
     from rich.console import Console
 
     from shiftproof.auditing import audit as run_audit
+    from shiftproof.commands.progress import Shown
     from shiftproof.data import open_data
     from shiftproof.models import load_model
     from shiftproof.report import print_record, write_page
@@ -116,11 +117,11 @@ def audit(
         source = open_data(data, limit=limit)
         translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
         try:
-            with _Bar(stderr) as bar:
+            with Shown(stderr, "audit", unit="pictures") as shown:
                 record = run_audit(
                     loaded, source, False if no_labels else None, translations=translations, precision=precision,
                     seed=seed, layers=layers, features=features, batch_size=batch_size, max_bad=max_bad, out=out,
-                    progress=bar,
+                    progress=lambda p: shown("audit", p.done, p.total, _margin(p.half_width)),
                 )  # fmt: skip
         except KeyboardInterrupt:
             stderr.print("stopped; the same command goes on from here", markup=False)
@@ -196,35 +197,6 @@ def _holds(record: AuditRecord, wanted: tuple[str, str, float]) -> bool:
     return value >= bound if sign == ">=" else value <= bound
 
 
-class _Bar:
-    """A progress bar with time left, on standard error; called with every `Progress`."""
-
-    def __init__(self, console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Rich
-
-        self.rich = Rich(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("pictures"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            transient=True,
-        )
-        self.task = self.rich.add_task("audit", total=None, note="")
-
-    def __enter__(self):
-        self.rich.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.rich.stop()
-
-    def __call__(self, p) -> None:
-        half = p.half_width
-        note = "" if half is None else f"± {half:.2%}" if half < 1 else "± ?"
-        self.rich.update(self.task, completed=p.done, total=p.total, note=note)
+def _margin(half_width: float | None) -> str:
+    """How exact it is so far, in words."""
+    return "" if half_width is None else f"± {half_width:.2%}" if half_width < 1 else "± ?"

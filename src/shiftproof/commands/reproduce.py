@@ -75,15 +75,18 @@ def _run(
     names: list[str], how: dict[str, Any], stdout: Console | None, stderr: Console
 ) -> tuple[list[ExperimentRecord], dict[str, ShiftproofError]]:
     """Each experiment in turn, its page written as soon as it is done; one alone that fails raises, of several it is skipped."""
+    from shiftproof.commands.progress import Shown
+    from shiftproof.experiments import EXPERIMENTS
     from shiftproof.experiments import reproduce as run
     from shiftproof.report import print_experiment, write_experiment_page, write_overview
 
     made: list[ExperimentRecord] = []
     skipped: dict[str, ShiftproofError] = {}
     for i, one in enumerate(names):
+        above = (f"experiment {i + 1} of {len(names)}: {one}", i, len(names)) if len(names) > 1 else None
         try:
-            with redirect_stdout(sys.stderr), _Bars(stderr, one, i, len(names)) as bars:
-                record = run(one, progress=bars, **how)
+            with redirect_stdout(sys.stderr), Shown(stderr, one, above=above) as shown:
+                record = run(one, progress=lambda step, say=shown: say(step.stage, step.done, step.total), **how)
         except KeyboardInterrupt:
             stderr.print("stopped; the same command goes on from here", markup=False)
             raise typer.Exit(STOPPED) from None
@@ -95,7 +98,7 @@ def _run(
             continue
         made.append(record)
         write_experiment_page(record, how["folder"] / one)
-        write_overview(how["folder"])
+        write_overview(how["folder"], list(EXPERIMENTS))
         if stdout is not None:
             print_experiment(record, stdout, short=len(names) > 1)
     return made, skipped
@@ -107,6 +110,7 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from shiftproof.commands.progress import about
     from shiftproof.experiments import EXPERIMENTS, find
     from shiftproof.experiments.costs import calibrate, expected_s, recorded
     from shiftproof.records.layout import source_words
@@ -139,49 +143,3 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
         shared = "what is trained once is shared, so that `all` takes less than the sum"
         words = f"with {seeds} seed{'' if seeds == 1 else 's'} on {data}; {shared}"
         console.print(words, style="dim", highlight=False, markup=False)
-
-
-def about(seconds: float | None) -> str:
-    """A time to wait, roughly.
-
-    >>> about(None), about(0.4), about(12.3), about(250), about(9000)
-    ('not measured', 'a second', 'about 12 s', 'about 4 min', 'about 2 h 30 min')
-    """
-    if seconds is None:
-        return "not measured"
-    if seconds < 1.5:
-        return "a second"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 90 else f"about {minutes // 60} h {minutes % 60} min"
-
-
-class _Bars:
-    """Progress on standard error: the stage with time left, and above it which experiment of how many."""
-
-    def __init__(self, console: Console, name: str, done: int, total: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn as TimeLeft
-
-        self.rich = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeLeft(), console=console, transient=True,
-        )  # fmt: skip
-        if total > 1:
-            self.rich.add_task(f"experiment {done + 1} of {total}: {name}", total=total, completed=done)
-        self.stage = self.rich.add_task(name, total=None)
-        self.words = ""
-
-    def __enter__(self):
-        self.rich.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.rich.stop()
-
-    def __call__(self, step) -> None:
-        if step.stage != self.words:
-            self.words = step.stage
-            self.rich.reset(self.stage, description=step.stage, total=step.total)
-        self.rich.update(self.stage, completed=step.done, total=step.total)

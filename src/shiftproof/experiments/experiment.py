@@ -22,6 +22,10 @@ class Result:
         pictures: (PNG, caption) by file name.
         footnotes: what explains a difference to a published figure, or limits the result.
         protocol: everything needed to repeat it.
+
+    >>> figure = Figure("counts", "a row", "a column", 3, "count")
+    >>> Result([f"It is {figure.measured}."], [figure], [Table("counts", "What was counted")]).finding
+    ['It is 3.']
     """
 
     finding: list[str]
@@ -45,6 +49,11 @@ class Experiment:
         source: where.
         measure: the experiment; uses the package's public functions only.
         trains: whether it trains on digits (`--data` and `--seeds` then matter).
+
+    >>> here = Source("Somebody 2017", "table 1")
+    >>> mine = Experiment("mine", (), "what it shows", "It is.", here, lambda lab: Result(["It was."], [], []))
+    >>> mine.trains
+    False
     """
 
     name: str

@@ -53,6 +53,12 @@ class Lab:
         progress: called with every `Step`.
         device: what training runs on, see `train`.
         devices: how many of them.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lab = Lab(Path(folder), "mine", seeds=(0, 1))
+    ...     [lab.kept(f"square, seed {seed}", lambda s=seed: s**2) for seed in lab.each("squares", lab.seeds)]
+    [0, 1]
     """
 
     folder: Path

@@ -53,6 +53,9 @@ def find(name: str) -> Experiment:
 
     Raises:
         DataError: there is none.
+
+    >>> find("softmax").systems
+    ('S9',)
     """
     if name not in EXPERIMENTS:
         raise DataError("no such experiment", where=name, remedy=f"there are {', '.join(EXPERIMENTS)}")
@@ -87,6 +90,11 @@ def reproduce(
         DataError: no such experiment or data.
         ModelError: no such device.
         RecordError: nothing can be written to the folder.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     record = reproduce("softmax", folder=Path(folder))
+    ...     print(record.command, (Path(folder) / "softmax" / "record.json").exists())
+    shiftproof reproduce softmax True
     """
     experiment = find(name)
     where = the_device(device, devices) if experiment.trains or device != "cpu" else torch.device("cpu")

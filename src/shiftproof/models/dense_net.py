@@ -19,6 +19,9 @@ class DenseNet(nn.Sequential):
 
     >>> sum(p.numel() for p in DenseNet(100).parameters())
     79510
+
+    Reference: Rumelhart, Hinton and Williams 1986, "Learning representations by back-propagating errors" (a layer of hidden
+    units between input and output), https://doi.org/10.1038/323533a0. Differs: ReLU.
     """
 
     def __init__(

@@ -39,6 +39,10 @@ def face_patches(split: Literal["train", "test"]) -> tuple[Float[Tensor, "n 1 25
 
     Reference: Huang, Ramesh, Berg & Learned-Miller 2007, "Labeled faces in the wild"; the subset is scikit-image's.
     https://scikit-image.org/docs/stable/api/skimage.data.html#skimage.data.lfw_subset
+
+    >>> patches, labels = face_patches("train")
+    >>> patches.shape, int(labels.sum())
+    (torch.Size([100, 1, 25, 25]), 50)
     """
     try:
         from skimage.data import lfw_subset
@@ -65,6 +69,11 @@ class PartsNet(nn.Module):
 
     Reference: Lewis 1995, "Fast normalized cross-correlation" (part maps); Fischler & Elschlager 1973, "The representation
     and matching of pictorial structures" (parts at their places).
+
+    >>> net = PartsNet(input_size=(1, 30, 40)).eval()
+    >>> x = torch.rand(2, 1, 30, 40)
+    >>> net(x).shape, net.part_maps(x).shape, net.face_map(x).shape
+    (torch.Size([2, 2]), torch.Size([2, 4, 30, 40]), torch.Size([2, 1, 30, 40]))
     """
 
     labels = ("no face", "face")
@@ -154,10 +163,26 @@ def fit_parts(
 
 
 def face_detector() -> PartsNet:
-    """The two stages, fitted to the training half of scikit-image's face patches."""
+    """The two stages, fitted to the training half of scikit-image's face patches.
+
+    Reference: Fischler & Elschlager 1973, "The representation and matching of pictorial structures".
+
+    >>> patches, labels = face_patches("test")
+    >>> right = (face_detector()(patches).argmax(1) == labels).float().mean()
+    >>> bool(right > 0.8)
+    True
+    """
     return fit_parts(*face_patches("train"))
 
 
 def bag_of_parts() -> PartsNet:
-    """The bag of parts, fitted to the same."""
+    """The bag of parts, fitted to the same.
+
+    Reference: Brendel and Bethge 2019, "Approximating CNNs with bag-of-local-features models works surprisingly well on
+    ImageNet", https://arxiv.org/abs/1904.00760. Differs: the evidence of a part is its best place, not a sum over all.
+
+    >>> net = bag_of_parts()
+    >>> net.composition, net.evidence(face_patches("test")[0]).shape  # a number a part, wherever it is
+    ('bag', torch.Size([100, 4]))
+    """
     return fit_parts(*face_patches("train"), "bag")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,18 @@ def render_overview(found: list[ExperimentRecord], unreadable: dict[str, str]) -
     )
 
 
-def write_overview(folder: Path) -> Path | None:
-    """Write the page of all experiments kept in `folder` as its `index.html`; return its path, or None without any."""
+def write_overview(folder: Path, order: Sequence[str] = ()) -> Path | None:
+    """Write the page of all experiments kept in `folder` as its `index.html`; return its path, or None without any.
+
+    Args:
+        folder: holds a folder for each experiment, of its name.
+        order: names, in reading order; others come after them, by the alphabet.
+    """
     found: list[ExperimentRecord] = []
     unreadable = {}
-    for path in sorted(folder.glob("*/record.json")):
+    place = {name: i for i, name in enumerate(order)}
+    paths = folder.glob("*/record.json")
+    for path in sorted(paths, key=lambda p: (place.get(p.parent.name, len(place)), p.parent.name)):
         try:
             found.append(records.load_experiment(path.parent))
         except RecordError as e:

@@ -168,6 +168,10 @@ def test_the_overview_links_every_experiment_of_the_folder(tmp_path):
     links = [a["href"] for a in Seen(html).all("a") if not a["href"].startswith("#")]
     assert sorted(links) == sorted(f"{kind}/index.html" for kind in KINDS)
     assert all((tmp_path / link).is_file() for link in links)
+    backwards = sorted(KINDS, reverse=True)
+    html_again = write_overview(tmp_path, backwards[:-1]).read_text("utf-8")  # the last is not named: it is the last
+    again = [a["href"] for a in Seen(html_again).all("a") if not a["href"].startswith("#")]
+    assert again == [f"{kind}/index.html" for kind in backwards]
     text = Seen(html).words
     assert "8 of 11 as claimed" in text
     assert "not MNIST" in text
