@@ -18,6 +18,7 @@ from torch import nn
 from shiftproof.data import Album, Labelled, open_labelled, open_photographs
 from shiftproof.environment import library_version
 from shiftproof.errors import DataError
+from shiftproof.experiments.spent import Spent
 from shiftproof.experiments.training import Loss, Training, cross_entropy, train
 from shiftproof.records import write_beside
 
@@ -68,7 +69,7 @@ class Lab:
     progress: Callable[[Step], None] = lambda step: None
     device: str = "cpu"
     devices: int = 1
-    saved_s: float = field(default=0.0, init=False)
+    spent: Spent = field(default_factory=Spent, init=False)
     used: set[str] = field(default_factory=set, init=False)
     opened: dict[str, Labelled] = field(default_factory=dict, init=False)
     seen: dict[str, str] = field(default_factory=dict, init=False)
@@ -127,18 +128,16 @@ class Lab:
         stage = f"{name}, seed {seed}" + (f", {training.pictures} pictures" if training.pictures else "")
         try:
             state = load(path.read_bytes())
-            seconds = json.loads(path.with_suffix(".json").read_text())["seconds"]
+            self.spent.read(path.name, json.loads(path.with_suffix(".json").read_text()))
         except (OSError, ValueError, KeyError, SafetensorError):
-            started = time.perf_counter()
             report = _throttled(lambda done, total: self.progress(Step(f"training {stage}", done, total)))
             where = {"device": self.device, "devices": self.devices}
-            model = train(build, pictures, training, seed=seed, loss=loss, progress=report, **where)
-            note = {"seconds": time.perf_counter() - started, "key": json.loads(key)}
-            write_beside(path.with_suffix(".json"), json.dumps(note).encode())
+            with self.spent.making(path.name) as note:
+                model = train(build, pictures, training, seed=seed, loss=loss, progress=report, **where)
+            write_beside(path.with_suffix(".json"), json.dumps({**note, "key": json.loads(key)}).encode())
             write_beside(path, save({k: v.contiguous() for k, v in model.state_dict().items()}))
             return model
         model.load_state_dict(state)
-        self.saved_s += seconds
         return model.eval()
 
     def kept(self, key: str, compute: Callable[[], T], *, shared: bool = False) -> T:
@@ -154,14 +153,13 @@ class Lab:
         path = self.folder / ("" if shared else self.name) / ".kept" / f"{_digest(told)}.json"
         try:
             found = json.loads(path.read_text())
-            self.saved_s += found["seconds"]
-            return found["value"]
+            value = found["value"]
+            self.spent.read(path.name, found)
         except (OSError, ValueError, KeyError):
-            started, before = time.perf_counter(), self.saved_s
-            value = compute()
-            spent = time.perf_counter() - started + self.saved_s - before
-            write_beside(path, json.dumps({"key": key, "seconds": spent, "value": value}).encode())
-            return value
+            with self.spent.making(path.name) as note:
+                value = compute()
+            write_beside(path, json.dumps({"key": key, **note, "value": value}).encode())
+        return value
 
     def _made(self) -> list[Any]:
         """On what the same call gives the same figures."""

@@ -102,7 +102,7 @@ def reproduce(
     lab = Lab(folder, name, tuple(seeds), data, progress or (lambda step: None), where.type, devices)
     started = time.perf_counter()
     result = experiment.measure(lab)
-    seconds = time.perf_counter() - started + lab.saved_s
+    seconds = time.perf_counter() - started + lab.spent.earlier_s
     record = ExperimentRecord(
         name=name,
         systems=list(experiment.systems),

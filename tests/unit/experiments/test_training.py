@@ -70,7 +70,7 @@ def test_a_lab_reads_back_what_it_trained(digits, tmp_path):
     again = Lab(tmp_path, "y", data="digits", progress=steps.append)
     second = again.trained("small", small, how, 0)
     assert not steps
-    assert again.saved_s > 0
+    assert again.spent.earlier_s > 0
     assert all(torch.equal(v, second.state_dict()[k]) for k, v in first.state_dict().items())
     other = again.trained("small", small, Training(epochs=1, pictures=127), 0)
     assert steps
