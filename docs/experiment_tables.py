@@ -73,7 +73,7 @@ def experiments() -> str:
         threads = f"{e.threads} thread{'' if e.threads == 1 else 's'}"
         versions = f"torch {e.versions.get('torch', '')}, {e.platform}, {e.device}, {threads}, {e.date[:10]}"
         seeds = f"; seeds {', '.join(str(s) for s in record.seeds)}" if record.seeds else ""
-        lines += [f"`{record.command}`: {record.seconds:,.0f} s; {versions}{seeds}", ""]
+        lines += [f"`{record.command}`: {versions}{seeds}", ""]
     return "\n".join(lines).rstrip()
 
 
