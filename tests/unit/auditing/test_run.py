@@ -15,6 +15,8 @@ import shiftproof as sp
 from shiftproof.errors import DataError, MeasureError, ModelError, TooManyBadError
 from shiftproof.records import AuditRecord, load
 
+BATCH = 32  # the same in both of two runs that must agree to the last bit: else it is timed, and sums are cut otherwise
+
 
 class Circular(nn.Sequential):
     """A circular convolution and a global average: invariant to every circular move."""
@@ -430,8 +432,8 @@ def test_class_folders_that_the_model_does_not_have_are_refused_unless_left_out(
 def test_arrays_and_lists_will_do():
     labels = torch.randint(5, (12,))
     moves = sp.grid(1, boundary="zero")
-    a = sp.audit(model := Positional(), images(), labels, translations=moves)
-    b = sp.audit(model, images().numpy(), labels.tolist(), translations=moves)
+    a = sp.audit(model := Positional(), images(), labels, translations=moves, batch_size=BATCH)
+    b = sp.audit(model, images().numpy(), labels.tolist(), translations=moves, batch_size=BATCH)
     assert a.metrics == b.metrics
 
 
@@ -460,8 +462,8 @@ def test_a_model_that_works_in_place_on_its_input_changes_neither_figures_nor_pi
     modest.load_state_dict(greedy.state_dict())
     pictures = images(6, 8 if boundary != "crop" else 10)
     kept, moves = pictures.clone(), sp.grid(1, boundary=boundary)
-    found = sp.audit(greedy, pictures, translations=moves, layers=layers)
-    expected = sp.audit(modest, pictures, translations=moves, layers=layers)
+    found = sp.audit(greedy, pictures, translations=moves, layers=layers, batch_size=BATCH)
+    expected = sp.audit(modest, pictures, translations=moves, layers=layers, batch_size=BATCH)
     assert torch.equal(pictures, kept)
     assert found.metrics == expected.metrics
     for a, b in zip(found.layers, expected.layers, strict=True):
