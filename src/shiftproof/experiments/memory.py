@@ -15,7 +15,7 @@ def kept_memory() -> Iterator[None]:
     """Inside, freed memory is not given back to the system (glibc; elsewhere nothing changes).
 
     Every step of a training takes and frees the same large tensors; asked of the system anew each time, their pages cost
-    about a quarter of a step on a CPU. Values are not touched. Afterwards the limits are those that glibc's own adjusting
+    a good part of a step on a CPU. Values are not touched. Afterwards the limits are those that glibc's own adjusting
     ends at, and what is free is given back.
 
     Reference: mallopt(3), https://man7.org/linux/man-pages/man3/mallopt.3.html

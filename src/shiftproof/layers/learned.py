@@ -23,7 +23,7 @@ from shiftproof.layers.polyphase import (
     taken,
 )
 
-ROUNDINGS = 2  # eps of the summed sizes; equal scores were seen to differ by up to 0.4
+ROUNDINGS = 2  # eps of the summed sizes: more than sums in another order differ by, less than what a score tells apart
 
 
 class Score(nn.Sequential):
