@@ -8,10 +8,12 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: demo test check format bench golden experiments docs clean
 
 demo: .venv/installed
-	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-report
+	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-runs/demo
+	@echo "next: $(BIN)/shiftproof check builtin:digits-cnn    # what can be proved about the same network, and what breaks it"
 
 test: .venv/installed .venv/chromium check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
+	# by file: what the tests of a file share (a built wheel, a measured experiment) is made once
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 check: .venv/installed  # what needs no run: format, lint, types, floors, generated documents
 	$(BIN)/ruff format --check .
@@ -28,6 +30,7 @@ bench: .venv/installed  # minutes; prints ratios against a named alternative and
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/unshared.py
 	$(BIN)/python benchmarks/training.py
 
@@ -52,4 +55,4 @@ docs: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv shiftproof-report
+	rm -rf .venv shiftproof-runs

@@ -1,8 +1,8 @@
-"""Consistency and flip rate of ResNet-18 over 64 images x 64 moves at 224 px: FE a view and memory, against a bare loop.
+"""Consistency and flip rate of ResNet-18 over 64 images x 64 moves at 224 px: FE and memory, against plain forward passes.
 
 The named alternative, in the same run and on the same views: a loop that draws one offset for a whole batch (as the
-published evaluation scripts do), rolls it, and runs the model; and the bare forward loop, which is 1 FE by definition.
-Each is a process of its own, so that memory peaks do not mix; FE is CPU seconds over those of the bare loop measured in
+published evaluation scripts do), rolls it, and runs the model; and the plain forward loop, which is 1 FE by definition.
+Each runs in its own process, so that memory peaks do not mix; FE is CPU seconds over those of the plain loop measured in
 the *same* process, before and after (the mean of both, since shared machines drift).
 """
 
@@ -22,7 +22,7 @@ from measuring import bare, environment, in_own_process, peak_bytes, write
 
 
 def one(kind: str, images_n: int, moves_side: int, batch: int) -> dict[str, float]:
-    """One alternative in this process."""
+    """Measure one alternative in this process."""
     torch.manual_seed(0)
     model = timm.create_model("resnet18", pretrained=False).eval()
     images = torch.rand(images_n, 3, 224, 224)
@@ -84,7 +84,7 @@ def main() -> None:
     print(f"ResNet-18, {a.images} images x {a.side**2} circular moves, 224 px, batch {a.batch}")
     for row in rows:
         row["memory_ratio"] = row["peak_bytes"] / floor
-        print(f"{row['what']:<12}{row['fe_per_view']:6.3f} FE a view   memory {row['memory_ratio']:5.2f} x bare")
+        print(f"{row['what']:<12}{row['fe_per_view']:6.3f} FE per view   memory {row['memory_ratio']:5.2f} x plain")
     write("audit", {"rows": rows, "images": a.images, "moves": a.side**2, **environment()})
 
 

@@ -1,9 +1,9 @@
-"""The check's own time on one model, torch's export apart: CPU seconds, one thread, each model in a process of its own.
+"""The time of the check on one model, apart from torch's export: CPU seconds, one thread, each model in its own process.
 
     python benchmarks/check.py             every model below
     python benchmarks/check.py timm:NAME   one, printed
 
-ResNet-50 with weights, whose values are read; the others, which are large, on the meta device.
+ResNet-50 has weights, whose values are read; the other models are large and stay on the meta device.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from measuring import environment, in_own_process, write
 MODELS = {
     "timm:resnet50": "ResNet-50, with weights",
     "timm:nasnetalarge": "NASNet-A large",
-    "timm:regnety_2560": "RegNetY-256GF, 1.28 thousand million weights",
+    "timm:regnety_2560": "RegNetY-256GF, 1.28 billion weights",
 }
 
 
 def one(word: str) -> dict[str, Any]:
-    """Seconds of export and check, and how large the model is."""
+    """Seconds of export and check, and the size of the model."""
     import torch
 
     torch.set_num_threads(1)
     from shiftproof.checking.check import proved
-    from shiftproof.checking.graph import export
+    from shiftproof.checking.graph.nodes import export
+    from shiftproof.records import CheckedModel
     from zoo import built
 
     model, size = built(word)
@@ -44,7 +45,7 @@ def one(word: str) -> dict[str, Any]:
     seconds = []
     for _ in range(5):
         start = time.process_time()
-        proved(word, graph)
+        proved(CheckedModel(word), graph)
         seconds.append(time.process_time() - start)
     return {
         "model": word,

@@ -1,4 +1,4 @@
-"""Processes that live on from task to task, and are replaced when they die, grow too large or take too long."""
+"""Worker processes that are reused for many tasks, and replaced when they die, grow too large or take too long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Limits:
-    """When a process is ended: after so many seconds on one task, over so many bytes, after so many tasks."""
+    """The limits of a process: seconds on one task, bytes of memory, and number of tasks."""
 
     seconds: float = 600
     bytes: int = 6 * 2**30
@@ -24,13 +24,13 @@ class Limits:
 
 
 def crew(work: Callable[[str], dict], tasks: Iterable[str], jobs: int, limits: Limits) -> Iterator[tuple[str, dict]]:
-    """(task, its result) as they come; what ends a process is the result {"error": why}.
+    """Yield (task, result) as results arrive; if a process ends, its result is {"error": why}.
 
     Args:
-        work: a function of a module that can be imported; what it raises is {"error": ...} too.
-        tasks: in this order.
-        jobs: processes at a time.
-        limits: of each.
+        work: a function of a module that can be imported; an exception becomes {"error": ...} too.
+        tasks: the tasks, started in this order.
+        jobs: number of processes at a time.
+        limits: limits of each process.
     """
     todo: queue.SimpleQueue[str] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
@@ -63,7 +63,7 @@ def _one_after_another(work: Callable[[str], dict], todo: Any, done: Any, limits
 
 
 class _Worker:
-    """A process and the pipe to it."""
+    """A process and its pipe."""
 
     def __init__(self, work: Callable[[str], dict]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -108,7 +108,7 @@ def _resident(pid: int | None) -> int:
 
 
 def _serve(work: Callable[[str], dict], pipe: Connection) -> None:
-    """What a process does: answer task after task until the pipe is closed."""
+    """The loop of a process: answer tasks until the pipe is closed."""
     while True:
         try:
             task = pipe.recv()

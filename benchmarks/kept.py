@@ -1,4 +1,4 @@
-"""Exported graphs kept as files, so that other rules can be tried on them without exporting again.
+"""Exported graphs kept as files, so that new rules can be tried on them without another export.
 
 The files are pickles, which run code when they are read: read only those made here, and never from the repository.
 """
@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from shiftproof.checking.graph import Graph, Node
+from shiftproof.checking.graph.nodes import Graph, Node
 
 
 def keep(graph: Graph, path: Path) -> None:
-    """Write a graph; operators by name.
+    """Write a graph, with its operators by name.
 
     Args:
         graph: of a module on the meta device.
-        path: of the file; it appears whole or not at all.
+        path: of the file, which is written whole or not at all.
     """
     nodes = {k: replace(n, target=_name(n.target)) for k, n in graph.nodes.items()}
     constants = {k: _shape_only(v) if _valueless(v) else v.detach() for k, v in graph.constants.items()}
@@ -36,7 +36,7 @@ def keep(graph: Graph, path: Path) -> None:
 
 
 def kept(path: Path) -> Graph:
-    """Read a graph that `keep` wrote; what has been added to its classes since then is at its default."""
+    """Read a graph that `keep` wrote; fields that were added to its classes since then have their defaults."""
     graph = pickle.loads(gzip.decompress(path.read_bytes()))
     nodes = {k: Node(**{**vars(n), "target": _operator(n.target)}) for k, n in graph.nodes.items()}
     return Graph(**{**vars(graph), "nodes": nodes})

@@ -1,8 +1,8 @@
-"""The layer profile of ResNet-18 at 224 px, 16 images x 64 circular moves: FE a view and memory, against a bare loop.
+"""The layer profile of ResNet-18 at 224 px, 16 images x 64 circular moves: FE per view and memory, against plain forward passes.
 
 The named alternative, on the same views: forward hooks that keep every layer's output and compare it with the reference
-rolled by the nearest whole cell; no best phase, no causes, no local errors. The bare forward loop is 1 FE by definition.
-Each is a process of its own, so that memory peaks do not mix; FE is CPU seconds over those of the bare loop at its best
+rolled by the nearest whole cell; no best phase, no causes, no local errors. The plain forward loop is 1 FE by definition.
+Each runs in its own process, so that memory peaks do not mix; FE is CPU seconds over those of the plain loop at its best
 batch size in the *same* process, measured before and after every image (the mean of both, since shared machines drift).
 """
 
@@ -18,14 +18,14 @@ import timm
 import torch
 
 from measuring import bare, environment, in_own_process, peak_bytes, write
-from shiftproof.measure.layers import LayerProfiler, summarise
+from shiftproof.profiling.profile import LayerProfiler, summarise
 from shiftproof.translations import translate
 
 SIZE = 224
 
 
 def best_batch(model: torch.nn.Module, images: torch.Tensor, most: int) -> int:
-    """The batch size at which a bare forward costs least a view."""
+    """The batch size at which a plain forward pass costs least per view."""
     sizes = [b for b in (1, 2, 4, 8, 16, 32) if b <= most]
     bare(model, images, most, most)
     return min(sizes, key=lambda b: min(bare(model, images, max(b, 8), b) for _ in range(2)))
@@ -56,7 +56,7 @@ def hooked(model: torch.nn.Module, image: torch.Tensor, offsets: torch.Tensor, b
 
 
 def one(kind: str, images_n: int, side: int, batch: int) -> dict[str, object]:
-    """One alternative in this process: FE a view of every image, and the peak of memory."""
+    """One alternative in this process: FE per view of every image, and the peak of memory."""
     torch.manual_seed(0)
     model = timm.create_model("resnet18", pretrained=False).eval()
     images = torch.rand(images_n, 3, SIZE, SIZE)
@@ -83,16 +83,20 @@ def one(kind: str, images_n: int, side: int, batch: int) -> dict[str, object]:
     if profiler:
         summarise(profiler.layers, energies)
     return {
-        "fe_per_view": fe, "peak": peak_bytes(), "batch": batch, "forward_s": statistics.median(forwards),
-        "layers": len(profiler.layers) if profiler else None, "threads": torch.get_num_threads(),
-    }  # fmt: skip
+        "fe_per_view": fe,
+        "peak": peak_bytes(),
+        "batch": batch,
+        "forward_s": statistics.median(forwards),
+        "layers": len(profiler.layers) if profiler else None,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--side", type=int, default=8, help="moves along an axis; side x side in all")
-    parser.add_argument("--batch", type=int, default=0, help="views a forward; 0: the best for the bare loop")
+    parser.add_argument("--batch", type=int, default=0, help="views per forward pass; 0: the best for the plain loop")
     parser.add_argument("--one")
     a = parser.parse_args()
     if a.one:
@@ -114,7 +118,7 @@ def main() -> None:
         row["memory_ratio"] = row["peak_bytes"] / rows[0]["peak_bytes"]
         spread = f"({row['low']:.2f} - {row['high']:.2f})"
         print(
-            f"{row['what']:<12}{row['fe_per_view']:6.2f} FE a view {spread:<16} memory {row['memory_ratio']:5.2f} x bare"
+            f"{row['what']:<12}{row['fe_per_view']:6.2f} FE per view {spread:<16} memory {row['memory_ratio']:5.2f} x plain"
         )
     write("layers", {"rows": rows, "images": a.images, "moves": a.side**2, **environment()})
 

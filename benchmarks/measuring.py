@@ -1,4 +1,4 @@
-"""What every benchmark prints and keeps: where it ran, CPU seconds, peak memory, a JSON file."""
+"""Common parts of the benchmarks: where a run happened, CPU seconds, peak memory, a JSON file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def peak_bytes() -> int:
 
 
 def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -> float:
-    """CPU seconds a view of plain forwards: 1 FE."""
+    """CPU seconds per view of plain forward passes: 1 FE."""
     start = time.process_time()
     with torch.inference_mode():
         for i in range(0, views, batch):
@@ -48,7 +48,7 @@ def bare(model: torch.nn.Module, images: torch.Tensor, views: int, batch: int) -
 
 
 def in_own_process(script: Path, *arguments: str) -> dict[str, Any]:
-    """Run a script that prints JSON on its last line, in a process of its own: memory peaks do not mix."""
+    """Run a script that prints JSON on its last line, in its own process, so that memory peaks do not mix."""
     done = subprocess.run([sys.executable, str(script), *arguments], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -1,11 +1,11 @@
-"""An epoch of model C over MNIST's 60,000 training pictures: in memory, against a DataLoader with a transform a picture.
+"""An epoch of model C over MNIST's 60,000 training pictures: in memory, against a DataLoader with one transform per picture.
 
 The named alternative is the usual one: `torch.utils.data.DataLoader` over torchvision's MNIST, each picture through
 `RandomAffine(0, translate=(0.1, 0.1))` and `ToTensor`, with 0, 1 or 2 workers, whichever is fastest. Both train the same
 network with the same optimiser, batches of 128, random moves of up to 10 % of the side, on the same two cores. Our training
 also lays its tensors out channels last, fuses Adam's steps and keeps freed memory, which the usual loop does not; "tuned" is
-the usual loop with the first two. Each way is a process of its own; one unmeasured warm-up of a few
-batches, then the wall clock of one epoch; the ways take turns.
+the usual loop with the first two. Each way runs in its own process: one unmeasured warm-up of a few
+batches, then the wall-clock time of one epoch. The ways take turns.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ WAYS = ("in memory", *USUAL, *TUNED)
 def in_memory(pictures: torch.Tensor, labels: torch.Tensor, threads: int) -> float:
     """Seconds of an epoch with this package's training."""
     from shiftproof.data.memory import Labelled
-    from shiftproof.experiments.training import Training, train
-    from shiftproof.models.conv_net import ConvNet
+    from shiftproof.models.networks.conv_net import ConvNet
+    from shiftproof.training.loop import Training, train
 
     torch.set_num_threads(threads)
     build = functools.partial(ConvNet, "cpcp")
@@ -46,12 +46,12 @@ def in_memory(pictures: torch.Tensor, labels: torch.Tensor, threads: int) -> flo
 
 
 def with_loader(pictures: torch.Tensor, labels: torch.Tensor, workers: int, tuned: bool, threads: int) -> float:
-    """Seconds of an epoch with torch's DataLoader and a transform a picture."""
+    """Seconds of an epoch with torch's DataLoader and one transform per picture."""
     from PIL import Image
     from torch.utils.data import DataLoader, Dataset, Subset
     from torchvision import transforms
 
-    from shiftproof.models.conv_net import ConvNet
+    from shiftproof.models.networks.conv_net import ConvNet
 
     torch.set_num_threads(threads)
     moved = transforms.RandomAffine(0, translate=(0.1, 0.1))

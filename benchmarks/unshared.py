@@ -3,8 +3,8 @@
 The named alternatives are the two forms that people write, each with the weight layout that goes with it and plain autograd:
 "unfold" is `torch.nn.functional.unfold` and an einsum with a weight (out, in, rows, columns, taps); "views" is
 `Tensor.unfold` along both axes and an einsum with a weight (1, out, in, rows, columns, taps).
-Every alternative is a process of its own, so that memory peaks do not mix, and the processes take turns, so that a shared
-machine's drift meets all of them. Seconds are CPU seconds of one pass over the batch, gradients of input and weight included.
+Every alternative runs in its own process, so that memory peaks do not mix. The processes take turns, so that the drift of a
+shared machine affects all of them. Seconds are CPU seconds of one pass over the batch, gradients of input and weight included.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def one(kind: str, passes: int) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--passes", type=int, default=5, help="counted passes a process")
+    parser.add_argument("--passes", type=int, default=5, help="counted passes per process")
     parser.add_argument("--turns", type=int, default=3, help="processes of each kind")
     parser.add_argument("--one", choices=KINDS)
     a = parser.parse_args()

@@ -1,14 +1,14 @@
-"""The check over all of timm and torchvision: a line of JSON a model, so that a killed run goes on where it was.
+"""The check over all of timm and torchvision: one line of JSON per model, so that a killed run continues where it stopped.
 
     python benchmarks/zoo.py                      one small network of each of timm's module families
     python benchmarks/zoo.py --all                every architecture of timm, and torchvision's that are not for video
     python benchmarks/zoo.py --all --graphs DIR   the same, and the exported graphs are kept in DIR (pickles, ours only)
     python benchmarks/zoo.py --again --graphs DIR         the rules as they are now on the graphs that are kept
     python benchmarks/zoo.py --model timm:resnet50        one model, printed
-    python benchmarks/zoo.py --table                      what is there as a table
+    python benchmarks/zoo.py --table                      the lines of the file as a table
 
-Weights are never made (the meta device): whether position constants are uniform or weights tied is not known, and is taken
-to be neither.
+Weights are never created (the meta device). So it is not known whether position constants are uniform or weights are tied, and
+the check assumes neither.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _words(function: Any) -> str:
 
 
 def _torchvision_size(name: str) -> tuple[int, int, int]:
-    """What the published weights were evaluated with; detectors resize by themselves: 800 px, and 320 and 300 by name."""
+    """The size at which the published weights were evaluated; detectors resize by themselves: 800 px, 320 and 300 by name."""
     from torchvision import models
 
     published = list(models.get_model_weights(name))
@@ -104,15 +104,16 @@ def checked(task: str, graphs: Path | None = None, again: bool = False) -> dict:
     """The record of a model."""
     from kept import keep, kept
     from shiftproof.checking.check import check, proved
-    from shiftproof.checking.graph import export
+    from shiftproof.checking.graph.nodes import export
     from shiftproof.errors import ModelError
+    from shiftproof.records import CheckedModel
 
     warnings.filterwarnings("ignore")
     file = None if graphs is None else kept_as(task, graphs)
     if again and file is not None and file.exists():
         graph = kept(file)
         start = time.process_time()
-        return record(task, proved(task, graph), graph, time.process_time() - start)
+        return record(task, proved(CheckedModel(task), graph), graph, time.process_time() - start)
     model, size = built(task)
     try:
         graph = export(model, size)
@@ -121,12 +122,12 @@ def checked(task: str, graphs: Path | None = None, again: bool = False) -> dict:
     if file is not None:
         keep(graph, file)
     start = time.process_time()
-    return record(task, proved(task, graph), graph, time.process_time() - start)
+    return record(task, proved(CheckedModel(task), graph), graph, time.process_time() - start)
 
 
 def record(task: str, verdict: Any, graph: Any, cpu_s: float) -> dict:
-    """A line of the table: what was proved, what stands in the way, CPU seconds of the check alone."""
-    from shiftproof.checking.walk import STUMBLED
+    """A line of the table: what was proved, what prevents a proof, CPU seconds of the check alone."""
+    from shiftproof.checking.walk.walk import STUMBLED
 
     said = verdict.to_dict()
     places = {(f.code, f.node) for f in verdict.findings if "circular" in f.breaks}
@@ -134,12 +135,12 @@ def record(task: str, verdict: Any, graph: Any, cpu_s: float) -> dict:
     found = {
         "model": task,
         "family": families()[task],
-        "input": said["input"],
+        "input": said["input_size"],
         "nodes": 0 if graph is None else len(graph.nodes),
-        "circular": {k: said["verdicts"]["circular"][k] for k in ("status", "step")},
-        "window": {k: said["verdicts"]["window"].get(k) for k in ("status", "step", "clean")},
-        "canvas": {k: said["verdicts"]["canvas"].get(k) for k in ("status", "step", "distance_px")},
-        "output": said["output"],
+        "circular": {k: said["circular"][k] for k in ("status", "step")},
+        "window": {k: said["window"].get(k) for k in ("status", "step", "clean")},
+        "canvas": {k: said["canvas"].get(k) for k in ("status", "step", "distance_px")},
+        "output": {"kind": verdict.kind, "step": said["output"]["step"], "stride": strides(said["output"]["stride"])},
         "findings": dict(sorted(verdict.counts.items())),
         "in_the_way": dict(sorted(Counter(code for code, _ in places).items())),
         "unknown_operators": verdict.unknown_operators,
@@ -149,6 +150,11 @@ def record(task: str, verdict: Any, graph: Any, cpu_s: float) -> dict:
         found["refused"] = dict(Counter(f"{f.operator}: {f.detail} ({f.source})" for f in refused).most_common(5))
         found["stumbles"] = sum(f.detail.startswith(STUMBLED) for f in refused)
     return found
+
+
+def strides(found: list[float | None]) -> list[float | int | None]:
+    """Strides with whole numbers as integers, as the lines have always had them."""
+    return [s if s is None or s % 1 else int(s) for s in found]
 
 
 def lines(path: Path) -> list[dict]:
@@ -163,7 +169,7 @@ def lines(path: Path) -> list[dict]:
 
 
 def run(work: Any, tasks: Iterable[str], path: Path, jobs: int, limits: Limits) -> list[dict]:
-    """The records of all tasks: those that a file has, and the others, each added to it as it comes."""
+    """The records of all tasks: those that a file has, and the others, each appended to it when it is done."""
     wanted = list(tasks)
     there = {r["model"]: r for r in lines(path)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +186,7 @@ def run(work: Any, tasks: Iterable[str], path: Path, jobs: int, limits: Limits) 
 
 
 def rechecked(path: Path, graphs: Path, work: Any, jobs: int, limits: Limits) -> list[dict]:
-    """The records of a file with the rules as they are now; of models without a kept graph as they were."""
+    """The records of a file, renewed with the current rules; for models without a kept graph, the old records."""
     old = {r["model"]: r for r in lines(path)}
     beside = path.with_suffix(".part")
     beside.unlink(missing_ok=True)
@@ -192,7 +198,7 @@ def rechecked(path: Path, graphs: Path, work: Any, jobs: int, limits: Limits) ->
 
 
 def kept_as(task: str, graphs: Path) -> Path:
-    """Where the graph of a model is kept."""
+    """The file of a model's graph."""
     return graphs / f"{task.replace(':', '-')}.graph"
 
 
@@ -215,7 +221,7 @@ def ordered(names: Iterable[str]) -> list[list[str]]:
 
 
 def table(records: list[dict]) -> str:
-    """What was found, a line a model."""
+    """What was found, one line per model."""
     rows = [f"{'model':<48} {'circular':<11} {'step':<10} {'findings':<44} {'CPU s':>8}"]
     for r in sorted(records, key=lambda r: r["model"]):
         if "error" in r:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
+from shiftproof.experiments import EXPERIMENTS
 from shiftproof.records import ExperimentRecord, Figure, layout
 
 ROOT = Path(__file__).parents[1]
 
 
 def experiment_records() -> list[ExperimentRecord]:
-    """The committed records of the experiments, in the order of the specification's rows."""
-    files = (ROOT / "tests/golden/experiments").glob("*.json")
-    found = [ExperimentRecord.from_dict(json.loads(f.read_text())) for f in files]
-    return sorted(found, key=lambda r: (int(re.sub(r"\D", "", r.systems[0]) or 0), r.name))
+    """The committed records of the experiments, in the order of `shiftproof reproduce --list`."""
+    files = [ROOT / f"tests/golden/experiments/{name}.json" for name in EXPERIMENTS]
+    return [ExperimentRecord.from_dict(json.loads(f.read_text())) for f in files if f.exists()]
 
 
 def cell(figure: Figure | None, *, published: bool = True) -> str:
@@ -61,7 +60,7 @@ def experiments() -> str:
     for record in experiment_records():
         e = record.environment
         lines += [
-            f"## {record.name} ({', '.join(record.systems)})",
+            f"## {record.name}",
             "",
             f"Claimed: {record.claim} ({source_link(record)})",
             "",
@@ -78,7 +77,7 @@ def experiments() -> str:
 
 
 def pooling_and_augmentation() -> str:
-    """README: the tables of S10 and S11, measured and published."""
+    """README: the accuracy tables of pooling and augmentation, measured and published."""
     rows = []
     for record in experiment_records():
         for laid in layout.laid_out(record):

@@ -5,17 +5,36 @@ A block between `<!-- generated: NAME -->` and `<!-- end -->` is replaced by wha
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import api_reference
 import experiment_tables
 import leaderboard
+import worked_example
+
+from shiftproof.records import MAPS, MEND_PARAMETERS, MENDS, METRICS, MapMeasure, Measure
+from shiftproof.records.moves import KINDS_OF_MOVES, Moves
+from shiftproof.records.numbers import fixed
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/results.md", "docs/zoo.md", "docs/experiments.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/all-of-shiftproof.md",
+    "docs/api/README.md",
+    *(f"docs/api/{name}.md" for name in api_reference.PAGES),
+    "docs/experiments.md",
+    "docs/record.md",
+    "docs/results.md",
+    "docs/check.md",
+    "docs/intervals.md",
+    "docs/zoo.md",
+)
 MODELS = {
     "resnet20-cifar10": "ResNet-20, CIFAR-10",
     "resnet32-cifar10": "ResNet-32, CIFAR-10",
@@ -26,7 +45,22 @@ MODELS = {
     "onnx-mnist": "small CNN (ONNX), MNIST",
 }
 BOUNDARIES = ("circular", "zero", "crop")
-METRICS = ("accuracy_unmoved", "accuracy", "accuracy_every_move", "consistency", "consistency_adjusted", "flip_rate")
+LOOPS = {
+    "bare": "plain forward passes",
+    "roll": "loop with torch.roll",
+    "hooks": "forward hooks",
+}  # names in the benchmarks
+COLUMNS = [  # of the table of all runs: a choice, because all metrics with their intervals would be too wide
+    METRICS[name]
+    for name in (
+        "accuracy_unmoved",
+        "accuracy",
+        "accuracy_every_move",
+        "consistency",
+        "consistency_adjusted",
+        "flip_rate",
+    )
+]
 
 
 def golden(name: str) -> dict[str, Any] | None:
@@ -39,8 +73,8 @@ def per_cent(metric: dict[str, Any] | None, *, interval: bool = True) -> str:
     """A metric as printed in a table."""
     if metric is None:
         return "–"
-    value = f"{100 * metric['value']:.1f}"
-    return f"{value} ({100 * metric['low']:.1f} – {100 * metric['high']:.1f})" if interval else value
+    value, low, high = (fixed(100 * metric[key], 1) for key in ("value", "low", "high"))
+    return f"{value} ({low} – {high})" if interval else value
 
 
 def first_table() -> str:
@@ -74,15 +108,63 @@ def accuracies() -> str:
 
 def all_runs() -> str:
     """Every headline figure of every real run."""
-    head = ["model, pictures", "boundary", *METRICS, "FE a view"]
+    head = ["model, pictures", "boundary", *(measure.words for measure in COLUMNS), "FE per view"]
     rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for key, words in MODELS.items():
         for b in BOUNDARIES:
             if run := golden(f"{key}-{b}"):
                 record = run["record"]
-                cells = [per_cent(record["metrics"].get(m)) for m in METRICS]
+                cells = [per_cent(record["metrics"].get(measure.name)) for measure in COLUMNS]
                 fe = f"{record['cost']['forward_equivalents_per_view']:.2f}"
                 rows.append(f"| {words} | {b} | {' | '.join(cells)} | {fe} |")
+    return "\n".join(rows)
+
+
+def metrics() -> str:
+    """docs/record.md: every name of a metric."""
+    return _measures("metric", METRICS)
+
+
+def maps() -> str:
+    """docs/record.md: every name of a map."""
+    return _measures("map", MAPS)
+
+
+def measures() -> str:
+    """README: every metric in one line."""
+    rows = ["| measure | definition | source |", "| --- | --- | --- |"]
+    for m in METRICS.values():
+        sources = ", ".join(f"[{source.paper}]({source.url})" for source in m.sources)
+        rows.append(f"| {m.words} | {m.definition} | {sources} |")
+    return "\n".join(rows)
+
+
+def mends() -> str:
+    """docs/check.md: the kinds of mends and their parameters."""
+    rows = ["| kind | parameters | the change |", "| --- | --- | --- |"]
+    for kind, change in MENDS.items():
+        named = "; ".join(f"`{name}`: {p.meaning}" for name, p in MEND_PARAMETERS.get(kind, {}).items())
+        rows.append(f"| `{kind}` | {named} | {change} |")
+    return "\n".join(rows)
+
+
+def moves() -> str:
+    """docs/record.md: the kinds of sets of moves and their parameters."""
+    rows = ["| kind | in words | parameters |", "| --- | --- | --- |"]
+    shared = {f.name for f in fields(Moves)}
+    for kind, made in KINDS_OF_MOVES.items():
+        own = ", ".join(f"`{f.name}`" for f in fields(made) if f.name not in shared)
+        rows.append(f"| `{kind}` | {made.__doc__} | {own} |")
+    return "\n".join(rows)
+
+
+def _measures(kind: str, table: dict[str, Measure] | dict[str, MapMeasure]) -> str:
+    """A table of measures as a document prints it."""
+    rows = [f"| {kind} | in words | unit | better | definition |", "| --- | --- | --- | --- | --- |"]
+    for measure in table.values():
+        sources = "".join(f" [{source.paper}]({source.url})" for source in measure.sources)
+        facts = f"`{measure.name}` | {measure.words} | {measure.unit} | {measure.better}"
+        rows.append(f"| {facts} | {measure.definition}{sources} |")
     return "\n".join(rows)
 
 
@@ -111,9 +193,9 @@ def speed() -> str:
         if result := benchmark(name):
             where = f"`python benchmarks/{name}.py`, {result['hardware']}, {result['date'][:10]}"
             for row in result["rows"]:
-                what = f"{title.format(**result)}: {row['what']}"
-                memory = f"{row['memory_ratio']:.2f} x bare"
-                rows.append(f"| {what} | {row['fe_per_view']:.2f} FE a view | {memory} | {where} |")
+                what = f"{title.format(**result)}: {LOOPS.get(row['what'], row['what'])}"
+                memory = f"{row['memory_ratio']:.2f} x plain"
+                rows.append(f"| {what} | {row['fe_per_view']:.2f} FE per view | {memory} | {where} |")
     if (result := benchmark("training")) and result["pictures"] == 60_000:
         where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
         words = f"an epoch of model C, {result['pictures']:,} pictures, {result['threads']} threads"
@@ -137,6 +219,57 @@ def speed() -> str:
     return "\n".join(rows)
 
 
+def coverage() -> str:
+    """docs/intervals.md: the interval in use, by population and number of pictures."""
+    result = benchmark("coverage") or {}
+    used = result["fractions"][0]["method"]
+    rows = [row for row in result["fractions"] if row["method"] == used]
+    return "\n".join(_coverage_rows("population", rows, "population", result["pictures"]))
+
+
+def coverage_methods() -> str:
+    """docs/intervals.md: every method that was compared."""
+    result = benchmark("coverage") or {}
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for row in result["fractions"]:
+        by_method.setdefault(row["method"], []).append(row)
+    rows = [
+        {
+            "method": method,
+            "coverage": [min(row["coverage"][i] for row in found) for i in range(len(result["pictures"]))],
+            "width": [sum(row["width"][i] for row in found) / len(found) for i in range(len(result["pictures"]))],
+        }
+        for method, found in by_method.items()
+    ]
+    return "\n".join(_coverage_rows("method", rows, "method", result["pictures"]))
+
+
+def coverage_unbounded() -> str:
+    """docs/intervals.md: figures without finite bounds."""
+    result = benchmark("coverage") or {}
+    head = ["figure", "population", *map(str, result["pictures"])]
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in result["unbounded"]:
+        cells = [f"{100 * v:.1f}" for v in row["coverage"]]
+        rows.append(f"| {row['method']} | {row['population']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def coverage_run() -> str:
+    """docs/intervals.md: where the tables come from."""
+    result = benchmark("coverage") or {}
+    return f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}."
+
+
+def _coverage_rows(head: str, found: list[dict[str, Any]], key: str, pictures: list[int]) -> list[str]:
+    """A row per population or method: coverage and width, in per cent, by the number of pictures."""
+    rows = [f"| {head} | {' | '.join(map(str, pictures))} |", f"|{' --- |' * (len(pictures) + 1)}"]
+    for row in found:
+        cells = [f"{100 * c:.1f} / {100 * w:.0f}" for c, w in zip(row["coverage"], row["width"], strict=True)]
+        rows.append(f"| {row[key]} | {' | '.join(cells)} |")
+    return rows
+
+
 def _zoo() -> list[dict[str, Any]]:
     return [json.loads(line) for line in (ROOT / "benchmarks/results/zoo.jsonl").read_text().splitlines()]
 
@@ -147,17 +280,17 @@ def zoo_overview() -> str:
 
 
 def zoo_reasons() -> str:
-    """What stands in the way of exactness."""
+    """What prevents exact invariance."""
     return leaderboard.reasons(_zoo())
 
 
 def zoo_steps() -> str:
-    """For which moves the mended models would be exact."""
+    """For which moves the models would be exact after all fixes."""
     return leaderboard.steps(_zoo())
 
 
 def zoo_nearest() -> str:
-    """The models with the fewest places to mend."""
+    """The models with the fewest places to fix."""
     return leaderboard.nearest(_zoo())
 
 
@@ -183,11 +316,31 @@ def zoo_unknown() -> str:
 
 ZOO = (zoo_overview, zoo_reasons, zoo_steps, zoo_nearest, zoo_timm, zoo_torchvision, zoo_unknown, zoo_time)
 EXPERIMENTS = (experiment_tables.experiments, experiment_tables.pooling_and_augmentation)
-GENERATED = {f.__name__: f for f in (first_table, accuracies, all_runs, commands, speed, *ZOO, *EXPERIMENTS)}
+COVERAGE = (coverage, coverage_methods, coverage_unbounded, coverage_run)
+TABLES = (
+    first_table,
+    accuracies,
+    all_runs,
+    metrics,
+    maps,
+    measures,
+    mends,
+    moves,
+    commands,
+    speed,
+    *COVERAGE,
+    *ZOO,
+    *EXPERIMENTS,
+)
+WORKED = {
+    f"worked_{n}": functools.partial(worked_example.block, n) for n in worked_example.COMMANDS | worked_example.PYTHON
+}
+REFERENCE = {f"reference_{n}": functools.partial(api_reference.page, n) for n in api_reference.PAGES}
+GENERATED = {f.__name__: f for f in TABLES} | WORKED | REFERENCE | {"reference_index": api_reference.index}
 
 
 def fill(text: str) -> str:
-    """The document with every generated block made anew."""
+    """The document with every generated block renewed."""
     return re.sub(
         r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)",
         lambda m: f"{m[1]}{made}\n{m[3]}" if (made := GENERATED[m[2]]()) else f"{m[1]}{m[3]}",

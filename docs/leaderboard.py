@@ -15,7 +15,7 @@ REASONS = {
     "T5": "a dense layer over positions",
     "T6": "a kernel per position",
     "T7": "an order along positions",
-    "T8": "positions picked by number",
+    "T8": "positions selected by index",
     "T9": "resampling by a ratio that is not whole",
 }
 
@@ -36,8 +36,8 @@ def exported(records: list[Record]) -> list[Record]:
     return [r for r in records if "error" not in r and r["unknown_operators"] != {"export": 1}]
 
 
-def mended(record: Record) -> str:
-    """The step that a model would have if its findings were mended, at a size that the step divides."""
+def fixed_step(record: Record) -> str:
+    """The step that a model would have if its findings were fixed, at a size that the step divides."""
     step = record["output"]["step"]
     if step is None:
         return "–"
@@ -76,27 +76,29 @@ def overview(records: list[Record], run: dict[str, Any]) -> str:
     each = median(r["check_cpu_s"] for r in graphs)
     lines.append(
         f"- The check took {each:.2f} CPU seconds in the median and {slow['check_cpu_s']:.1f} at most "
-        f"({slow['model']}, {slow['nodes']} operators); building and exporting, which are torch's and timm's, not counted."
+        f"({slow['model']}, {slow['nodes']} operators), without the time to build and export the model."
     )
-    lines.append(f"- `{run['command']}`, {run['hardware']}, torch {run['versions']['torch']}, timm {run['versions']['timm']}, "
-                 f"{run['date'][:10]}.")  # fmt: skip
+    lines.append(
+        f"- `{run['command']}`, {run['hardware']}, torch {run['versions']['torch']}, timm {run['versions']['timm']}, "
+        f"{run['date'][:10]}."
+    )
     return "\n".join(lines)
 
 
 WORLDS = {
-    "circular": "the picture wraps round",
+    "circular": "the picture wraps around",
     "window": "the camera moves over a larger scene",
     "canvas": "an object moves on a uniform background",
 }
 
 
 def reasons(records: list[Record]) -> str:
-    """What stands between the models and exactness, alone or together."""
+    """What prevents a proof, alone or together with other findings."""
     groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     graphs = [r for r in exported(records) if not r["unknown_operators"]]
     for r in graphs:
         groups[tuple(r["in_the_way"])].append(r)
-    rows = ["| what stands in the way | models | % | such as |", "| --- | --- | --- | --- |"]
+    rows = ["| what prevents a proof | models | % | examples |", "| --- | --- | --- | --- |"]
     for codes, found in sorted(groups.items(), key=lambda item: -len(item[1])):
         words = " + ".join(f"{REASONS[c]} ({c})" for c in codes) or "nothing"
         rows.append(f"| {words} | {len(found)} | {per_cent(len(found), len(graphs))} | {examples(found)} |")
@@ -104,49 +106,49 @@ def reasons(records: list[Record]) -> str:
 
 
 def steps(records: list[Record]) -> str:
-    """For which moves the models would be exact if their findings were mended."""
+    """For which moves the models would be exact if their findings were fixed."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for r in exported(records):
-        groups[mended(r)].append(r)
+        groups[fixed_step(r)].append(r)
 
     def smallest(item: tuple[str, list[Record]]) -> tuple[bool, int]:
         return not item[0][0].isdigit(), int(item[0].partition(" ")[0]) if item[0][0].isdigit() else 0
 
-    rows = ["| exact for multiples of | models | such as |", "| --- | --- | --- |"]
+    rows = ["| exact for multiples of | models | examples |", "| --- | --- | --- |"]
     for step, found in sorted(groups.items(), key=smallest):
         rows.append(f"| {step} | {len(found)} | {examples(found, 6)} |")
     return "\n".join(rows)
 
 
 def nearest(records: list[Record], count: int = 25) -> str:
-    """The models with the fewest findings in the way; one of each family."""
-    graphs = [r for r in exported(records) if not r["unknown_operators"] and not mended(r).startswith("none")]
+    """The models with the fewest findings that prevent a proof; one of each family."""
+    graphs = [r for r in exported(records) if not r["unknown_operators"] and not fixed_step(r).startswith("none")]
     best: dict[str, Record] = {}
     for r in sorted(graphs, key=lambda r: (sum(r["in_the_way"].values()), max(r["output"]["step"]), r["model"])):
         best.setdefault(r["family"], r)
-    rows = ["| model | places to mend | which | then exact for multiples of |", "| --- | --- | --- | --- |"]
+    rows = ["| model | places to fix | which | then exact for multiples of |", "| --- | --- | --- | --- |"]
     for r in list(best.values())[:count]:
         which = ", ".join(f"{REASONS[c]} {n}" for c, n in r["in_the_way"].items()) or "none"
-        rows.append(f"| {r['model']} | {sum(r['in_the_way'].values())} | {which} | {mended(r)} |")
+        rows.append(f"| {r['model']} | {sum(r['in_the_way'].values())} | {which} | {fixed_step(r)} |")
     return "\n".join(rows)
 
 
 def by_family(records: list[Record], library: str) -> str:
-    """A line a family: how many models, the verdict, the steps, the share of models with a finding of each code."""
+    """One line per family: how many models, the verdict, the steps, the share of models with a finding of each code."""
     families: dict[str, list[Record]] = defaultdict(list)
     for r in records:
         if r["model"].startswith(library + ":"):
             families[r.get("family", "?")].append(r)
     codes = [c for c in REASONS if c != "T0"]
     rows = [
-        f"| family | models | circular world | mended, exact for multiples of | {' | '.join(codes)} | unknown | check, CPU s |",
+        f"| family | models | circular world | fixed: exact for multiples of | {' | '.join(codes)} | unknown | check, CPU s |",
         f"| --- | --- | --- | --- |{' --- |' * len(codes)} --- | --- |",
     ]
     for family, own in sorted(families.items()):
         good = exported(own)
         states = Counter(r["circular"]["status"].replace("_", " ") for r in own if "error" not in r)
         verdict = ", ".join(f"{s} {n}" if len(states) > 1 else s for s, n in states.most_common())
-        found = Counter(mended(r) for r in good)
+        found = Counter(fixed_step(r) for r in good)
         step = "; ".join(s.partition(":")[0] + (f" ({n})" if len(found) > 1 else "") for s, n in found.most_common(4))
         counts = [_middle([r["findings"].get(c, 0) for r in good]) for c in codes]
         unknown = sum(bool(r.get("unknown_operators")) for r in own) + sum("error" in r for r in own)
@@ -165,7 +167,7 @@ def _middle(counts: list[int]) -> str:
 
 
 def own_time(result: dict[str, Any]) -> str:
-    """What the check itself takes."""
+    """The time of the check itself."""
     rows = ["| model | operators | check, CPU s | torch's export, CPU s |", "| --- | --- | --- | --- |"]
     rows += [
         f"| {r['what']} | {r['operators']} | {r['first_check_s']:.2f} | {r['export_s']:.1f} |" for r in result["rows"]
@@ -175,7 +177,7 @@ def own_time(result: dict[str, Any]) -> str:
 
 
 def not_known(records: list[Record]) -> str:
-    """Models of which something is unknown, by reason."""
+    """Models for which something is unknown, by reason."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for r in records:
         why = r.get("error") or next(iter(r.get("refused", {})), None)
@@ -183,7 +185,7 @@ def not_known(records: list[Record]) -> str:
             groups[why].append(r)
     if not groups:
         return "None."
-    rows = ["| why | models | such as |", "| --- | --- | --- |"]
+    rows = ["| why | models | examples |", "| --- | --- | --- |"]
     for why, found in sorted(groups.items(), key=lambda item: -len(item[1])):
         named = ", ".join(r["model"] for r in found[:4])
         rows.append(f"| {why.replace('|', '/')} | {len(found)} | {named}{', ...' if len(found) > 4 else ''} |")

@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Write docs/report.png from shiftproof-report/index.html."""
+    """Write docs/report.png from shiftproof-runs/demo/index.html."""
     from playwright.sync_api import sync_playwright
 
-    page_file = ROOT / "shiftproof-report/index.html"
+    page_file = ROOT / "shiftproof-runs/demo/index.html"
     chromium = shutil.which("chromium")
     if not page_file.exists() or not chromium:
         sys.exit("run `make demo` first, and install chromium")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from shiftproof.checking.refute import moved
-from shiftproof.checking.trials import gap
+from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.refuting.refute import moved
+from shiftproof.checking.refuting.trials import gap
 
 
 class Call(nn.Module):
@@ -50,7 +51,7 @@ def worst(module: nn.Module, verdict, size, steps, seed: int = 1) -> float:
     with torch.no_grad():
         still = module(picture)
         return max(
-            gap(moved(still, verdict.output_type, m), module(picture.roll(m, (2, 3))))
+            gap(moved(still, type_of(verdict.output), m), module(picture.roll(m, (2, 3))))
             for m in itertools.product(*moves)
         )
 
@@ -58,7 +59,7 @@ def worst(module: nn.Module, verdict, size, steps, seed: int = 1) -> float:
 def window_worst(module: nn.Module, verdict, size, seed: int = 1) -> float:
     """The largest difference between clean cells of two windows of one scene, over several moves of the window."""
     c, h, w = size
-    (sy, sx), type_ = verdict.window.step, verdict.output_type
+    (sy, sx), type_ = verdict.window.step, type_of(verdict.output)
     scene = torch.randint(-4, 5, (1, c, 2 * h, 2 * w), generator=torch.Generator().manual_seed(seed)).double()
     with torch.no_grad():
         still = module(scene[:, :, :h, :w])
@@ -90,7 +91,7 @@ def canvas_worst(module: nn.Module, verdict, size, distance: int, seed: int = 1)
     random = torch.Generator().manual_seed(seed)
     thing = torch.randint(-4, 5, (1, c, 1, 2), generator=random).double()
     blank = torch.full((1, c, h, w), 2.0, dtype=torch.float64)
-    steps = verdict.output_type.step if hasattr(verdict.output_type, "step") else (1, 1)
+    steps = verdict.output.step or (1, 1)
 
     def placed(y, x):
         picture = blank.clone()
@@ -104,7 +105,7 @@ def canvas_worst(module: nn.Module, verdict, size, distance: int, seed: int = 1)
             for dx in range(0, w - 1 - 2 * distance, steps[1]):
                 answer = module(placed(distance + dy, distance + dx))
                 if verdict.kind == "equivariant":
-                    found = max(found, clean_difference(still, answer, verdict.output_type, (dy, dx)))
+                    found = max(found, clean_difference(still, answer, type_of(verdict.output), (dy, dx)))
                 else:
                     found = max(found, (answer - still).abs().max().item())
     return found

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from shiftproof.experiments.figures import over_seeds
-from shiftproof.records import Chart, Environment, ExperimentRecord, Figure, Picture, Series, Source, Table
+from shiftproof.records import Chart, Citation, Environment, ExperimentRecord, Figure, Picture, Series, Table
 
-PAPER = Source("Somebody 2017, On moving", "table 2", "https://example.org/paper?a=1&b=2")
+PAPER = Citation("Somebody 2017, On moving", "table 2", "https://example.org/paper?a=1&b=2")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
@@ -38,7 +38,7 @@ def figures() -> list[Figure]:
     )
     found.append(Figure("counts", "dense", "operations", 16006144000, "count", published=8003072000, holds=False))
     found.append(Figure("counts", "dense", "entries", 8003072000, "count"))
-    found.append(Figure("rest", "flip rate", "value", 0.1, low=0.05, high=0.17, interval="95 %, Wilson"))
+    found.append(Figure("rest", "flip rate", "value", 0.1, low=0.05, high=0.17, interval="95 %, over 50 pictures"))
     found.append(Figure("rest", "reach", "value", 2.5, "px", low=2.0, high=3.0, interval="95 %, bootstrap"))
     found.append(Figure("rest", "rounding", "value", 7.8e-16, ""))
     found.append(Figure("rest", "nothing", "value", 0.0))
@@ -58,38 +58,103 @@ def charts() -> list[Chart]:
     far = [math.hypot(*at) for at in lattice]
     wheel = [[3 * math.sin(k), 3 * math.cos(k)] for k in range(12)]
     return [
-        Chart("curve", "Accuracy against the move", "lines", "length of the move, pixels", "accuracy", [
-            Series("A", px, falls, *band),
-            Series("B", px, [v - 0.05 for v in falls], [v - 0.05 for v in band[0]], [v - 0.05 for v in band[1]]),
-            Series("published", px[:3], [0.97, 0.96, 0.95], dashed=True),
-        ], percent=True, note="The band is the interval over seeds."),
-        Chart("sizes", "Error against the number of pictures", "lines", "training pictures", "test error", [
-            Series("conv", sizes, errors), Series("theory", sizes, [0.6 / math.sqrt(s) for s in sizes], dashed=True),
-        ], x_log=True, y_log=True),
-        Chart("words", "Lines over words", "lines", "stage", "share", [
-            Series("seed 0", ["input", "conv", "pool"], [0.1, 0.4, 0.2]),
-        ], percent=True),
-        Chart("cloud", "Points with intervals", "points", "true distance, px", "found distance, px", [
-            Series("found", px, [d + 0.3 for d in px], [d - 0.5 for d in px], [d + 1 for d in px]),
-            Series("as they should be", px, px, dashed=True),
-        ]),
-        Chart("effects", "What matters most", "bars", "effect", "gain in accuracy", [
-            Series("MNIST", words, [0.21, 0.12, -0.03], [0.18, 0.08, -0.05], [0.24, 0.16, -0.01]),
-            Series("digits", words, [0.25, 0.10, 0.02]),
-            Series("published", words[:2], [0.2, 0.13], dashed=True),
-        ], percent=True),
-        Chart("sizes of", "Weights", "bars", "layer", "weights", [
-            Series("weights", ["convolution", "dense"], [2.0, 8003072000.0]),
-        ], x_log=True),
-        Chart("maps", "Sensitivity maps", "maps", "dx, px", "dy, px", [
-            Series("c", lattice, [0.1 * r for r in far]),
-            Series("cp", lattice, [0.05 * r for r in far]),
-            Series("cpcp", lattice, [0.02 * r for r in far]),
-        ]),
-        Chart("wheel", "Moves on a ring", "maps", "", "", [
-            Series("ring", wheel, [0.9 + 0.005 * k for k in range(12)]),
-        ], percent=True),
-    ]  # fmt: skip
+        Chart(
+            "curve",
+            "Accuracy against the move",
+            "lines",
+            "length of the move, pixels",
+            "accuracy",
+            [
+                Series("A", px, falls, *band),
+                Series("B", px, [v - 0.05 for v in falls], [v - 0.05 for v in band[0]], [v - 0.05 for v in band[1]]),
+                Series("published", px[:3], [0.97, 0.96, 0.95], dashed=True),
+            ],
+            percent=True,
+            note="The band is the interval over seeds.",
+        ),
+        Chart(
+            "sizes",
+            "Error against the number of pictures",
+            "lines",
+            "training pictures",
+            "test error",
+            [
+                Series("conv", sizes, errors),
+                Series("theory", sizes, [0.6 / math.sqrt(s) for s in sizes], dashed=True),
+            ],
+            x_log=True,
+            y_log=True,
+        ),
+        Chart(
+            "words",
+            "Lines over words",
+            "lines",
+            "stage",
+            "share",
+            [
+                Series("seed 0", ["input", "conv", "pool"], [0.1, 0.4, 0.2]),
+            ],
+            percent=True,
+        ),
+        Chart(
+            "cloud",
+            "Points with intervals",
+            "points",
+            "true distance, px",
+            "found distance, px",
+            [
+                Series("found", px, [d + 0.3 for d in px], [d - 0.5 for d in px], [d + 1 for d in px]),
+                Series("as they should be", px, px, dashed=True),
+            ],
+        ),
+        Chart(
+            "effects",
+            "What matters most",
+            "bars",
+            "effect",
+            "gain in accuracy",
+            [
+                Series("MNIST", words, [0.21, 0.12, -0.03], [0.18, 0.08, -0.05], [0.24, 0.16, -0.01]),
+                Series("digits", words, [0.25, 0.10, 0.02]),
+                Series("published", words[:2], [0.2, 0.13], dashed=True),
+            ],
+            percent=True,
+        ),
+        Chart(
+            "sizes of",
+            "Weights",
+            "bars",
+            "layer",
+            "weights",
+            [
+                Series("weights", ["convolution", "dense"], [2.0, 8003072000.0]),
+            ],
+            x_log=True,
+        ),
+        Chart(
+            "maps",
+            "Sensitivity maps",
+            "maps",
+            "dx, px",
+            "dy, px",
+            [
+                Series("c", lattice, [0.1 * r for r in far]),
+                Series("cp", lattice, [0.05 * r for r in far]),
+                Series("cpcp", lattice, [0.02 * r for r in far]),
+            ],
+        ),
+        Chart(
+            "wheel",
+            "Moves on a ring",
+            "maps",
+            "",
+            "",
+            [
+                Series("ring", wheel, [0.9 + 0.005 * k for k in range(12)]),
+            ],
+            percent=True,
+        ),
+    ]
 
 
 def whole() -> ExperimentRecord:
@@ -111,32 +176,50 @@ def whole() -> ExperimentRecord:
         pictures=[Picture("digit.png", "A digit, moved 3 px."), Picture("sheet.png", "Twelve of the digits.")],
         footnotes=["The published training set is not named; ours is all 60,000.", "Zeros are moved in."],
         protocol={
-            "epochs": 5, "optimiser": {"name": "Adam", "rate": 0.001}, "moves": [[-1, 1], [0, 0]], "augmentation": False,
-            "boundary": "zero", "subset": None,
+            "epochs": 5,
+            "optimiser": {"name": "Adam", "rate": 0.001},
+            "moves": [[-1, 1], [0, 0]],
+            "augmentation": False,
+            "boundary": "zero",
+            "subset": None,
         },
         seeds=[0, 1, 2],
         data="MNIST",
         command="shiftproof reproduce pooling --seeds 3 --data mnist",
         seconds=1234.5,
         environment=Environment(
-            {"python": "3.12.1", "shiftproof": "0.1.0", "torch": "2.6.0"}, "Linux x86_64, 2 cores", "cpu", 2,
+            {"python": "3.12.1", "shiftproof": "0.1.0", "torch": "2.6.0"},
+            "Linux x86_64, 2 cores",
+            "cpu",
+            2,
             "2026-11-20T10:11:12+00:00",
         ),
         images={"digit.png": png(28), "sheet.png": png(300, 1)},
-    )  # fmt: skip
+    )
 
 
 def exact() -> ExperimentRecord:
     """Nothing random, no chart, nothing published."""
     return replace(
-        whole(), name="edges", systems=["S16"], figures=figures()[9:12], charts=[], pictures=[], footnotes=[], seeds=[],
-        data="", images={}, command="shiftproof reproduce edges",
-    )  # fmt: skip
+        whole(),
+        name="edges",
+        systems=["S16"],
+        figures=figures()[9:12],
+        charts=[],
+        pictures=[],
+        footnotes=[],
+        seeds=[],
+        data="",
+        images={},
+        command="shiftproof reproduce edges",
+    )
 
 
 def on_digits() -> ExperimentRecord:
     """The stand-in data."""
-    return replace(whole(), data="digits", command="shiftproof reproduce pooling --seeds 3 --data digits")
+    return replace(
+        whole(), data="digits", stand_in=True, command="shiftproof reproduce pooling --seeds 3 --data digits"
+    )
 
 
 def hostile() -> ExperimentRecord:
@@ -144,9 +227,27 @@ def hostile() -> ExperimentRecord:
     bad = HOSTILE
     figure = Figure(bad, bad, bad, 0.5, values=[0.4, 0.6], low=0.1, high=0.9, interval=bad, published=0.3, holds=False)
     return replace(
-        whole(), name="hostile", claim=bad, source=Source(bad, bad, "javascript:alert(1)"), finding=[bad], figures=[figure],
-        tables=[Table(bad, bad, bad, bad)], footnotes=[bad], protocol={bad: bad}, data=bad, command=bad,
-        charts=[replace(c, title=bad, x_label=bad, y_label=bad, note=bad,
-                        series=[replace(s, name=f"{bad}{i}") for i, s in enumerate(c.series)]) for c in charts()],
+        whole(),
+        name="hostile",
+        claim=bad,
+        source=Citation(bad, bad, "javascript:alert(1)"),
+        finding=[bad],
+        figures=[figure],
+        tables=[Table(bad, bad, bad, bad)],
+        footnotes=[bad],
+        protocol={bad: bad},
+        data=bad,
+        command=bad,
+        charts=[
+            replace(
+                c,
+                title=bad,
+                x_label=bad,
+                y_label=bad,
+                note=bad,
+                series=[replace(s, name=f"{bad}{i}") for i, s in enumerate(c.series)],
+            )
+            for c in charts()
+        ],
         pictures=[Picture("digit.png", bad)],
-    )  # fmt: skip
+    )

@@ -60,6 +60,16 @@ def first_of_ties(x: Tensor) -> Tensor:
     return taken(parts, parts.abs().sum((2, 3, 4)).argmax(1))
 
 
+def first_of_seams(x: Tensor) -> Tensor:
+    """The picture with a row of largest step in front: of several such rows the first, and only as far as a row is from 0."""
+    at = (x - x.roll(1, 2)).abs().sum((1, 3)).argmax(1).clamp(max=2)
+    return torch.stack([p.roll(-int(r), 1) for p, r in zip(x, at, strict=True)])
+
+
+def rows_apart(x: Tensor) -> Tensor:
+    return x + torch.arange(x.shape[2], device=x.device, dtype=x.dtype)[:, None]
+
+
 def bilinear() -> nn.Module:
     return nn.Upsample(scale_factor=(2, 3), mode="bilinear")
 
@@ -128,6 +138,11 @@ ROWS: dict[str, Row] = {
     "ideal, one cell": Row(lambda: sl.IdealLowPass2d(4), (1, 4, 4), lambda: nn.MaxPool2d(4), None),
     "polynomial": Row(sl.PolynomialActivation, (2, 8, 7), nn.GELU, 1),
     "polynomial a channel": Row(lambda: sl.PolynomialActivation(3), (3, 6, 6), lambda: Call(torch.square), 1),
+    "pose by the seam": Row(sl.CanonicalPose, (2, 7, 6), lambda: Call(first_of_seams), 1),
+    "pose by the seam, ties": Row(sl.CanonicalPose, (1, 4, 6), lambda: Call(first_of_seams), None, binary=True),
+    "pose by the object": Row(lambda: sl.CanonicalPose("object"), (2, 9, 10), nn.Identity, 1),
+    "phases of the seam": Row(lambda: sl.PhaseAlign((2, 3)), (2, 6, 9), lambda: Call(rows_apart), None),
+    "phases of the seam, ties": Row(lambda: sl.PhaseAlign(2), (1, 4, 6), lambda: Call(rows_apart), None, binary=True),
     "unshared": Row(
         lambda: sl.UnsharedConv2d(2, 3, 3, 1, 1, padding_mode="circular", input_size=(5, 4)), (2, 5, 4), shared
     ),

@@ -86,17 +86,26 @@ def _crop(r: random.Random, c: int) -> nn.Module:
 
 
 def _resample(r: random.Random, c: int) -> nn.Module:
-    return r.choice([
-        nn.Upsample(scale_factor=2), nn.Upsample(scale_factor=2, mode="bilinear"), nn.Upsample(scale_factor=2, mode="bicubic"),
-        nn.Upsample(scale_factor=3, mode="bilinear"), nn.Upsample(scale_factor=0.5, mode="bilinear"),
-        nn.Upsample(scale_factor=0.5), nn.PixelUnshuffle(2),
-    ])  # fmt: skip
+    return r.choice(
+        [
+            nn.Upsample(scale_factor=2),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Upsample(scale_factor=2, mode="bicubic"),
+            nn.Upsample(scale_factor=3, mode="bilinear"),
+            nn.Upsample(scale_factor=0.5, mode="bilinear"),
+            nn.Upsample(scale_factor=0.5),
+            nn.PixelUnshuffle(2),
+        ]
+    )
 
 
 def _unfold(r: random.Random, c: int) -> nn.Module:
     k, pad, by = r.choice([2, 3]), r.choice([0, 1]), r.choice([1, 2])
-    return Call(lambda m, x: F.unfold(x, k, padding=pad, stride=by).view(
-        1, -1, (x.shape[2] + 2 * pad - k) // by + 1, (x.shape[3] + 2 * pad - k) // by + 1))  # fmt: skip
+    return Call(
+        lambda m, x: F.unfold(x, k, padding=pad, stride=by).view(
+            1, -1, (x.shape[2] + 2 * pad - k) // by + 1, (x.shape[3] + 2 * pad - k) // by + 1
+        )
+    )
 
 
 def _ranges(r: random.Random, c: int) -> nn.Module:
@@ -114,24 +123,50 @@ def _fold(r: random.Random, c: int) -> nn.Module:
 
 
 def _see_all(r: random.Random, c: int) -> nn.Module:
-    return r.choice([
-        nn.GroupNorm(1, c), Call(lambda m, x: x * x.mean((2, 3), keepdim=True)),
-        Call(lambda m, x: x + x.flatten(2).softmax(2).view_as(x)),
-    ])  # fmt: skip
+    return r.choice(
+        [
+            nn.GroupNorm(1, c),
+            Call(lambda m, x: x * x.mean((2, 3), keepdim=True)),
+            Call(lambda m, x: x + x.flatten(2).softmax(2).view_as(x)),
+        ]
+    )
 
 
 KINDS: list[Make] = [
-    _conv, _conv, _conv, _spread, _pad, _pad, _pool, _pool, _roll, _add, _cat, _cat, _crop, _resample, _unfold, _ranges, _fold,
+    _conv,
+    _conv,
+    _conv,
+    _spread,
+    _pad,
+    _pad,
+    _pool,
+    _pool,
+    _roll,
+    _add,
+    _cat,
+    _cat,
+    _crop,
+    _resample,
+    _unfold,
+    _ranges,
+    _fold,
     _see_all,
-]  # fmt: skip
+]
 
 
 def _head(r: random.Random) -> nn.Module:
-    return r.choice([
-        nn.Identity(), nn.Identity(), Call(lambda m, x: x.sum((2, 3))), Call(lambda m, x: x.amax((2, 3))),
-        Call(lambda m, x: x.mean(3)), nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-        Call(lambda m, x: x.square().mean((2, 3))), nn.AdaptiveMaxPool2d(1),
-    ])  # fmt: skip
+    return r.choice(
+        [
+            nn.Identity(),
+            nn.Identity(),
+            Call(lambda m, x: x.sum((2, 3))),
+            Call(lambda m, x: x.amax((2, 3))),
+            Call(lambda m, x: x.mean(3)),
+            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            Call(lambda m, x: x.square().mean((2, 3))),
+            nn.AdaptiveMaxPool2d(1),
+        ]
+    )
 
 
 def bordered(seed: int) -> tuple[nn.Module, tuple[int, int, int]]:

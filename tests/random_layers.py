@@ -133,7 +133,9 @@ CHANNELS: dict[str, Function] = {
     "unbound": lambda x: torch.stack(x.unbind(1)[::-1], 1),
     "split": lambda x: torch.cat(x.split([1, x.shape[1] - 1], 1)[::-1], 1) if x.shape[1] > 1 else x,
     "in parts": lambda x: torch.concat(x.tensor_split(2, 1), 1),
-    "chosen": lambda x: x[:, torch.arange(x.shape[1]).flip(0)] + x.index_select(1, torch.zeros(x.shape[1], dtype=torch.long)),
+    "chosen": lambda x: (
+        x[:, torch.arange(x.shape[1]).flip(0)] + x.index_select(1, torch.zeros(x.shape[1], dtype=torch.long))
+    ),
     "gathered": lambda x: x.gather(1, (x > 0).long().clamp(max=x.shape[1] - 1)),
     "sorted": lambda x: x.sort(1)[0].cumsum(1) + x.tanh().cumprod(1),
     "best": lambda x: x.topk(x.shape[1], 1)[0].logcumsumexp(1),
@@ -143,15 +145,19 @@ CHANNELS: dict[str, Function] = {
     "repeated": lambda x: x.repeat(1, 2, 1, 1)[:, : x.shape[1]] + x.tile(2, 1, 1)[:, : x.shape[1]],
     "each twice": lambda x: x.repeat_interleave(2, 1)[:, ::2] * x.narrow(1, 0, 1),
     "frequencies": lambda x: torch.fft.ifft(torch.fft.fft(x, dim=1).conj(), dim=1).real,
-    "means of neighbours": lambda x: F.avg_pool1d(tokens(x), 1).mT.view_as(x) + F.max_pool1d(tokens(x), 1).mT.view_as(x),
+    "means of neighbours": lambda x: (
+        F.avg_pool1d(tokens(x), 1).mT.view_as(x) + F.max_pool1d(tokens(x), 1).mT.view_as(x)
+    ),
     "kept and masked": lambda x: torch.where(x > 0, x, -x).masked_fill(x > 2, 0.5).clamp(-2, 3).clip(max=2),
     "mixed": lambda x: torch.lerp(x, x.relu(), 0.3).addcmul(x, x.tanh()).addcdiv(x, x.abs() + 1),
     "dropped": lambda x: F.dropout2d(F.alpha_dropout(F.dropout(x, 0.5, False), 0.5, False), 0.5, False),
-    "written": lambda x: torch.select_scatter(torch.slice_scatter(x, x[:, :1].sin(), 1, 0, 1), x[:, 0].cos(), 1, x.shape[1] - 1),
+    "written": lambda x: torch.select_scatter(
+        torch.slice_scatter(x, x[:, :1].sin(), 1, 0, 1), x[:, 0].cos(), 1, x.shape[1] - 1
+    ),
     "in place": lambda x: x.clone().mul_(2).clamp_(-3, 3).add_(x),
     "halves": lambda x: F.glu(torch.cat([x, x.relu()], 1), 1),
     "bits": lambda x: ((x > 0) & (x < 2) | ~(x > 1) ^ x.isfinite()).type_as(x) + x.isnan() + x.isinf(),
-}  # fmt: skip
+}
 
 
 def tokens(x):
@@ -266,9 +272,12 @@ def others(r: random.Random, s: Size) -> tuple[nn.Module, Size]:
         return x.square()
 
     part = {
-        "lstm": lambda: nn.LSTM(1, 2, batch_first=True), "gru": lambda: nn.GRU(1, 2, batch_first=True),
-        "prelu": lambda: nn.PReLU(c), "embedded": lambda: nn.Embedding(2, c), "deep": lambda: nn.Conv3d(c, c, (1, 2, 2)),
-    }.get(kind)  # fmt: skip
+        "lstm": lambda: nn.LSTM(1, 2, batch_first=True),
+        "gru": lambda: nn.GRU(1, 2, batch_first=True),
+        "prelu": lambda: nn.PReLU(c),
+        "embedded": lambda: nn.Embedding(2, c),
+        "deep": lambda: nn.Conv3d(c, c, (1, 2, 2)),
+    }.get(kind)
     if kind == "prelu":
         net = Call(lambda m, x: m.a(x), a=nn.PReLU(c))
         return net, s
@@ -279,28 +288,30 @@ def broken(r: random.Random, s: Size) -> tuple[nn.Module, Size]:
     """Layers that know where they are."""
     c, h, w = s
     even = h % 2 == 0
-    f: Function = r.choice([
-        lambda x: x + x[:, :, :1],
-        lambda x: x * x.unbind(3)[0][..., None],
-        lambda x: x - x[:, :, torch.arange(h).flip(0)],
-        lambda x: x + x.index_select(3, torch.zeros(w, dtype=torch.long)),
-        lambda x: x + x.gather(2, torch.zeros_like(x, dtype=torch.long)),
-        lambda x: x.cumprod(2),
-        lambda x: torch.logcumsumexp(x, 3),
-        lambda x: x + torch.fliplr(x[0, 0].T).T,
-        lambda x: torch.einsum("nchw,nchv->nchv", x, x.tril() if h == w else x),
-        lambda x: x * torch.fft.rfft2(x).real.sum((2, 3), keepdim=True),
-        lambda x: x.roll(1),
-        lambda x: F.interpolate(F.interpolate(x, size=(h + 1, w), mode="bilinear"), size=(h, w), mode="bilinear"),
-        lambda x: F.grid_sample(x, x[:, :1].tanh().repeat(1, 2, 1, 1).permute(0, 2, 3, 1), align_corners=False),
-        lambda x: F.pad(x, (1, 0, 0, 0), mode="replicate")[..., :-1] + x,
-        lambda x: torch.cat([x[:, :, h // 2 :].neg(), x[:, :, : h // 2]], 2),
-        lambda x: F.conv1d(x.flatten(2), torch.ones(c, c, 3, dtype=x.dtype), padding=1).view_as(x),
-        lambda x: (x.reshape(1, c, h // 2, 2 * w) if even else x).cumsum(3).reshape(1, c, h, w),
-        lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")[:, :, ::2, ::2],
-        lambda x: torch.where(torch.arange(w) > 1, x, -x),
-        lambda x: F.max_pool2d(x, 3, 1, 1) if min(h, w) > 2 else x,
-    ])  # fmt: skip
+    f: Function = r.choice(
+        [
+            lambda x: x + x[:, :, :1],
+            lambda x: x * x.unbind(3)[0][..., None],
+            lambda x: x - x[:, :, torch.arange(h).flip(0)],
+            lambda x: x + x.index_select(3, torch.zeros(w, dtype=torch.long)),
+            lambda x: x + x.gather(2, torch.zeros_like(x, dtype=torch.long)),
+            lambda x: x.cumprod(2),
+            lambda x: torch.logcumsumexp(x, 3),
+            lambda x: x + torch.fliplr(x[0, 0].T).T,
+            lambda x: torch.einsum("nchw,nchv->nchv", x, x.tril() if h == w else x),
+            lambda x: x * torch.fft.rfft2(x).real.sum((2, 3), keepdim=True),
+            lambda x: x.roll(1),
+            lambda x: F.interpolate(F.interpolate(x, size=(h + 1, w), mode="bilinear"), size=(h, w), mode="bilinear"),
+            lambda x: F.grid_sample(x, x[:, :1].tanh().repeat(1, 2, 1, 1).permute(0, 2, 3, 1), align_corners=False),
+            lambda x: F.pad(x, (1, 0, 0, 0), mode="replicate")[..., :-1] + x,
+            lambda x: torch.cat([x[:, :, h // 2 :].neg(), x[:, :, : h // 2]], 2),
+            lambda x: F.conv1d(x.flatten(2), torch.ones(c, c, 3, dtype=x.dtype), padding=1).view_as(x),
+            lambda x: (x.reshape(1, c, h // 2, 2 * w) if even else x).cumsum(3).reshape(1, c, h, w),
+            lambda x: F.interpolate(x, scale_factor=2, mode="bicubic")[:, :, ::2, ::2],
+            lambda x: torch.where(torch.arange(w) > 1, x, -x),
+            lambda x: F.max_pool2d(x, 3, 1, 1) if min(h, w) > 2 else x,
+        ]
+    )
     return Call(lambda m, x: f(x)), s
 
 

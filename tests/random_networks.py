@@ -121,9 +121,11 @@ def _code(r: random.Random, s: Size) -> Layer:
     c, h, w = s
     kind = r.choice(["uniform", "random", "rows", "periodic"])
     code = {
-        "uniform": torch.ones(1, c, 1, 1), "random": torch.randint(-3, 4, (1, c, h, w)),
-        "rows": torch.randint(-3, 4, (1, 1, h, 1)), "periodic": torch.arange(h).remainder(2).view(1, 1, h, 1),
-    }[kind].double()  # fmt: skip
+        "uniform": torch.ones(1, c, 1, 1),
+        "random": torch.randint(-3, 4, (1, c, h, w)),
+        "rows": torch.randint(-3, 4, (1, 1, h, 1)),
+        "periodic": torch.arange(h).remainder(2).view(1, 1, h, 1),
+    }[kind].double()
     return Call(lambda m, x: x + code.to(x.dtype)), s
 
 
@@ -140,7 +142,9 @@ def _mixer(r: random.Random, s: Size) -> Layer:
 
 BREAKING: list[Callable[[random.Random, Size], Layer]] = [
     lambda r, s: (nn.Conv2d(s[0], 2, 3, padding=1), (2, *s[1:])),
-    lambda r, s: (nn.Conv2d(s[0], 2, 3, padding=1, padding_mode="reflect"), (2, *s[1:])) if min(s[1:]) > 2 else (nn.ReLU(), s),
+    lambda r, s: (
+        (nn.Conv2d(s[0], 2, 3, padding=1, padding_mode="reflect"), (2, *s[1:])) if min(s[1:]) > 2 else (nn.ReLU(), s)
+    ),
     lambda r, s: (nn.Conv2d(s[0], 2, (3, 1), padding=(1, 0)), (2, *s[1:])),
     lambda r, s: (nn.AvgPool2d(3, 1, 1), s),
     lambda r, s: (nn.Conv2d(s[0], 2, 2), (2, s[1] - 1, s[2] - 1)) if min(s[1:]) > 2 else (nn.ReLU(), s),
@@ -152,13 +156,34 @@ BREAKING: list[Callable[[random.Random, Size], Layer]] = [
     lambda r, s: (Call(lambda m, x: torch.fft.fft2(x).real), s),
     _code,
     _mixer,
-    broken, broken, broken, broken,
-]  # fmt: skip
+    broken,
+    broken,
+    broken,
+    broken,
+]
 
 SOUND = [
-    _conv, _conv, _conv, _patch, _pool, _norm, _residual, _excite, _unshuffle, _shuffle, _attention, _windows, _up, _roll,
-    _together, _unfolded, _code, _mixer, *ALL, *ALL,
-]  # fmt: skip
+    _conv,
+    _conv,
+    _conv,
+    _patch,
+    _pool,
+    _norm,
+    _residual,
+    _excite,
+    _unshuffle,
+    _shuffle,
+    _attention,
+    _windows,
+    _up,
+    _roll,
+    _together,
+    _unfolded,
+    _code,
+    _mixer,
+    *ALL,
+    *ALL,
+]
 
 
 class Readout(nn.Module):
@@ -176,14 +201,24 @@ class Readout(nn.Module):
 
 def _head(r: random.Random, s: Size) -> nn.Module:
     c, h, w = s
-    return r.choice([
-        nn.Identity(), nn.Identity(), nn.Conv2d(c, 2, 1), nn.Conv2d(c, 2, (h, w)), nn.AvgPool2d((h, w)),
-        nn.MaxPool2d((h, w), 1), nn.Conv2d(c, 2, (h, 1)),
-        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)),
-        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)),
-        Call(lambda m, x: x.amax((2, 3))), nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 2)), Readout(c),
-        Call(lambda m, x: x.square().sum((2, 3))), Call(lambda m, x: x.mean(3).softmax(2)),
-    ])  # fmt: skip
+    return r.choice(
+        [
+            nn.Identity(),
+            nn.Identity(),
+            nn.Conv2d(c, 2, 1),
+            nn.Conv2d(c, 2, (h, w)),
+            nn.AvgPool2d((h, w)),
+            nn.MaxPool2d((h, w), 1),
+            nn.Conv2d(c, 2, (h, 1)),
+            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)),
+            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)),
+            Call(lambda m, x: x.amax((2, 3))),
+            nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, 2)),
+            Readout(c),
+            Call(lambda m, x: x.square().sum((2, 3))),
+            Call(lambda m, x: x.mean(3).softmax(2)),
+        ]
+    )
 
 
 def alive(net: nn.Module, size: Size, seed: int) -> bool:

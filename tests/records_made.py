@@ -77,12 +77,20 @@ def resnet_layers(count: int = 60) -> list[Layer]:
             metric(aliasing, 0.01, 16),
             metric(border, 0.01, 16),
             metric(position, 0.001, 16),
+            metric(0.0, 0.0, 16),
         )
         stride = 4.0 * 2**stage
         layers.append(
             Layer(f"layer{stage + 1}.{block}.{kind.lower()}{i % 6}", kind, [stride, stride], 1 - i / count, error)
         )
-    tail = LayerError(metric(0.21, 0.02, 16), None, metric(0.0, 0.0, 16), metric(0.0, 0.0, 16), metric(0.21, 0.02, 16))
+    tail = LayerError(
+        metric(0.21, 0.02, 16),
+        None,
+        metric(0.0, 0.0, 16),
+        metric(0.0, 0.0, 16),
+        metric(0.21, 0.02, 16),
+        metric(0.0, 0.0, 16),
+    )
     pooled = replace(tail, local=metric(0.02, 0.004, 16))
     ends = [Layer("global_pool", "AdaptiveAvgPool2d", None, 0.0, pooled), Layer("fc", "Linear", None, 0.0, tail)]
     return (layers + ends)[:count]
@@ -131,10 +139,18 @@ def witnesses(side: int = 224, count: int = 8) -> tuple[list[Witness], dict[str,
         pictures[f"witness-{n}.png"], pictures[f"witness-{n}-moved.png"] = png(unmoved, side), png(moved, side)
         found.append(
             Witness(
-                f"photos/{name}.jpg", float(dy), float(dx), before if n % 2 else None, before, after, p0, p1,
-                f"witness-{n}.png", f"witness-{n}-moved.png",
+                f"photos/{name}.jpg",
+                float(dy),
+                float(dx),
+                before if n % 2 else None,
+                before,
+                after,
+                p0,
+                p1,
+                f"witness-{n}.png",
+                f"witness-{n}-moved.png",
             )
-        )  # fmt: skip
+        )
     return found, pictures
 
 
@@ -156,16 +172,38 @@ def classification(reach: int = 8, layers: int = 60, side: int = 224, shown: int
         "accuracy": a_map(offsets, accuracy_of),
     }
     return AuditRecord(
+        notes=[],
         model=Model(
-            "timm:resnet18.a1_in1k", 11_689_512, [3, 224, 224], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 1.0,
-            "classification", "weights/resnet18.safetensors", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "timm:resnet18.a1_in1k",
+            11_689_512,
+            [3, 224, 224],
+            [0.485, 0.456, 0.406],
+            [0.229, 0.224, 0.225],
+            1.0,
+            "classification",
+            "weights/resnet18.safetensors",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "scores",
+            "declared",
+            [],
+            False,
         ),
         data=Data("photos/", 520, 512, True, "circular wrap", []),
         protocol=Protocol(
-            "circular", 0.0, {"kind": "grid", "boundary": "circular", "fill": 0.0, "max_px": reach, "step_px": 1,
-            "count": len(offsets)}, len(offsets), "none", 0.0, "seeded permutation", 0, 0.95,
-            "Wilson score with the effective sample size of the clusters", None, None,
-            "bicubic to 256, centre crop of 224", 16,
+            "circular",
+            0.0,
+            {"kind": "grid", "boundary": "circular", "fill": 0.0, "max_px": reach, "step_px": 1, "count": len(offsets)},
+            len(offsets),
+            "none",
+            0.0,
+            "seeded permutation",
+            0,
+            0.95,
+            "the Bayesian bootstrap over clusters",
+            None,
+            None,
+            "bicubic to 256, centre crop of 224",
+            16,
         ),
         metrics={
             "accuracy_unmoved": metric(0.9121, 0.0243),
@@ -185,10 +223,13 @@ def classification(reach: int = 8, layers: int = 60, side: int = 224, shown: int
         cost=Cost(147_968, 152_407.0, 1.03, 2531.4, 4907.2, 0.0322, 64, 1_342_177_280),
         environment=Environment(
             {"shiftproof": "0.1.0", "python": "3.11.9", "torch": "2.15.0", "timm": "1.0.31", "numpy": "2.4.6"},
-            "Linux 6.8 x86_64", "cpu", 2, "2026-11-20T11:45:07Z",
+            "Linux 6.8 x86_64",
+            "cpu",
+            2,
+            "2026-11-20T11:45:07Z",
         ),
         pictures=pictures,
-    )  # fmt: skip
+    )
 
 
 def with_offsets(record: AuditRecord, kind: str, offsets: list[tuple[float, float]]) -> AuditRecord:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shiftproof import layers, measure, records, testing
-    from shiftproof.auditing import audit
-    from shiftproof.checking import Verdict, check
+    from shiftproof.auditing import AuditOptions, audit
+    from shiftproof.checking import check
     from shiftproof.data import open_data
     from shiftproof.experiments import reproduce
     from shiftproof.measure import project_to_convolution
     from shiftproof.models import load_model, wrap
-    from shiftproof.records import AuditRecord
+    from shiftproof.records import AuditRecord, Verdict
+    from shiftproof.repairing import repair
     from shiftproof.translations import (
         Translation,
         TranslationSet,
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "AuditOptions": "auditing",
     "audit": "auditing",
     "check": "checking",
-    "Verdict": "checking",
+    "Verdict": "records",
     "AuditRecord": "records",
     "open_data": "data",
     "reproduce": "experiments",
+    "repair": "repairing",
     "load_model": "models",
     "project_to_convolution": "measure",
     "wrap": "models",
@@ -56,6 +59,7 @@ _HOME = {
 _MODULES = ("layers", "measure", "records", "testing")
 
 __all__ = [
+    "AuditOptions",
     "AuditRecord",
     "Translation",
     "TranslationSet",
@@ -71,6 +75,7 @@ __all__ = [
     "project_to_convolution",
     "random",
     "records",
+    "repair",
     "reproduce",
     "ring",
     "roundtrip_error",

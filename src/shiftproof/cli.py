@@ -1,26 +1,79 @@
-"""The command line: words in, words out. Nothing heavy is imported before it is needed.
+"""The command line. Nothing heavy is imported before it is needed, so that `--help` is quick.
 
-Exit status: 0 done; 1 a `--require` not met; 2 bad usage or input; 3 finished, with bad items skipped.
-An error of the program itself shows its traceback and ends with 70.
+Exit status: 0 done; 1 a `--require` is not met; 2 bad usage or input, or no memory or disk space left; 3 done, but bad pictures
+or experiments were skipped; 70 a bug in shiftproof, with its traceback; 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from shiftproof.commands.audit import audit
 from shiftproof.commands.check import check
+from shiftproof.commands.options import STOPPED
+from shiftproof.commands.output import StoppedError, lasting_streams
+from shiftproof.commands.repair import repair
 from shiftproof.commands.reproduce import reproduce
-from shiftproof.errors import ShiftproofError
+from shiftproof.commands.typed import typing
+from shiftproof.errors import ModelError, ShiftproofError, is_out_of_memory
+from shiftproof.printable import cut, printable, said
 
 BAD_INPUT, BUG = 2, 70
+REPORT = "This is a bug in shiftproof: please report it with the lines above."
+USAGE_ERROR: Any = typer.BadParameter.__base__  # of typer's own copy of click, which it does not export
+
+
+def _flags_without_values(params: list[Any]) -> list[Any]:
+    """The parameters; typer would print `--json <bool>`, as if a flag took a value."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class Verb(TyperCommand):
+    """A command whose `--help` reads as its docstring does."""
+
+    def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:
+        # typer would keep the ends of the docstring's lines in the middle of sentences
+        paragraphs = inspect.cleandoc(help or "").split("\n\n")
+        super().__init__(*args, help="\n\n".join(" ".join(p.split()) for p in paragraphs), **kwargs)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters that `--help` lists."""
+        return _flags_without_values(super().get_params(ctx))
+
+
+class Verbs(TyperGroup):
+    """The commands. They run the user's code, whose `sys.exit(0)` must not count as success."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters that `--help` lists."""
+        return _flags_without_values(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that is named."""
+        try:
+            return super().invoke(ctx)
+        # These have their own ends in `_status`.
+        except (KeyboardInterrupt, Exception):
+            raise
+        except BaseException as e:  # SystemExit, or a class of the user's own that is not an Exception
+            raise ModelError(
+                f"the model's own code ended the command: {type(e).__name__}: {said(e)}",
+                remedy="take out what ends the process, such as sys.exit",
+            ) from e
+
 
 app = typer.Typer(
-    add_completion=False,
+    cls=Verbs,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -28,37 +81,89 @@ app = typer.Typer(
 )
 
 
+def _epilog(*own: str) -> str:
+    """The text about exit statuses in the `--help` of a command: those of all commands, and its own."""
+    every = [
+        "0 done",
+        "2 bad usage or input, or no memory or disk space left",
+        "70 a bug in shiftproof",
+        "130 stopped with Ctrl-C",
+    ]
+    listed = "; ".join(sorted([*every, *own], key=lambda text: int(text.split()[0])))
+    return f"Exit status: {listed}. A reader that closes the pipe, as head does, does not change it."
+
+
+def _version(asked: bool) -> bool:
+    if asked:
+        from shiftproof import __version__
+
+        typer.echo(f"shiftproof {__version__}")
+        raise typer.Exit
+    return asked
+
+
 @app.callback()
-def _group() -> None:
+def _group(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Does a vision model give the same answer when the object moves?"""
 
 
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from shiftproof import __version__
-
-    typer.echo(__version__)
-
-
-app.command(
-    epilog="Exit status: 0 done; 1 a --require not met; 2 bad usage or input; 3 finished, with bad items skipped."
-)(audit)
-app.command(epilog="Exit status: 0 done; 1 a --require not met; 2 bad usage or input.")(check)
-app.command(epilog="Exit status: 0 done; 2 bad usage or input; 3 finished, with experiments skipped.")(reproduce)
+app.command(cls=Verb, epilog=_epilog("1 a --require is not met", "3 done, but bad pictures were skipped"))(audit)
+app.command(cls=Verb, epilog=_epilog("1 a --require is not met"))(check)
+app.command(cls=Verb, epilog=_epilog())(repair)
+app.command(cls=Verb, epilog=_epilog("3 done, but experiments were skipped"))(reproduce)
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the command line (`words`, or the process's own); a known error becomes one sentence and exit status 2."""
-    # Threads that wait must not spin: one moves pictures while the others run the model. Read by OpenMP when torch loads.
+    """Runs the command line on `words`, or on the process's arguments, and exits with the status of `EXIT_STATUS`."""
+    # One thread moves pictures while others run the model. Waiting threads that spin would take the cores of those that work.
+    # OpenMP reads this variable when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app(words)
-    except ShiftproofError as e:
-        from rich.console import Console
+    with lasting_streams(), typing(sys.argv[1:] if words is None else words):
+        status = _status(words)
+    sys.exit(status)
 
-        Console(stderr=True).print(f"error: {e}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(BAD_INPUT)
-    except Exception:  # a bug of ours must not look like a requirement that was not met
-        traceback.print_exc()
-        sys.exit(BUG)
+
+def _status(words: list[str] | None) -> int:
+    """The exit status. An error is printed as one sentence, and a bug of shiftproof's own as its traceback."""
+    try:
+        found = app(words, standalone_mode=False)  # it returns the status of a typer.Exit, and raises everything else
+        # Here, so that a disk that is full is an error of this command, and not a message of Python's at exit.
+        sys.stdout.flush()
+    except USAGE_ERROR as e:
+        from typer.rich_utils import rich_format_error
+
+        e.message = printable(cut(e.message))
+        rich_format_error(e)
+        return BAD_INPUT
+    except ShiftproofError as e:
+        return _ended(f"error: {e}", BAD_INPUT)
+    except StoppedError as e:
+        return _ended(str(e), STOPPED)
+    except KeyboardInterrupt:
+        return _ended("stopped", STOPPED)
+    except Exception as e:  # Python's own exit status would be 1, which means that a --require is not met
+        if is_out_of_memory(e):
+            return _ended(
+                "error: memory ran out: use a smaller model or smaller pictures, or another device", BAD_INPUT
+            )
+        if isinstance(e, OSError) and e.strerror:
+            where = f" ({printable(str(e.filename))})" if e.filename else ""
+            return _ended(f"error: the operating system refuses: {e.strerror}{where}", BAD_INPUT)
+        return _ended(printable(traceback.format_exc(), keep="\n").rstrip() + f"\n{REPORT}", BUG)
+    if found == STOPPED:  # typer makes this status of a Ctrl-C
+        return _ended("stopped", STOPPED)
+    return found or 0
+
+
+def _ended(text: str, status: int) -> int:
+    """Prints on standard error why a command ends, and returns the exit status."""
+    from rich.console import Console
+    from rich.text import Text
+
+    style = "" if status == STOPPED else "bold red"
+    Console(stderr=True).print(Text(printable(text, keep="\n"), style), soft_wrap=True)
+    return status

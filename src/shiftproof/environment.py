@@ -34,12 +34,13 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
+    # `platform.processor()` says "x86_64" or nothing on Linux.
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return name or platform.processor() or "processor unknown"
 
 
 def library_version(name: str) -> str:
-    """The installed version, or "" where it is not installed."""
+    """The installed version, or "" if the package is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Assertions for a user's own test-suite."""
+"""Assertions for a user's own tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def assert_invariant(
     *,
     tolerance: float = 1e-4,
 ) -> None:
-    """Nothing, if no output moves by more than `tolerance` at any translation; else an error that names the worst one.
+    """Check that no output changes by more than `tolerance` at any translation; the error names the worst one.
 
     max over images, translations T and outputs k of abs(f(Tx)_k - f(x)_k) <= tolerance
 
@@ -48,6 +48,7 @@ def assert_invariant(
     _not_negative("tolerance", tolerance)
     worst, where = -1.0, ""
     for i, moves, difference, _ in _differences(model, images, translations):
+        # NaN compares false with everything, and would pass as no difference.
         difference = difference.nan_to_num(nan=float("inf"))
         value, place = difference.flatten().max(dim=0)
         if float(value) > worst:
@@ -56,7 +57,7 @@ def assert_invariant(
             where = f"{_where(i, moves[move], translations)}, output {output}"
     if worst > tolerance:
         raise InvarianceError(
-            f"not invariant: an output moves by {worst:.3g}, more than the tolerance {tolerance:g}",
+            f"not invariant: an output changes by {worst:.3g}, more than the tolerance {tolerance:g}",
             where=where,
             remedy="`shiftproof.audit` shows in which layer the difference arises",
         )
@@ -69,18 +70,18 @@ def assert_keeps_position(
     *,
     least: float = 1e-4,
 ) -> None:
-    """Nothing, if every move shows in the output; else an error that names the one that shows least.
+    """Check that every move changes the output; the error names the move that changes it least.
 
     min over images x and translations T with Tx != x of max over outputs k of abs(f(Tx)_k - f(x)_k) >= least
 
-    For a model that must know where things are. It compares with the unmoved picture only: two moved ones may still look
-    alike. The opposite of `assert_invariant`; neither may hold.
+    For a model that must know where things are. Each moved picture is compared with the unmoved one only: the outputs for
+    two moved pictures may still be equal. This is stronger than a failing `assert_invariant`; a model can fail both.
 
     Args:
         model: as for `assert_invariant`.
         images: as for `assert_invariant`.
-        translations: the moves that must be seen.
-        least: smallest change that counts as seen, in the output's own unit; well above rounding.
+        translations: the moves.
+        least: smallest change that counts, in the output's own unit; well above rounding.
 
     Raises:
         InvarianceError: an `AssertionError` naming image, move and the largest change of its outputs.
@@ -109,7 +110,7 @@ def assert_keeps_position(
             f"position is lost: a move changes no output by more than {smallest:.3g}, less than {least:g}",
             where=where,
             remedy="`shiftproof.check` shows whether the model is invariant by its structure; flattened maps, unshared "
-            "layers and coordinates as channels keep position",
+            "layers and coordinate channels keep position",
         )
 
 
@@ -118,17 +119,20 @@ def _differences(model, images: Tensor, translations: TranslationSet) -> Iterato
     if not len(images):
         raise MeasureError("no images", where="images", remedy="give at least one")
     module = getattr(model, "module", model)
-    margin = translations.margin_px if translations.boundary == "crop" else 0
+    margin = translations.carried_px
     how = {"fill": translations.fill, "margin_px": margin}
     moves = torch.tensor(translations.offsets, dtype=torch.float64)
     with torch.no_grad(), evaluating(module) if isinstance(module, nn.Module) else contextlib.nullcontext():
         for i in range(len(images)):
             picture = images[i : i + 1]
             still = translate(picture, torch.zeros(1, 2), translations.boundary, **how)[0]  # type: ignore[arg-type]
-            unmoved = answer(model(still))
+            # A model that works in place writes into what it is given: `still` is compared with the moved pictures below.
+            unmoved = answer(model(still.clone()))
+            # In parts: a grid of moves of large pictures may not fit into memory at once.
             for part in moves.split(BATCH):
                 moved = translate(picture, part, translations.boundary, **how)[0]  # type: ignore[arg-type]
-                yield i, part, (answer(model(moved)) - unmoved).abs().flatten(1), (moved == still).flatten(1).all(1)
+                same = (moved == still).flatten(1).all(1)
+                yield i, part, (answer(model(moved)) - unmoved).abs().flatten(1), same
 
 
 def _where(image: int, move: Tensor, translations: TranslationSet) -> str:

@@ -5,9 +5,18 @@ import pytest
 pytestmark = pytest.mark.browser
 
 CHARTS = {
-    "whole": 9, "small": 9, "dense": 5, "unlabelled": 7, "empty": 0, "hostile": 11, "ring": 3, "path": 3,
-    "random": 5, "deep": 9, "wide": 5,
-}  # fmt: skip
+    "whole": 9,
+    "small": 9,
+    "dense": 5,
+    "unlabelled": 7,
+    "empty": 0,
+    "hostile": 11,
+    "ring": 3,
+    "path": 3,
+    "random": 5,
+    "deep": 9,
+    "wide": 5,
+}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -104,8 +113,17 @@ def test_a_layer_tells_its_name_and_causes(page_file, watched):
     one.page.wait_for_selector("#tip:not([hidden])")
     labels = one.page.locator("#tip dt").all_inner_texts()
     assert labels == [
-        "layer", "operator", "stride", "interior", "propagated", "95 % interval", "local", "aliasing", "border", "position",
-    ]  # fmt: skip
+        "layer",
+        "operator",
+        "stride",
+        "interior",
+        "propagated",
+        "95 % interval",
+        "local",
+        "aliasing",
+        "border",
+        "position",
+    ]
     assert one.page.locator("#tip dd").first.inner_text().startswith("layer")
 
 

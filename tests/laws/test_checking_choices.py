@@ -88,7 +88,7 @@ def test_the_same_choice_undone_moves_as_the_picture_does():
     net = whole(Chosen(restored))
     verdict = sp.check(net, SIZE)
     assert (verdict.circular.status, verdict.circular.step, verdict.kind) == ("proved", (1, 1), "equivariant")
-    assert "no map that is sampled by its content is a move of itself" in verdict.circular.conditions
+    assert "no map whose content chooses its phase equals a moved copy of itself" in verdict.circular.conditions
     for seed in range(3):
         assert worst(net, verdict, SIZE, (1, 1), seed) == 0
 
@@ -126,7 +126,7 @@ APART = {
     "restored to another's place": lambda m, x: (
         m.b(m.up(m.both(m.a(x))[0], m.both(m.c(x))[1]) + m.c(x)).relu().sum((2, 3))
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", APART)
@@ -199,7 +199,7 @@ def test_a_choice_by_learned_scores_is_exact_for_every_pixel(case):
     net = learned(run, SCORERS.get(case))
     verdict = sp.check(net, SIZE)
     assert (verdict.circular.status, verdict.circular.step, verdict.kind) == ("proved", (1, 1), kind), str(verdict)
-    assert any("leads by more than rounding" in c for c in verdict.circular.conditions)
+    assert any("lead by more than rounding" in c for c in verdict.circular.conditions)
     assert worst(net, verdict, SIZE, (1, 1)) == 0
 
 
@@ -276,14 +276,14 @@ def test_what_others_hang_on_a_pool_is_not_taken_for_the_pool(case, kind):
         net.pool.register_forward_hook(HOOKS[case])
     net = whole(net)
     verdict = sp.check(net, SIZE)
-    assert verdict.circular.step in ((None, None), (2, 2)), str(verdict)
+    assert 1 not in verdict.circular.step, str(verdict)
     assert worst(net, verdict, SIZE, (1, 1)) > 0
     if verdict.circular.status == "proved":
         assert worst(net, verdict, SIZE, (2, 2)) == 0
 
 
 def test_phases_taken_to_another_map_need_a_map_without_symmetry():
-    """A choice made on a map that is a move of itself does not follow what another map shows."""
+    """A choice made on a map that equals a moved copy of itself does not follow what another map shows."""
 
     def both(m, x, dead):
         y, chosen = m.both((m.a(x) - dead).relu())
@@ -293,7 +293,7 @@ def test_phases_taken_to_another_map_need_a_map_without_symmetry():
         net = whole(Chosen(lambda m, x, dead=dead: both(m, x, dead)))
         verdict = sp.check(net, SIZE)
         assert (verdict.circular.status, verdict.circular.step) == ("proved", (1, 1))
-        assert "no map that is sampled by its content is a move of itself" in verdict.circular.conditions
+        assert "no map whose content chooses its phase equals a moved copy of itself" in verdict.circular.conditions
         assert (worst(net, verdict, SIZE, (1, 1)) == 0) == met
 
 

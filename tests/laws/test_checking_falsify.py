@@ -131,7 +131,8 @@ TRAPS = {
     "a buffer updated in forward": (ODD, Counting()),
     "dropout that is told to train": (ODD, lambda m, x: F.dropout(x, 0.5, True)),
     "columns that become rows": (
-        ODD, lambda m, x: x.mean((1, 2))[:, None, None, :].transpose(2, 3) * x.mean(3, keepdim=True),
+        ODD,
+        lambda m, x: x.mean((1, 2))[:, None, None, :].transpose(2, 3) * x.mean(3, keepdim=True),
     ),
     "a square broadcast along the other axis": (ODD, lambda m, x: x + x.mean(2)[:, :, :, None]),
     "strides exchanged": (ODD, lambda m, x: x.as_strided((1, 2, 5, 5), (50, 25, 1, 5)) + x),
@@ -141,13 +142,15 @@ TRAPS = {
     "a diagonal": (ODD, lambda m, x: x.diagonal(0, 2, 3).sum(-1)),
     "where the largest stand": (ODD, lambda m, x: x.flatten(2).topk(3)[1].sum(2)),
     "chosen by content, numbered by place": (
-        ODD, lambda m, x: torch.where(x > x.mean(), x, torch.linspace(0, 1, 5, dtype=x.dtype)).sum((2, 3)),
+        ODD,
+        lambda m, x: torch.where(x > x.mean(), x, torch.linspace(0, 1, 5, dtype=x.dtype)).sum((2, 3)),
     ),
     "a centre of mass": (ODD, lambda m, x: (x.flatten(2) * steps(25)).sum(2) / (1 + x.square().sum((2, 3)))),
     "a ramp expanded": (ODD, lambda m, x: (x * steps(5).expand(5, 5)).sum((2, 3))),
     "a row filled": (ODD, lambda m, x: x.clone().index_fill_(2, torch.tensor([1]), 0.0).sum((2, 3))),
     "scattered to a row": (
-        ODD, lambda m, x: x.scatter(2, torch.zeros(1, 2, 1, 5, dtype=torch.long), 0.0).sum((2, 3)),
+        ODD,
+        lambda m, x: x.scatter(2, torch.zeros(1, 2, 1, 5, dtype=torch.long), 0.0).sum((2, 3)),
     ),
     "where on coordinates": (EVEN, lambda m, x: torch.where(steps(6) < 3, x, -x).sum((2, 3))),
     "masked by coordinates": (EVEN, lambda m, x: x.masked_fill(torch.eye(6).bool(), 0).amax((2, 3))),
@@ -161,7 +164,8 @@ TRAPS = {
     "folded with zeros": (EVEN, lambda m, x: F.fold(F.unfold(x, 3, padding=1), (6, 6), 3, padding=1)),
     "layer norm, weights of positions": (EVEN, nn.LayerNorm((2, 6, 6))),
     "interpolated, then cropped": (
-        EVEN, lambda m, x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[:, :, 3:9, 3:9],
+        EVEN,
+        lambda m, x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)[:, :, 3:9, 3:9],
     ),
     "the real part of frequencies": (EVEN, lambda m, x: torch.fft.fft2(x).real),
     "rows rolled within patches": (EVEN, patches_rolled),
@@ -182,7 +186,7 @@ TRAPS = {
     "cut down to one row": ((2, 20, 20), lambda m, x: x + F.pad(x, (0, 0, -12, -7))),
     "spread over one cell": ((2, 4, 4), lambda m, x: x + F.conv_transpose2d(x, steps(16).view(2, 2, 2, 2), padding=2)),
     "gathered in a constant order": (EVEN, lambda m, x: x[:, :, [1, 0, 2, 3, 4, 5]] - x),
-}  # fmt: skip
+}
 
 FAIR = {
     "numbers cut off": (ODD, lambda m, x: x.to(torch.uint8).to(x.dtype).mean((2, 3))),
@@ -264,6 +268,12 @@ def test_what_is_exact_nowhere_is_proved_in_no_world(case):
     assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"not_proved"}, str(verdict)
 
 
+def sliced():
+    bits = torch.zeros(1, 6, dtype=torch.bool)
+    bits[:, 2:] = torch.empty(1, 4)
+    return bits
+
+
 RANDOM = {
     "poisson": lambda m, x: x + torch.poisson(torch.full((1,), 3.0)),
     "binomial": lambda m, x: x + torch.binomial(torch.full((1,), 30.0), torch.full((1,), 0.5)),
@@ -273,6 +283,13 @@ RANDOM = {
     "geometric": lambda m, x: x + torch.zeros(1).geometric_(0.1),
     "whatever was in memory": lambda m, x: x + torch.empty(1),
     "whatever was in memory, in part": filled_half,
+    "memory, whose remainder is 1": lambda m, x: x + torch.empty(1, dtype=torch.int64) % 2,
+    "memory, compared": lambda m, x: x + (torch.empty(1) > 2),
+    "memory, without its NaN": lambda m, x: x * torch.empty(1).nan_to_num(1.0).clamp(1, 1e9),
+    "memory, true or false": lambda m, x: x + torch.empty(1).to(torch.bool),
+    "memory, copied to bits": lambda m, x: x + torch.zeros(1, dtype=torch.bool).copy_(torch.empty(1)),
+    "memory, filled into bits": lambda m, x: x + torch.zeros(1, dtype=torch.bool).fill_(torch.empty(())),
+    "memory, written into a slice": lambda m, x: x + sliced(),
     "nothing but memory": lambda m, x: torch.empty(3),
     "python's": lambda m, x: x * random.random(),
     "python's, alone": lambda m, x: torch.ones(3) * random.random(),
@@ -287,6 +304,16 @@ def test_what_is_another_each_time_or_not_looked_into_is_unknown(case):
     verdict = sp.check(Call(RANDOM[case]), EVEN)
     assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"unknown"}, str(verdict)
     assert not any("cannot read" in f.detail for f in verdict.findings)
+
+
+def overwritten(m, x):
+    whole = torch.empty(2, 1, 1)
+    whole[:1], whole[1:] = 1.0, 2.0
+    return x * (whole.flip(0).clamp(1, 3) + torch.empty(4, 4).fill_(1.0).triu_(1).mean())
+
+
+def test_memory_that_is_written_before_it_is_read_is_a_constant():
+    assert sp.check(Call(overwritten), EVEN).circular.status == "proved"
 
 
 def test_no_generator_is_left_drawn_from():
@@ -312,10 +339,14 @@ def test_dense_layers_of_short_numbers_are_looked_at(kind):
 
 
 PROVED = [
-    "memory that is filled whole", "dropout that is told to drop nothing",
-    "causal, then over positions", "a recurrent layer that drops nothing", "channels by number, counted from behind",
-    "adaptive mean along what stands still", "one row that was pooled",
-]  # fmt: skip
+    "memory that is filled whole",
+    "dropout that is told to drop nothing",
+    "causal, then over positions",
+    "a recurrent layer that drops nothing",
+    "channels by number, counted from behind",
+    "adaptive mean along what stands still",
+    "one row that was pooled",
+]
 
 
 @pytest.mark.parametrize("case", PROVED)

@@ -12,7 +12,8 @@ from torch import nn
 
 import shiftproof as sp
 from brute_force import Call, circular, whole, worst
-from shiftproof.checking.refute import difference
+from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.refuting.refute import difference
 
 EXACT = {
     "identity": (nn.Identity(), (2, 6, 5), (1, 1)),
@@ -29,7 +30,11 @@ EXACT = {
     "maximum": (nn.MaxPool2d(2), (2, 8, 6), (2, 2)),
     "mean": (nn.AvgPool2d(2), (2, 8, 6), (2, 2)),
     "padded maximum": (nn.Sequential(nn.CircularPad2d(1), nn.MaxPool2d(3, 2)), (2, 8, 6), (2, 2)),
-    "global": (nn.Sequential(circular(2, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)), (2, 6, 6), (1, 1)),
+    "global": (
+        nn.Sequential(circular(2, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4)),
+        (2, 6, 6),
+        (1, 1),
+    ),
     "global maximum": (Call(lambda m, x: F.relu(x).amax((2, 3))), (2, 6, 5), (1, 1)),
     "adaptive to a divisor": (nn.AdaptiveAvgPool2d((2, 3)), (2, 8, 6), (4, 2)),
     "mean of all": (nn.AvgPool2d((6, 4)), (2, 6, 4), (1, 1)),
@@ -37,16 +42,20 @@ EXACT = {
     "batch norm": (nn.Sequential(circular(2, 3, 3), nn.BatchNorm2d(3, eps=0), nn.SiLU()), (2, 6, 5), (1, 1)),
     "residual": (Call(lambda m, x: x + m.a(F.relu(m.a(x))), a=circular(2, 2, 3)), (2, 6, 5), (1, 1)),
     "strided residual": (
-        Call(lambda m, x: m.a(x) + m.b(x), a=circular(2, 3, 3, 2), b=nn.Conv2d(2, 3, 1, 2)), (2, 6, 8), (2, 2),
+        Call(lambda m, x: m.a(x) + m.b(x), a=circular(2, 3, 3, 2), b=nn.Conv2d(2, 3, 1, 2)),
+        (2, 6, 8),
+        (2, 2),
     ),
     "channels together": (Call(lambda m, x: torch.cat([x, m.a(x)], 1), a=circular(2, 3, 3)), (2, 6, 5), (1, 1)),
     "squeeze and excite": (
-        Call(lambda m, x: x * m.a(x.sum((2, 3), keepdim=True)).clamp(-5, 5), a=nn.Conv2d(2, 2, 1)), (2, 6, 5), (1, 1),
+        Call(lambda m, x: x * m.a(x.sum((2, 3), keepdim=True)).clamp(-5, 5), a=nn.Conv2d(2, 2, 1)),
+        (2, 6, 5),
+        (1, 1),
     ),
     "in place": (Call(lambda m, x: m.a(x).relu_().add_(x), a=circular(2, 2, 3)), (2, 6, 5), (1, 1)),
     "channel means": (Call(lambda m, x: x.sum(1, keepdim=True) * x), (2, 6, 5), (1, 1)),
     "one axis": (nn.Sequential(nn.CircularPad2d((1, 1, 0, 0)), nn.Conv2d(2, 3, (1, 3))), (2, 4, 6), (1, 1)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", EXACT)
@@ -66,11 +75,11 @@ def test_the_step_is_the_smallest(case):
     verdict = sp.check(module, size)
     picture = torch.randint(-4, 5, (1, *size), generator=torch.Generator().manual_seed(1)).double()
     for at, s in enumerate(step):
-        stride = [b.stride for d in verdict.output_type.dims for b in d if b.axis == "yx"[at]]
+        stride = [b.stride for d in type_of(verdict.output).dims for b in d if b.axis == "yx"[at]]
         if s > 1 and not stride:
             move = [0, 0]
             move[at] = 1
-            assert difference(module, picture, verdict.output_type, tuple(move)) > 0
+            assert difference(module, picture, type_of(verdict.output), tuple(move)) > 0
 
 
 ZEROS = nn.Conv2d(2, 3, 3, padding=1)
@@ -91,10 +100,14 @@ NOT_PROVED = {
     "adaptive": (Call(lambda m, x: F.adaptive_avg_pool2d(x, 3).square().sum((2, 3))), (2, 8, 8), "T3"),
     "a kernel as large as the map": (nn.Conv2d(2, 3, (6, 5)), (2, 6, 5), "T5"),
     "dense": (nn.Sequential(nn.Flatten(), nn.Linear(2 * 4 * 4, 5)), (2, 4, 4), "T5"),
-    "zero padding inside a residual": (Call(lambda m, x: F.relu(x + m.a(x)), a=nn.Conv2d(2, 2, 3, padding=1)), (2, 5, 5), "T2"),
+    "zero padding inside a residual": (
+        Call(lambda m, x: F.relu(x + m.a(x)), a=nn.Conv2d(2, 2, 3, padding=1)),
+        (2, 5, 5),
+        "T2",
+    ),
     "axes exchanged": (Call(lambda m, x: x + x.transpose(2, 3)), (2, 5, 5), "T3"),
     "rows on top of columns": (Call(lambda m, x: x * x.sum(3)[:, :, None]), (2, 5, 5), "T3"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", NOT_PROVED)
@@ -104,7 +117,7 @@ def test_what_is_not_exact_is_not_proved(case):
     verdict = sp.check(module, size)
     assert verdict.circular.status == "not_proved", str(verdict)
     assert code in verdict.counts
-    step = [s if s < n else 1 for s, n in zip(verdict.output_type.step, size[1:], strict=True)]
+    step = [s if s < n else 1 for s, n in zip(verdict.output.step, size[1:], strict=True)]
     assert max(worst(module, verdict, size, step, seed) for seed in range(3)) > 0
 
 

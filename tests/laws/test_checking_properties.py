@@ -12,7 +12,8 @@ import shiftproof as sp
 from brute_force import canvas_worst, whole, window_worst, worst
 from random_borders import bordered
 from random_networks import network
-from shiftproof.checking.refute import difference
+from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.refuting.refute import difference
 
 COUNT = int(os.environ.get("SHIFTPROOF_NETWORKS", "400"))
 
@@ -27,7 +28,7 @@ def scale(module, size) -> float:
 def refuted(module, verdict, size, axis) -> bool:
     """Whether running the network gives a counterexample, along an axis, to what it would be exact for if it were mended."""
     at = "yx".index(axis)
-    step, n = verdict.output_type.step[at], size[1 + at]
+    step, n = verdict.output.step[at], size[1 + at]
     step = step if step < n else 1
     for factor in (1, 0.2, 0.2):  # smaller weights saturate less; all the same, those that were tied stay so
         with torch.no_grad():
@@ -40,7 +41,7 @@ def refuted(module, verdict, size, axis) -> bool:
                 picture = strength * torch.randint(-4, 5, (1, *size), generator=random).double()
                 picture = picture if seed % 2 else picture + torch.randn(1, *size, generator=random)
                 moves = [(0, m) if at else (m, 0) for m in range(step, n, step)]
-                if any(difference(module, picture, verdict.output_type, m) > small for m in moves):
+                if any(difference(module, picture, type_of(verdict.output), m) > small for m in moves):
                     return True
         except ValueError:  # the smallest move is off the output's grid: nothing to try
             return True
@@ -75,7 +76,7 @@ def held(seeds) -> Counter[str]:
 def empty(counts: Counter[str]) -> float:
     """The share of axes with findings along which no counterexample was found: how tight the check is."""
     share = 1 - counts["refuted"] / counts["axes with findings"]
-    print(f"{dict(counts)}; {share:.1%} of the axes with findings without a counterexample")
+    print(f"{dict(counts)}; {100 * share:.1f} % of the axes with findings without a counterexample")
     return share
 
 

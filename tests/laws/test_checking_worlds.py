@@ -12,6 +12,7 @@ from torch import nn
 
 import shiftproof as sp
 from brute_force import Call, canvas_worst, circular, whole, window_worst, worst
+from shiftproof.checking.answer_layout import output_of, type_of
 from shiftproof.checking.types import Reach, atoms
 
 
@@ -34,9 +35,10 @@ MAPS = {
     "rolled": (Call(lambda m, x: m.a(x.roll((2, -1), (2, 3)))), (1, 12, 12)),
     "residual": (Call(lambda m, x: x + m.a(m.a(x))), (1, 12, 12)),
     "windows": (
-        Call(lambda m, x: F.pixel_shuffle(m.b(F.pixel_unshuffle(m.a(x), 2)), 2), b=nn.Conv2d(4, 4, 1)), (1, 16, 16),
+        Call(lambda m, x: F.pixel_shuffle(m.b(F.pixel_unshuffle(m.a(x), 2)), 2), b=nn.Conv2d(4, 4, 1)),
+        (1, 16, 16),
     ),
-}  # fmt: skip
+}
 for _module, _ in MAPS.values():
     if isinstance(_module, Call) and not hasattr(_module, "a"):
         _module.a = zeros(1, 1, 3)
@@ -59,9 +61,9 @@ def narrower(verdict):
             replace(b, reach=replace(b.reach, before=max(0, b.reach.before - 1), after=max(0, b.reach.after - 1)))
             for b in d
         )
-        for d in verdict.output_type.dims
+        for d in type_of(verdict.output).dims
     )
-    return replace(verdict, output_type=replace(verdict.output_type, dims=dims))
+    return replace(verdict, output=output_of(replace(type_of(verdict.output), dims=dims)))
 
 
 @pytest.mark.parametrize("case", [c for c in MAPS if c not in ("valid",)])
@@ -71,33 +73,55 @@ def test_one_cell_beyond_the_margin_differs(case):
     assert window_worst(module, narrower(sp.check(module, size)), size) > 0
 
 
+def times_rolled(t):
+    """Each cell times one that lies apart: the sum over all of them sees how far the object is from the border."""
+    return torch.einsum("nchw,ndhw->ncd", t, t.roll((1, 3), (2, 3)))
+
+
 CANVAS = {
     "pooled": (nn.Sequential(zeros(1, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
-    "two layers": (nn.Sequential(zeros(1, 2, 3), nn.Tanh(), zeros(2, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 14, 14),),
+    "two layers": (
+        nn.Sequential(zeros(1, 2, 3), nn.Tanh(), zeros(2, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)),
+        (1, 14, 14),
+    ),
     "pooled after a stride": (nn.Sequential(zeros(1, 2, 3, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 14, 14)),
     "valid": (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
     "cropped": (Call(lambda m, x: x[:, :, 2:-1].square().sum((2, 3))), (1, 12, 12)),
     "wrapped and summed": (
-        Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="circular").tanh().sum((2, 3))), (1, 12, 12),
+        Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="circular").tanh().sum((2, 3))),
+        (1, 12, 12),
     ),
     "mirrored and summed": (
-        Call(lambda m, x: F.pad(x, (2, 1, 2, 1), mode="reflect").tanh().sum((2, 3))), (1, 12, 12),
+        Call(lambda m, x: F.pad(x, (2, 1, 2, 1), mode="reflect").tanh().sum((2, 3))),
+        (1, 12, 12),
     ),
     "repeated and summed": (
-        Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="replicate").tanh().sum((2, 3))), (1, 12, 12),
+        Call(lambda m, x: F.pad(x, (2, 2, 2, 2), mode="replicate").tanh().sum((2, 3))),
+        (1, 12, 12),
     ),
     "wrapped and cut": (
-        Call(lambda m, x: F.pad(x, (-2, 3, -2, 3), mode="circular").tanh().sum((2, 3))), (1, 14, 14),
+        Call(lambda m, x: F.pad(x, (-2, 3, -2, 3), mode="circular").tanh().sum((2, 3))),
+        (1, 14, 14),
     ),
     "wrapped the other way": (
-        Call(lambda m, x: F.pad(x, (2, -1, 2, -1), mode="circular").tanh().sum((2, 3))), (1, 14, 14),
+        Call(lambda m, x: F.pad(x, (2, -1, 2, -1), mode="circular").tanh().sum((2, 3))),
+        (1, 14, 14),
     ),
     "mirrored and cut": (
-        Call(lambda m, x: F.pad(x, (-2, 3, 3, -2), mode="reflect").tanh().sum((2, 3))), (1, 14, 14),
+        Call(lambda m, x: F.pad(x, (-2, 3, 3, -2), mode="reflect").tanh().sum((2, 3))),
+        (1, 14, 14),
     ),
     "excited": (Call(lambda m, x: x * m.a(x).mean((2, 3), keepdim=True), a=zeros(1, 1, 3)), (1, 12, 12)),
+    "times itself, rolled": (Call(lambda m, x: times_rolled(m.a(x).tanh()), a=zeros(1, 2, 3)), (1, 16, 16)),
+    "cosine to itself, rolled": (
+        Call(
+            lambda m, x: F.cosine_similarity((t := m.a(x).tanh()).flatten(2), t.roll(2, 3).flatten(2), 2),
+            a=zeros(1, 2, 3),
+        ),
+        (1, 16, 16),
+    ),
     "normed": (nn.Sequential(zeros(1, 2, 3), nn.GroupNorm(1, 2), nn.Tanh(), nn.AdaptiveAvgPool2d(1)), (1, 12, 12)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CANVAS)
@@ -169,4 +193,4 @@ def test_the_margin_formula_counts_what_the_padding_reaches(cells, kernel, by, p
 
 def test_every_atom_of_a_type_is_found():
     verdict = sp.check(nn.Identity(), (1, 4, 6))
-    assert [(a.axis, a.size) for a in atoms(verdict.output_type.dims) if a.axis] == [("y", 4), ("x", 6)]
+    assert [(a.axis, a.size) for a in atoms(type_of(verdict.output).dims) if a.axis] == [("y", 4), ("x", 6)]

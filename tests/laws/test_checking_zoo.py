@@ -8,16 +8,36 @@ from torch import nn
 
 import shiftproof as sp
 from shiftproof.checking import refuted
-from shiftproof.checking.refute import difference, pictures
+from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.refuting.refute import difference, pictures
 
 SIZE = (3, 64, 96)
 FAST = ["resnet18", "test_vit", "test_byobnet", "fasternet_t0"]
 SLOW = [
-    "resnet26d", "vit_tiny_patch16_224", "deit_tiny_patch16_224", "mobilenetv3_small_050", "lcnetv2_small", "regnetx_002",
-    "efficientnet_b0", "ghostnet_050", "resnetv2_18", "densenet121", "repvit_m1", "poolformerv2_s12",
-    "cs3darknet_focus_s", "dla34", "hrnet_w18_small", "rexnet_100", "res2net50_14w_8s", "skresnet18", "xception41p",
-    "cait_xxs24_224", "hardcorenas_a", "mobilenetv1_100", "efficientvit_b0",
-]  # fmt: skip
+    "resnet26d",
+    "vit_tiny_patch16_224",
+    "deit_tiny_patch16_224",
+    "mobilenetv3_small_050",
+    "lcnetv2_small",
+    "regnetx_002",
+    "efficientnet_b0",
+    "ghostnet_050",
+    "resnetv2_18",
+    "densenet121",
+    "repvit_m1",
+    "poolformerv2_s12",
+    "cs3darknet_focus_s",
+    "dla34",
+    "hrnet_w18_small",
+    "rexnet_100",
+    "res2net50_14w_8s",
+    "skresnet18",
+    "xception41p",
+    "cait_xxs24_224",
+    "hardcorenas_a",
+    "mobilenetv1_100",
+    "efficientvit_b0",
+]
 
 
 def closed(net: nn.Module) -> nn.Module:
@@ -53,5 +73,5 @@ def test_what_is_proved_of_a_real_network_is_confirmed_by_running(name):
         move = tuple(s * (k + 1) % n for s, n in zip(claim.step, SIZE[1:], strict=True))
         # sums in another order in float64; efficientvit_b0 computes its attention in float32
         small = (1e-6 if name == "efficientvit_b0" else 1e-9) * scale
-        assert difference(net, picture.double(), verdict.output_type, move) <= small
+        assert difference(net, picture.double(), type_of(verdict.output), move) <= small
     assert "a smaller step is refuted" in refuted(verdict, net, tries=4).circular.conditions[-1]

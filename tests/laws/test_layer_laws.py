@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shiftproof.measure.layers import LayerProfiler
+from shiftproof.profiling.profile import LayerProfiler
+from shiftproof.records import CAUSES
 
 Sums = dict[str, dict[str, float]]
-PARTS = ("total", "aliasing", "border", "position", "local")
+PARTS = ("total", *CAUSES, "local")
 
 
 def whole(net: nn.Module) -> nn.Module:
@@ -81,7 +82,7 @@ def exactly_equivariant(found: Sums) -> None:
     """Every part of every layer is exactly 0."""
     assert found
     for layer in found.values():
-        assert [layer[part] for part in PARTS] == [0.0] * 5
+        assert [layer[part] for part in PARTS] == [0.0] * 6
 
 
 def equivariant_up_to_rounding(found: Sums) -> None:
@@ -98,14 +99,14 @@ def only(part: str) -> Callable[[Sums], None]:
         assert any(layer[part] > 1e-6 for layer in found.values())
         for layer in found.values():
             assert layer["total"] == pytest.approx(layer[part], rel=1e-12)
-            assert all(layer[other] == 0 for other in ("aliasing", "border", "position") if other != part)
+            assert all(layer[other] == 0 for other in CAUSES if other != part)
 
     return law
 
 
 def parts_add_up(found: Sums) -> None:
     for layer in found.values():
-        assert layer["aliasing"] + layer["border"] + layer["position"] == pytest.approx(layer["total"], rel=1e-12)
+        assert sum(layer[cause] for cause in CAUSES) == pytest.approx(layer["total"], rel=1e-12)
 
 
 # ---- null tests ------------------------------------------------------------------------------------------------------
@@ -147,8 +148,11 @@ def test_twin_a_zero_padded_5x5_convolution_is_neither(law):
 @settings(max_examples=10)
 @given(moves_of_16)
 def test_circular_convolutions_and_a_global_average_are_exact(moves):
-    net = whole(nn.Sequential(circular(1, 2, 5), nn.ReLU(), circular(2, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-                              nn.Linear(4, 3)))  # fmt: skip
+    net = whole(
+        nn.Sequential(
+            circular(1, 2, 5), nn.ReLU(), circular(2, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+        )
+    )
     exactly_equivariant(sums(net, picture(16), moves))
 
 
@@ -191,7 +195,7 @@ def strided() -> nn.Module:
 def test_strided_layers_are_exact_on_their_grid(cells):
     found = sums(strided(), picture(16), [(0, 0), *((4 * dy, 4 * dx) for dy, dx in cells)])
     for layer in found.values():
-        assert [layer[part] for part in ("total", "aliasing", "border", "position")] == [0.0] * 4
+        assert [layer[part] for part in ("total", *CAUSES)] == [0.0] * 5
 
 
 def test_twin_strided_layers_alias_off_their_grid():

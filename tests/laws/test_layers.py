@@ -149,7 +149,7 @@ def under_a_window(row: Row, layer: nn.Module, law: Law) -> float:
 
 
 def rolled_at_all(a: Tensor, b: Tensor) -> bool:
-    """Whether one is the other, moved round the circle by some whole cells."""
+    """Whether one is the other, moved around the circle by some whole cells."""
     if a.ndim == 2:
         return torch.equal(a, b)
     return any(torch.equal(a, b.roll(c, (2, 3))) for c in itertools.product(*map(range, b.shape[2:])))

@@ -51,10 +51,13 @@ def test_every_measure_is_a_fraction_per_image(name, scene):
     is_a_fraction(FRACTIONS[name](*scene), len(scene[0]))
 
 
-def test_twin_pairs_over_the_wrong_count_is_no_fraction():
-    ordered_pairs = np.array([[12.0 / (4 * 3 / 2)]])[0]  # counts each pair twice
+@pytest.mark.parametrize("name", FRACTIONS)
+def test_twin_a_measure_over_the_wrong_count_is_caught(name):
+    measured = FRACTIONS[name](np.array([[1, 1, 1, 2], [1, 1, 1, 1]]), np.array([1, 1]))
     with pytest.raises(AssertionError):
-        is_a_fraction(ordered_pairs, 1)
+        is_a_fraction(measured + 1, 2)  # a count too many
+    with pytest.raises(AssertionError):
+        is_a_fraction(measured.mean(keepdims=True), 2)  # averaged over pictures too soon
 
 
 # ---- order of moves and of images, names of classes ----------------------------------------------------------------

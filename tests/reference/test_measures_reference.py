@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.optimize
 import scipy.stats
 import torch
 
@@ -98,24 +97,38 @@ def loop_jackknife(without, value, confidence):
     return value, value - half, value + half
 
 
-def score_ends(p, n_eff, z):
-    """Wilson 1927: the two roots of (p - t)^2 = z^2 t(1 - t)/n_eff, found as roots."""
-    gap = lambda t: (p - t) ** 2 - z**2 * t * (1 - t) / n_eff  # noqa: E731
-    low = scipy.optimize.brentq(gap, 0, p, xtol=1e-15) if p > 0 else 0.0
-    high = scipy.optimize.brentq(gap, p, 1, xtol=1e-15) if p < 1 else 1.0
-    return low, high
+def weighted_upper(values, level):
+    """The upper end: weights uniform on the simplex have E D_i = 1/k and Cov(D_i, D_j) = ([i = j] k - 1) / (k^2 (k + 1))."""
+    least = min(values)
+    x = [(v - least) / (1 - least) for v in [*values, 1.0]]
+    k = len(x)
+    mean = sum(x) / k
+    variance = sum(
+        (k * (i == j) - 1) / (k**2 * (k + 1)) * x[i] * x[j] for i, j in itertools.product(range(k), range(k))
+    )
+    size = mean * (1 - mean) / variance - 1
+    return least + (1 - least) * scipy.stats.beta.ppf((1 + level) / 2, mean * size, (1 - mean) * size)
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_fractions_get_the_score_interval_at_the_effective_sample_size(scene, confidence):
+def test_fractions_get_the_bootstrap_with_one_more_picture_at_the_far_end(scene, confidence):
     *_, fractions = scene
-    z = scipy.stats.norm.ppf((1 + confidence) / 2)
     for column in fractions.T:
-        p, variance = np.mean(column), np.var(column, ddof=1) / N
-        t = scipy.stats.t.ppf((1 + confidence) / 2, loop_degrees(column.tolist()))
-        n_eff = max(N, p * (1 - p) / variance * (z / t) ** 2)
         found = measure.mean_interval(column, confidence=confidence, bounded=(0, 1))
-        assert (found.low, found.high) == pytest.approx(score_ends(p, n_eff, z), rel=1e-5)
+        low, high = 1 - weighted_upper((1 - column).tolist(), confidence), weighted_upper(column.tolist(), confidence)
+        assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(0.2, 0.8), (0.3, 3), (2, 2), (8, 1)])
+@pytest.mark.parametrize("n", [5, 20, 80])
+def test_the_beta_distribution_stands_in_for_random_weights(shape, n):
+    rng = np.random.default_rng(n)
+    values = rng.beta(*shape, n)
+    weights = rng.dirichlet(np.ones(n + 1), 40_000)
+    low, high = np.quantile(weights @ [*values, 0], 0.025), np.quantile(weights @ [*values, 1], 0.975)
+    found = measure.mean_interval(values, bounded=(0, 1))
+    assert found.value - found.low == pytest.approx(found.value - low, rel=0.15)
+    assert found.high - found.value == pytest.approx(high - found.value, rel=0.15)
 
 
 def test_ratio_by_the_jackknife(scene):

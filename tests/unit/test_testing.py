@@ -97,3 +97,10 @@ def test_nan_keeps_nothing():
         sp.testing.assert_keeps_position(
             lambda x: x.flatten(1) * torch.nan, torch.rand(1, 1, 4, 4), sp.grid(1, boundary="circular")
         )
+
+
+def test_a_model_that_works_in_place_is_judged_by_the_pictures_as_they_were_given():
+    moves = sp.grid(1, boundary="circular")
+    images = -torch.rand(1, 1, 8, 8) - 0.1
+    with pytest.raises(InvarianceError, match="position is lost"):
+        sp.testing.assert_keeps_position(nn.Sequential(nn.ReLU(inplace=True), nn.Flatten()), images, moves)

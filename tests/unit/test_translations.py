@@ -226,8 +226,8 @@ def test_different_groups_do_not_compose(other: Translation):
 @pytest.mark.parametrize(
     ("x", "offsets", "boundary", "how", "says"),
     [
-        (torch.zeros(3, 4, 4), [(0, 1)], "zero", {}, r"\(3, 4, 4\) is no batch.*x\[None\]"),
-        (torch.zeros(1, 1, 0, 4), [(0, 1)], "zero", {}, "no batch"),
+        (torch.zeros(3, 4, 4), [(0, 1)], "zero", {}, r"\(3, 4, 4\) is not a batch.*x\[None\]"),
+        (torch.zeros(1, 1, 0, 4), [(0, 1)], "zero", {}, "not a batch"),
         (torch.zeros(1, 1, 4, 4), [(0, 1)], "wrap", {}, "'wrap' is unknown.*circular, zero, reflect, crop"),
         (torch.zeros(1, 1, 4, 4), [(0, 1, 2)], "zero", {}, r"give pairs \(dy, dx\)"),
         (torch.zeros(1, 1, 4, 4), torch.zeros(2), "zero", {}, r"give pairs \(dy, dx\)"),
@@ -239,8 +239,8 @@ def test_different_groups_do_not_compose(other: Translation):
         (torch.zeros(1, 1, 4, 4), [(0, 1)], "zero", {"margin_px": 1}, "only crop takes a margin"),
         (torch.zeros(1, 3, 4, 4), [(0, 1)], "zero", {"fill": (1, 2)}, "does not fit 3 channels"),
         (torch.zeros(1, 3, 4, 4), [(0, 0)], "zero", {"fill": math.inf}, "one finite value"),
-        (torch.zeros(1, 1, 4, 4).byte(), [(0, 1)], "zero", {"fill": 0.5}, "0.5 is no value of torch.uint8.*0..255"),
-        (torch.zeros(1, 1, 4, 4).byte(), [(0, 1)], "zero", {"fill": 256}, "256 is no value of torch.uint8"),
+        (torch.zeros(1, 1, 4, 4).byte(), [(0, 1)], "zero", {"fill": 0.5}, "0.5 is not a value of torch.uint8.*0..255"),
+        (torch.zeros(1, 1, 4, 4).byte(), [(0, 1)], "zero", {"fill": 256}, "256 is not a value of torch.uint8"),
         (torch.zeros(1, 1, 4, 4).byte(), [(0, 0.5)], "zero", {}, "convert them to floating point"),
     ],
 )

@@ -1,196 +1,164 @@
-"""One block of pictures through the model at every move, reduced at once to a few numbers a view."""
+"""One block of pictures through the model at every move, reduced at once to a few numbers per view."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from shiftproof.auditing.block import Block
+from shiftproof.auditing.forward import Features, features_of, of_the_model, run
 from shiftproof.auditing.pictures import Picture
-from shiftproof.auditing.stream import (
-    Features,
-    Plan,
-    agrees,
-    as_unit,
-    batches,
-    is_out_of_memory,
-    model_failed,
-    run,
-    views,
-)
-from shiftproof.errors import MeasureError, ModelError, ShiftproofError
-from shiftproof.measure.dense import dense_agreement
-from shiftproof.measure.layers import LayerEnergies, LayerProfiler
+from shiftproof.auditing.plan import Plan, agrees
+from shiftproof.auditing.setup import Setup, Subject, device_of
+from shiftproof.auditing.stream import as_unit, batches, views
+from shiftproof.errors import MeasureError, ModelError
+from shiftproof.measure.answer_kinds import Distance
+from shiftproof.measure.dense import DENSE_FIGURES, MASK_FIGURES, dense_agreement
 from shiftproof.measure.sensitivity import distance
 from shiftproof.models import LoadedModel
-from shiftproof.translations import TranslationSet, translate
+from shiftproof.profiling.profile import LayerEnergies
+from shiftproof.translations import translate
 
-DENSE = (
-    "mask_agreement",
-    "mask_agreement_interior",
-    "mask_agreement_border",
-    "equivariance_error",
-    "equivariance_error_interior",
-    "equivariance_error_border",
-)
+NORMALISER_IMAGES = 500  # outputs that are kept to know how far apart those for different pictures lie,
+NORMALISER_VALUES = 2**24  # or fewer, if they are large
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """What the model answers: the task ("classification" or "dense") and the number of classes."""
-
-    task: str
-    classes: int
-
-    @classmethod
-    def of(cls, output: Tensor, picture: Tensor) -> Shapes:
-        """Read off the output (1, k) or (1, k, h', w') for one picture."""
-        if not output.is_floating_point():
-            raise ModelError(f"the model answers in {output.dtype}", remedy="return floating-point logits")
-        if output.ndim not in (2, 4) or len(output) != len(picture):
-            raise ModelError(
-                f"the model's output for one picture has shape {tuple(output.shape)}",
-                remedy="return logits (n, k) or a map (n, k, h', w')",
-            )
-        return cls("classification" if output.ndim == 2 else "dense", output.shape[1])
-
-
-@dataclass
-class Evaluation:
-    """What a block gave: arrays over the pictures that could be used, the layer energies, and who was skipped."""
-
-    names: list[str]
-    per_image: dict[str, np.ndarray]
-    per_view: dict[str, np.ndarray]
-    layers: list[LayerEnergies] = field(default_factory=list)
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    views: int = 0
+def normaliser_images(size: int) -> int:
+    """The number of pictures whose unmoved output, of `size` values, is kept."""
+    return min(NORMALISER_IMAGES, max(2, NORMALISER_VALUES // size)) if size else 0
 
 
 def evaluate(
-    model: LoadedModel,
+    setup: Setup,
+    subject: Subject,
+    number: int,
     pictures: list[tuple[int, Picture]],
-    plan: Plan,
-    translations: TranslationSet,
-    *,
-    shapes: Shapes,
-    margin_px: int,
-    border_px: int,
     batch_size: int,
-    profiler: LayerProfiler | None,
-    profiled: int,
-    features: Features | None,
-    keep: int,
-    seed: int,
-) -> Evaluation:
-    """Every picture of a block at every move of the plan.
+    on_views: Callable[[int], None] | None = None,
+) -> Block:
+    """Every picture of block `number` at every move of the plan.
 
     Args:
-        model: the model, in evaluation mode.
-        pictures: (index, picture) of the block.
-        plan: which moves are run.
-        translations: names boundary and fill.
-        shapes: the task.
-        margin_px: of the pictures, for `crop`.
-        border_px: dense models only.
-        batch_size: views a forward.
-        profiler: of the layers, or None.
-        profiled: how many of these pictures the profiler still has to see; the first that many.
-        features: the layer whose output the distances are of; None for the model's own.
-        keep: of how many pictures the unmoved output is kept, to know how far apart different pictures lie.
-        seed: of the period's spot checks.
+        setup: of the run.
+        subject: the model, in evaluation mode.
+        number: of the block.
+        pictures: (index, picture) of the block's usable pictures.
+        batch_size: views per forward pass.
+        on_views: told the number of views after every batch.
+
+    Raises:
+        ModelError: the model failed, or its output changed its shape.
+        MeasureError: the model is not periodic, though it seemed so.
     """
-    device = next((p.device for p in model.module.parameters()), torch.device("cpu"))
-    scores: _Scores | _DenseScores
-    if shapes.task == "dense":
-        scores = _DenseScores(len(pictures), plan, model, translations.boundary, border_px)
-    else:
-        scores = _Scores(len(pictures), plan, features, keep)
-    energies: list[LayerEnergies] = []
-    count = 0
-    seen = min(profiled, len(pictures)) if profiler is not None else 0
-    for i in range(seen):
-        assert profiler is not None
-        pixels = model.ready(as_unit(pictures[i][1].pixels[None].to(device)).clone())
-        place = 0
+    model, plan = subject.model, setup.plan
+    with features_of(model, setup.options.features) as features:
+        scores: _Answers | _Maps
+        if setup.is_dense:
+            scores = _Maps(len(pictures), setup)
+        else:
+            scores = _Answers(len(pictures), setup, features, number * setup.block_size)
+        # Their views run through the profiler alone, which hands on the answers: no view runs twice.
+        scores.on_views = on_views
+        profiled = pictures[: setup.first_of(setup.layer_images, number)]
+        energies = [_profile(setup, subject, picture, scores, i, batch_size) for i, (_, picture) in enumerate(profiled)]
+        spot_checks = 0
+        if rest := [picture for _, picture in pictures[len(profiled) :]]:
+            stack = as_unit(torch.stack([p.pixels for p in rest]).to(device_of(model)))
+            r, first = len(plan.run), len(profiled) * len(plan.run)
+            if setup.is_dense:  # each batch holds the views of one picture: they are compared with its unmoved map
+                cut = [i * r + flat for i in range(len(rest)) for flat in batches(r, batch_size)]
+            else:
+                cut = batches(len(rest) * r, batch_size)
+            for flat, moved in views(stack, cut, plan.run, setup.translations, setup.margin_px):
+                scores.add(first + flat, run(model, moved))
+            if plan.period is not None:
+                spot_checks = _spot_check(model, stack, [p.name for p in rest], plan, [setup.options.seed, number])
+    return _block(number, pictures, scores, energies, spot_checks, batch_size)
 
-        def on_output(output: Tensor, i: int = i) -> None:
-            nonlocal place
-            scores.add(i * len(plan.run) + np.arange(place, place + len(output)), output)
-            place += len(output)
 
-        moves = torch.from_numpy(plan.run)
-        try:
-            energies.append(
-                profiler.profile(pixels, moves, margin_px=margin_px, batch_size=batch_size, on_output=on_output)
-            )
-        except Exception as e:
-            if isinstance(e, ShiftproofError) or is_out_of_memory(e):
-                raise
-            raise model_failed(model, pixels, e) from e
-        count += place
-    rest = pictures[seen:]
-    if rest:
-        stack = as_unit(torch.stack([p.pixels for _, p in rest]).to(device))
-        total = len(rest) * len(plan.run)
-        cut = (
-            batches(total, batch_size)
-            if shapes.task == "classification"
-            else [i * len(plan.run) + b for i in range(len(rest)) for b in batches(len(plan.run), batch_size)]
+def _profile(
+    setup: Setup, subject: Subject, picture: Picture, scores: _Answers | _Maps, i: int, batch_size: int
+) -> LayerEnergies:
+    """The layer profile of picture `i` of the block. The same forward passes give its answers."""
+    assert subject.profiler is not None
+    # The profiler runs the bare module, so picture and fill are normalised before they move.
+    pixels = subject.model.ready(as_unit(picture.pixels[None].to(device_of(subject.model))).clone())
+    r = len(setup.plan.run)
+    flat = iter(range(i * r, (i + 1) * r))  # the profiler gives its outputs in the order of the moves
+
+    def keep(output: Any) -> None:
+        answers = subject.model.answer_in(output)
+        scores.add(np.fromiter(islice(flat, len(answers)), np.int64), answers)
+
+    with of_the_model(subject.model, pixels):
+        return subject.profiler.profile(
+            pixels,
+            torch.from_numpy(setup.plan.run),
+            margin_px=setup.margin_px,
+            batch_size=batch_size,
+            on_output=keep,
         )
-        for flat, moved in views(stack, cut, plan.run, translations, margin_px):
-            scores.add(seen * len(plan.run) + flat, run(model, moved))
-            count += len(flat)
-        if plan.period is not None:
-            count += _spot_check(model, stack, [p.name for _, p in rest], plan, seed)
-    return _finish(pictures, scores, energies, count, seen)
 
 
-def _finish(
+def _block(
+    number: int,
     pictures: list[tuple[int, Picture]],
-    scores: _Scores | _DenseScores,
+    scores: _Answers | _Maps,
     energies: list[LayerEnergies],
-    count: int,
-    seen: int,
-) -> Evaluation:
+    spot_checks: int,
+    batch_size: int,
+) -> Block:
     good = np.flatnonzero(scores.finite)
-    bad = [
-        (pictures[i][1].name, "the model's output is NaN or infinite, " + scores.where_bad(i))
-        for i in np.flatnonzero(~scores.finite).tolist()
-    ]
     per_image, per_view = scores.result()
     per_image["index"] = np.array([i for i, _ in pictures], dtype=np.int64)
     per_image["label"] = np.array([-1 if p.label is None else p.label for _, p in pictures], dtype=np.int64)
     per_image["mirrored"] = np.array([p.mirrored for _, p in pictures], dtype=bool)
-    return Evaluation(
+    per_image["enlarged"] = np.array([p.enlarged for _, p in pictures], dtype=np.float32)
+    return Block(
+        number=number,
         names=[pictures[i][1].name for i in good],
         per_image={k: v[good] for k, v in per_image.items()},
         per_view={k: v[good] for k, v in per_view.items()},
-        layers=[energies[i] for i in range(seen) if scores.finite[i]],
-        bad=bad,
-        views=count,
+        layers=[e.to_dict() for i, e in enumerate(energies) if scores.finite[i]],
+        bad=[
+            (pictures[i][1].name, "the model's output is NaN or infinite, " + scores.where_bad(i))
+            for i in np.flatnonzero(~scores.finite).tolist()
+        ],
+        views=scores.views + spot_checks,
+        batch_size=batch_size,
     )
 
 
-def _spot_check(model: LoadedModel, stack: Tensor, names: list[str], plan: Plan, seed: int) -> int:
-    """Run one random move a picture that the period says is answered already; return the number of views.
+def _spot_check(model: LoadedModel, stack: Tensor, names: list[str], plan: Plan, seed: list[int]) -> int:
+    """Run one random move per picture whose answer is taken from the period; return the number of views.
+
+    Args:
+        model: the model.
+        stack: the pictures, (n, c, h, w), with values in [0, 1].
+        names: of the pictures, for an error.
+        plan: the moves, and the period.
+        seed: of the audit, and the number of the block: not every block checks the same moves, and a name plays no part.
 
     Raises:
         MeasureError: a picture on which the model is not periodic.
     """
     assert plan.period is not None
-    generator = np.random.default_rng([seed, len(names), sum(map(ord, names[0]))])
+    generator = np.random.default_rng(seed)
     whole = plan.asked[generator.integers(0, len(plan.asked), len(stack))]
     folded = np.mod(whole, np.array(plan.period))
     outputs = [
         run(model, translate(stack, torch.from_numpy(moves), "circular", pairing="each")) for moves in (whole, folded)
     ]
     for name, a, b, move in zip(names, *outputs, whole, strict=True):
+        # An answer that is not finite is a bad picture, and is reported as that.
         if not agrees(a, b) and bool(torch.isfinite(a).all()):
             raise MeasureError(
-                f"the model seemed periodic with {plan.period} px, but is not at dy={move[0]:g}, dx={move[1]:g}",
+                f"the model seemed periodic with {plan.period} px, but it is not at dy={move[0]:g}, dx={move[1]:g}",
                 where=name,
                 remedy="measure every move: TranslationSet(torus(h, w).offsets, 'circular'), or a grid",
             )
@@ -198,25 +166,57 @@ def _spot_check(model: LoadedModel, stack: Tensor, names: list[str], plan: Plan,
 
 
 class _Scores:
-    """A classifier's answers, reduced as the batches come; each picture's unmoved view comes first."""
+    """The values kept for each view, and the pictures for which the model's output was finite."""
 
-    def __init__(self, n: int, plan: Plan, features: Features | None, keep: int) -> None:
-        r = len(plan.run)
-        self.features, self.keep = features, keep
-        self.plan, self.r = plan, r
-        self.answer = np.zeros((n, r), np.int32)
-        self.probability = np.zeros((n, r), np.float32)
-        self.distance = np.zeros((n, r), np.float32)
-        self.cosine = np.zeros((n, r), np.float32)
+    def __init__(self, n: int, plan: Plan) -> None:
+        self.plan, self.r = plan, len(plan.run)
         self.finite = np.ones(n, bool)
         self.first_bad: dict[int, int] = {}
+        self.views = 0
+        self.on_views: Callable[[int], None] | None = None
+
+    def count(self, picture: np.ndarray, move: np.ndarray, output: Tensor) -> np.ndarray:
+        """Count the views and remember those whose output is not finite; (b,) which are."""
+        self.views += len(output)
+        if self.on_views is not None:
+            self.on_views(len(output))
+        finite = torch.isfinite(output).flatten(1).all(dim=1).cpu().numpy()
+        for i in np.flatnonzero(~finite):
+            self.finite[picture[i]] = False
+            self.first_bad.setdefault(int(picture[i]), int(move[i]))
+        return finite
+
+    def where_bad(self, i: int) -> str:
+        """The move at which the output for picture `i` was first not finite, in words."""
+        dy, dx = self.plan.run[self.first_bad[i]]
+        return f"first at dy={dy:g}, dx={dx:g}"
+
+
+class _Answers(_Scores):
+    """Answers (n, k), reduced as the batches come; each picture's unmoved view comes first.
+
+    Args:
+        n: number of pictures.
+        setup: of the run; its kind of answer says what is computed.
+        features: the layer whose output the distances are of; None for the model's own output.
+        before: how many pictures of the run come before this block.
+    """
+
+    def __init__(self, n: int, setup: Setup, features: Features | None, before: int) -> None:
+        super().__init__(n, setup.plan)
+        self.features, self.before, self.kind = features, before, setup.answer
+        # Four numbers per view, 16 bytes: the logits of 1,000 classes would be 4,000.
+        self.answer = np.zeros((n, self.r), np.int32)
+        self.probability = np.zeros((n, self.r), np.float32)
+        # A layer's output is a vector of features, whatever the model's own output is.
+        kinds: tuple[Distance, ...] = ("euclidean", "cosine") if features else self.kind.distances
+        self.distances: dict[Distance, np.ndarray] = {kind: np.zeros((n, self.r), np.float32) for kind in kinds}
         self.top: Tensor | None = None
         self.reference: Tensor | None = None
 
     def add(self, flat: np.ndarray, output: Tensor) -> None:
         """The outputs (b, k) of the views with these flat indices picture * r + move."""
-        if output.dtype in (torch.float16, torch.bfloat16):
-            output = output.float()
+        output = _wide(output)
         if output.ndim != 2:
             raise ModelError(f"the model's output changed to shape {tuple(output.shape)}", remedy="return (n, k)")
         layer = output if self.features is None else self.features.take(len(output))
@@ -224,84 +224,79 @@ class _Scores:
             self.reference = layer.new_zeros(len(self.finite), layer.shape[1])
             self.top = torch.zeros(len(self.finite), dtype=torch.long, device=output.device)
         picture, move = np.divmod(flat, self.r)
+        # Move 0 of the plan is the unmoved picture, and views run in order: what
+        # it gave is there before any view needs it.
         unmoved = np.flatnonzero(move == 0)
         if len(unmoved):
             first, rows = torch.from_numpy(picture[unmoved]), torch.from_numpy(unmoved)
             self.reference[first] = layer[rows]
-            self.top[first] = output[rows].argmax(dim=1)
+            if self.kind.decide is not None:
+                self.top[first] = self.kind.decide(output[rows])
         place = torch.from_numpy(picture).to(output.device)
-        reference, top = self.reference[place], self.top[place][:, None]
-        finite = torch.isfinite(output).all(dim=1).cpu().numpy()
-        for i in np.flatnonzero(~finite):
-            self.finite[picture[i]] = False
-            self.first_bad.setdefault(int(picture[i]), int(move[i]))
-        self.answer[picture, move] = output.argmax(dim=1).cpu().numpy()
-        self.probability[picture, move] = output.softmax(dim=1).gather(1, top)[:, 0].cpu().numpy()
-        self.distance[picture, move] = distance(layer, reference, "euclidean").cpu().numpy()
-        self.cosine[picture, move] = distance(layer, reference, "cosine").cpu().numpy()
-
-    def where_bad(self, i: int) -> str:
-        """At which move picture `i` first gave no number, in words."""
-        dy, dx = self.plan.run[self.first_bad[i]]
-        return f"first at dy={dy:g}, dx={dx:g}"
+        reference, top = self.reference[place], self.top[place]
+        self.count(picture, move, output)
+        if self.kind.decide is not None:
+            self.answer[picture, move] = self.kind.decide(output).cpu().numpy()
+        if self.kind.probability is not None:
+            # Always of the class that the unmoved picture was given, whatever this view's answer is.
+            self.probability[picture, move] = self.kind.probability(output, top).cpu().numpy()
+        for kind, values in self.distances.items():
+            values[picture, move] = distance(layer, reference, kind).cpu().numpy()
 
     def result(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Per picture, and per picture and asked move."""
-        reference = np.zeros((len(self.finite), 0), np.float32)
-        if self.reference is not None and self.keep > 0:
-            reference = self.reference.float().cpu().numpy()
-        per_image = {"answer": self.answer[:, 0], "probability": self.probability[:, 0], "features": reference}
-        source = self.plan.source
-        per_view = {
-            "answer": self.answer[:, source],
-            "probability": self.probability[:, source],
-            "distance": self.distance[:, source],
-            "distance_cosine": self.cosine[:, source],
-        }
-        return per_image, per_view
+        """Arrays per picture, and per picture and asked move."""
+        kept = np.zeros((len(self.finite), 0), np.float32)
+        # Later blocks keep no outputs: the typical distance between pictures is known well enough from the first ones.
+        if self.reference is not None and self.before < normaliser_images(self.reference.shape[1]):
+            kept = self.reference.float().cpu().numpy()
+        known: dict[str, np.ndarray] = {"answer": self.answer} if self.kind.decide is not None else {}
+        if self.kind.probability is not None:
+            known["probability"] = self.probability
+        per_image = {name: values[:, 0] for name, values in known.items()} | {"features": kept}
+        names = {"euclidean": "distance", "cosine": "distance_cosine"}
+        known |= {names[kind]: values for kind, values in self.distances.items()}
+        return per_image, {name: values[:, self.plan.source] for name, values in known.items()}
 
 
-class _DenseScores:
-    """A dense model's agreement with itself moved back, picture by picture; each batch holds one picture's views."""
+class _Maps(_Scores):
+    """The agreement of a dense output with itself moved back; each batch holds views of one picture."""
 
-    def __init__(self, n: int, plan: Plan, model: LoadedModel, boundary: str, border_px: int) -> None:
-        self.plan, self.r = plan, len(plan.run)
-        self.input_size, self.boundary, self.border_px = model.input_size[1:], boundary, border_px
-        self.values = {name: np.full((n, self.r), np.nan) for name in DENSE}
-        self.finite = np.ones(n, bool)
-        self.first_bad: dict[int, int] = {}
+    def __init__(self, n: int, setup: Setup) -> None:
+        super().__init__(n, setup.plan)
+        self.setup = setup
+        decided = setup.answer.decide is not None
+        names = [name for name in DENSE_FIGURES if decided or name not in MASK_FIGURES]
+        self.values = {name: np.full((n, self.r), np.nan) for name in names}
         self.reference: Tensor | None = None
 
     def add(self, flat: np.ndarray, output: Tensor) -> None:
         """The maps (b, k, h', w') of one picture's views."""
-        if output.dtype in (torch.float16, torch.bfloat16):
-            output = output.float()
+        output = _wide(output)
         picture, move = np.divmod(flat, self.r)
         i = int(picture[0])
         if move[0] == 0:
             self.reference = output[0].clone()
         assert self.reference is not None
-        finite = torch.isfinite(output).flatten(1).all(dim=1).cpu().numpy()
-        if not finite.all():
-            self.finite[i] = False
-            self.first_bad.setdefault(i, int(move[np.flatnonzero(~finite)[0]]))
+        # The picture is skipped anyway, so nothing of this batch is needed.
+        if not self.count(picture, move, output).all():
             return
         found = dense_agreement(
             output,
             self.reference,
             torch.from_numpy(self.plan.run[move]),
-            boundary=self.boundary,  # type: ignore[arg-type]
-            input_size=self.input_size,
-            border_px=self.border_px,
+            boundary=self.setup.translations.boundary,
+            input_size=tuple(self.setup.model.input_size[1:]),
+            border_px=self.setup.border_px,
+            decide=self.setup.answer.decide,
         )
-        for name in DENSE:
-            self.values[name][i, move] = found[name]
-
-    def where_bad(self, i: int) -> str:
-        """At which move picture `i` first gave no number, in words."""
-        dy, dx = self.plan.run[self.first_bad[i]]
-        return f"first at dy={dy:g}, dx={dx:g}"
+        for name, values in self.values.items():
+            values[i, move] = found[name]
 
     def result(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Per picture, and per picture and asked move."""
+        """Arrays per picture (none), and per picture and asked move."""
         return {}, {name: values[:, self.plan.source] for name, values in self.values.items()}
+
+
+def _wide(output: Tensor) -> Tensor:
+    # Differences of half-precision outputs would lose most of their few digits.
+    return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output

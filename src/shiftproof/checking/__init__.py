@@ -1,8 +1,6 @@
 """Proving from the network alone what happens when the picture moves."""
 
 from shiftproof.checking.check import check
-from shiftproof.checking.findings import CODES, Finding
-from shiftproof.checking.refute import refuted
-from shiftproof.checking.verdict import Claim, Verdict
+from shiftproof.checking.refuting.refute import refuted
 
-__all__ = ["CODES", "Claim", "Finding", "Verdict", "check", "refuted"]
+__all__ = ["check", "refuted"]

@@ -1,48 +1,68 @@
-"""check(): a module in, a verdict out."""
+"""`check` proves how the answer of a model changes when its picture moves, from the exported graph."""
 
 from __future__ import annotations
 
-import re
+import functools
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from shiftproof.checking.findings import WORLDS, Finding
-from shiftproof.checking.graph import Graph, export
-from shiftproof.checking.types import AXES, Atom, Choice, Signal, Type, Unknown, atoms
-from shiftproof.checking.verdict import Claim, Stage, Verdict, judged
-from shiftproof.checking.walk import Walk, walk
+from shiftproof.checking.agreement.agreement import agreement
+from shiftproof.checking.agreement.claims import held_against_moves
+from shiftproof.checking.answer_layout import output_of
+from shiftproof.checking.findings import mend
+from shiftproof.checking.graph.nodes import Graph, export
+from shiftproof.checking.inputs import on_rows, plain_module, size_of
+from shiftproof.checking.types import AXES, Atom, Choice, Origin, Signal, Type, Unknown, atoms
+from shiftproof.checking.verdict import judged
+from shiftproof.checking.walk.walk import Walk, walk
+from shiftproof.environment import library_version
 from shiftproof.errors import ModelError, NotExportedError
 from shiftproof.models import LoadedModel, evaluating
-
-UNTRAINED = ("timm:", "torchvision:")  # without a file of weights what they build is not trained
+from shiftproof.models.loading.onnx_session import OnnxSession
+from shiftproof.models.loading.weights import fingerprint
+from shiftproof.records.conditions import ASYMMETRIC, SERIES, reset
+from shiftproof.records.verdict import Verdict
+from shiftproof.records.verdict_parts import WORLDS, CheckedModel, Claim, Finding, Output, Stage, World, part_of
 
 
 def check(
     model: nn.Module | LoadedModel | torch.export.ExportedProgram,
     input_size: Sequence[int] | None = None,
+    *,
+    world: World = "circular",
 ) -> Verdict:
-    """What is proved about a model when its picture moves, and the findings where the proof fails.
+    """Prove how the answer of a model changes when its picture moves, and list the findings where the proof fails.
 
-    The module is exported once by torch and its graph walked once with types; no picture is run. Status "proved" with step
-    (s_y, s_x) means: for every circular move that is a multiple of the step the answer is equal (invariant) or moved
+    `torch.export` exports the module, and a walk over its graph gives every tensor a type. Status "proved" with step (s_y, s_x)
+    means: for every circular move that is a multiple of the step, the answer is equal (invariant) or moves with the picture
     (equivariant), in exact arithmetic.
 
-    Values of buffers and other constants are looked at, and those of parameters too, unless the model was loaded by a
-    library's name without weights: then nothing hangs on what they happen to be before training.
+    The proof is about the exported graph. Before a claim is called proved, the model runs on a few random pictures, to see that
+    it does what torch exported and gives the same answer twice. If it cannot run or would take long, a condition says so.
+
+    The proof reads the values of buffers and other constants. It reads the values of parameters too, unless the model's weights
+    are random (`LoadedModel.random_weights`): then no proof depends on the values before training.
 
     Args:
-        model: a module, a loaded model, or an exported program; left as found.
-        input_size: (c, h, w) in pixels; of a loaded model its own, if not given.
+        model: a module, a loaded model, or an exported program; it is left as found.
+        input_size: (c, h, w) in pixels; (c, w) for a network of series (n, c, w), which is checked along x; None for the size of
+            a loaded model.
+        world: which world the sentence at the top is about: "circular", "window" or "canvas". The claims are always about all.
 
     Returns:
-        The verdict. A model that torch cannot export is "unknown", with the line that stops it as its finding.
+        The verdict. If torch cannot export the model, its status is "unknown" and its finding names the line that stops it.
 
     Raises:
-        ModelError: the size is not known, or of no picture, or the model fails on a picture of that size.
+        ModelError: the input size is not known or not valid, or the model fails on a picture of that size.
 
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, padding_mode="circular"), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -50,15 +70,42 @@ def check(
     >>> verdict.circular.status, verdict.circular.step, verdict.kind
     ('proved', (1, 1), 'invariant')
     """
-    module = model.module if isinstance(model, LoadedModel) else model
+    if world not in WORLDS:
+        raise ModelError(f"{world!r} is not a world", remedy=f"use one of {', '.join(WORLDS)}")
+    return replace(_checked(model, input_size), world=world)
+
+
+def _checked(model: Any, input_size: object) -> Verdict:
+    """The verdict on whatever a caller gives: what is not as it should be is refused in words."""
+    module = plain_module(model.module if isinstance(model, LoadedModel) else model)
+    # A session with a fixed batch size stands inside a module that cuts batches.
+    if isinstance(module, nn.Module) and any(isinstance(part, OnnxSession) for part in module.modules()):
+        raise ModelError(
+            "an ONNX file cannot be checked: a proof needs the network as a graph of torch's operators",
+            where=model.word if isinstance(model, LoadedModel) else type(model).__name__,
+            remedy="give the module that it was exported from, as FILE.py:FACTORY, or its .pt2; `audit` takes ONNX files",
+        )
     if not isinstance(module, nn.Module | torch.export.ExportedProgram):
         raise ModelError(
-            f"what is given is of type {type(model).__name__}: there is no graph to check",
+            f"the model is of type {type(model).__name__}: there is no graph to check",
             remedy="give a torch.nn.Module, an exported program, or what shiftproof.load_model makes of a name or a file",
         )
-    given = not (isinstance(model, LoadedModel) and model.weights is None and model.word.startswith(UNTRAINED))
-    name = model.word if isinstance(model, LoadedModel) else type(model).__name__
-    size = _size(model, input_size)
+    identity = _identity(model)
+    size, series = size_of(model, input_size)
+    if not isinstance(module, nn.Module):
+        return _found(identity, module, size)
+    with on_rows(module, series):
+        verdict = _found(identity, module, size)
+    if not series:
+        return verdict
+    claims = {w: getattr(verdict, w) for w in WORLDS}
+    return replace(verdict, **{w: replace(c, conditions=(*c.conditions, SERIES)) for w, c in claims.items()})
+
+
+def _found(
+    identity: CheckedModel, module: nn.Module | torch.export.ExportedProgram, size: tuple[int, int, int]
+) -> Verdict:
+    """The verdict on a module or program that takes pictures of a size."""
     try:
         if isinstance(module, nn.Module):
             with evaluating(module):
@@ -66,100 +113,190 @@ def check(
         else:
             graph = export(module, size)
     except NotExportedError as e:
-        return _not_exported(name, size, e)
-    return proved(name, graph, given)
+        return _not_exported(identity, size, e)
+    verdict = proved(identity, graph, given=not identity.random_weights)
+    if all(getattr(verdict, w).status != "proved" for w in WORLDS):
+        return verdict
+    return _held_against_runs(verdict, graph, module if isinstance(module, nn.Module) else None)
 
 
-def proved(name: str, graph: Graph, given: bool = True) -> Verdict:
-    """The verdict on a graph, as `check` gives it for the module that was exported.
+def _held_against_runs(verdict: Verdict, graph: Graph, module: nn.Module | None) -> Verdict:
+    """The verdict, unless the model does something else than the program that it is about."""
+    if graph.program is None:
+        return verdict
+    started = time.perf_counter()
+    found = agreement(module, graph.program, graph.input_size, verdict.circular.step)
+    verdict = replace(verdict, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
+    claims = {w: getattr(verdict, w) for w in WORLDS}
+    if found.mend is not None:
+        kind, code = found.mend
+        finding = Finding(
+            "T0", "", found.source, "run", found.reason, mend(kind, code, operator="run"), AXES, WORLDS, ""
+        )
+        lost = {w: replace(c, status="unknown", step=(None, None)) for w, c in claims.items() if c.status == "proved"}
+        unknown = {**verdict.unknown_operators, "run": 1}
+        return replace(verdict, **lost, findings=(*verdict.findings, finding), unknown_operators=unknown)
+    # "kept" is said already of "kept.inside"
+    kept = tuple(n for n in found.kept if not any(f"{n}.".startswith(f"{k}.") for k in graph.kept))
+    more = (*_about_state(kept), *found.conditions)
+    told = {w: replace(c, conditions=(*c.conditions, *more)) for w, c in claims.items() if c.status == "proved"}
+    found_out = held_against_moves(replace(verdict, **told), graph.program)
+    return replace(found_out, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
+
+
+def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
+    """The verdict on an exported graph, as `check` returns it.
 
     Args:
-        name: of the model, for the verdict.
-        graph: as `export` gives it.
-        given: whether its parameters have the values that are meant; else no proof hangs on them.
+        model: the identity of the model.
+        graph: the graph from `export`.
+        given: whether the parameters have their final values; if not, no proof depends on them.
     """
     started = time.perf_counter()
     size = graph.input_size
     found = walk(graph, given)
     broken = any("circular" in f.breaks for f in found.findings)
     if broken and any(isinstance(t, Signal) and t.witness for t in found.types.values()):
-        found = walk(
-            graph, given, witnessed=False
-        )  # a choice is for both axes at once: where one is lost it proves nothing
+        # one choice fixes the phase of both axes: if the proof fails along one axis, the choice proves nothing
+        found = walk(graph, given, witnessed=False)
     circular, window, canvas, output = judged(
         found.findings,
         [_settled(t) for n in graph.answer for t in _each(found.types[n])],
         _last(graph, found),
         size,
         found.distance,
-        (*_about_values(found, given), *_about_state(graph), *_about_choices(graph, found)),
+        (
+            *_about_outputs(graph),
+            *_about_values(found, given),
+            *_about_state(graph.kept),
+            *_about_choices(graph, found),
+        ),
     )
-    seconds = {"export": graph.seconds, "check": time.perf_counter() - started}
+    seconds = {"export": round(graph.seconds, 3), "check": round(time.perf_counter() - started, 3)}
     return Verdict(
-        name, size, circular, window, canvas, output, found.findings, found.unknown, _stages(graph, found), seconds
+        model,
+        size,
+        circular,
+        window,
+        canvas,
+        replace(output_of(output), name=graph.about[0] if graph.about else ""),
+        found.findings,
+        found.unknown,
+        _stages(graph, found),
+        seconds,
+        _versions(),
+        _now(),
     )
+
+
+def _identity(model: nn.Module | LoadedModel | torch.export.ExportedProgram) -> CheckedModel:
+    """The identity of the model: its name and its weights."""
+    if isinstance(model, LoadedModel):
+        return CheckedModel(model.word, model.sha256, model.weights, model.random_weights)
+    return CheckedModel(type(model).__name__, _digest(model))
+
+
+def _digest(model: nn.Module | torch.export.ExportedProgram) -> str | None:
+    """The fingerprint of the weights; None if some have no values (meta device, not initialised) or cannot be read as plain."""
+    # Sparse and quantized tensors have no flat bytes that `fingerprint` could read.
+    tensors = [t for _, t in chain(model.named_parameters(), model.named_buffers())]
+    if any(is_lazy(t) or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
+        return None
+    return fingerprint(model)
+
+
+# Each version is read from a file of the installed package.
+@functools.cache
+def _versions() -> dict[str, str]:
+    named = {name: library_version(name) for name in ("shiftproof", "torch")}
+    return {**{k: v for k, v in named.items() if v}, "python": platform.python_version()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _settled(found: Type) -> Type:
-    """An answer as a user meets it: one that does not move has the step of its witness; phases alone are not known."""
-    if isinstance(found, Choice):
+    """The type of an answer for the verdict: an answer that does not move has the step of its witness; a choice is unknown."""
+    # As the picture moves, the number of the winning component changes in a way of its
+    # own, for which no kind of output has a name.
+    if isinstance(found, Choice | Origin):
         return Unknown("phases that the content chose")
+    # An answer that does not move cannot tell by which whole cells the content moved the map before it.
     if isinstance(found, Signal) and found.witness:
         return replace(found, step=found.step if found.axes else found.witness.step, witness=None)
     return found
 
 
 def _about_choices(graph: Graph, found: Walk) -> tuple[str, ...]:
-    """What is to be known about sampling by content, in words."""
+    """Conditions on sampling at phases that the content chooses, in words."""
     said = []
     for n in graph.answer:
         for t in _each(found.types[n]):
             if isinstance(t, Signal) and t.witness and t.axes:
+                # Finer than the claim's step. By which whole cells the answer then moves only the content tells,
+                # so the claim itself cannot promise it.
                 y, x = t.witness.step
                 said.append(
                     f"for moves by multiples of {y}, {x} px the answer moves by whole cells that the content chooses"
                 )
+    # A map that is a move of itself has several equally good components. On it any of them will do; on another map they
+    # differ, and their order decides.
     if found.reused:
-        said.append("no map that is sampled by its content is a move of itself")
+        said.append(ASYMMETRIC)
+    # Norms are summed in fixed point and stay equal to the bit when the picture moves.
+    # A network's scores are equal up to rounding.
     if found.learned:
-        said.append("a network's scores choose: in floating point as long as the best one leads by more than rounding")
+        said.append(
+            "a network's scores choose the phase; in floating point, the best score must lead by more than rounding"
+        )
     return tuple(said)
 
 
+def _about_outputs(graph: Graph) -> tuple[str, ...]:
+    """Which output the verdict is about, in words, if there are several."""
+    if graph.about is None:
+        return ()
+    name, count = graph.about
+    return (f"only about output{name}, one of {count}",)
+
+
 def _about_values(found: Walk, given: bool) -> tuple[str, ...]:
-    """On what values a proof hangs, in words."""
+    """The parameter values that the proof depends on, in words."""
     if not given:
-        return ("whatever its parameters are trained to",)
+        return ("any values of the parameters",)
     names = sorted(found.relied)
+    # What was not relied on may be trained further, and the claim still holds.
     if not names:
         return ()
     shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    return (f"the values of {len(names)} parameter{'s' * (len(names) > 1)} as they are: {shown}",)
+    return (f"the current values of {len(names)} parameter{'s' * (len(names) > 1)}: {shown}",)
 
 
-def _about_state(graph: Graph) -> tuple[str, ...]:
-    """What a model that remembers what it saw must be set back to, in words."""
-    if not graph.kept:
+def _about_state(kept: tuple[str, ...]) -> tuple[str, ...]:
+    """The state that must be reset before each picture if running the model changes it, in words."""
+    if not kept:
         return ()
-    shown = ", ".join(graph.kept[:3]) + (" ..." if len(graph.kept) > 3 else "")
-    return (f"running it changes it: set back, before each picture, to what it is now ({shown})",)
+    shown = ", ".join(kept[:3]) + (" ..." if len(kept) > 3 else "")
+    return (reset(shown),)
 
 
-def _size(model, input_size: Sequence[int] | None) -> tuple[int, int, int]:
-    found = input_size or getattr(model, "input_size", None)
-    if found is None or len(found) != 3:
-        raise ModelError("the size of its pictures is not known", remedy="give input_size as (c, h, w)")
-    c, h, w = (int(n) for n in found)
-    if min(c, h, w) < 1:
-        raise ModelError(f"no picture is of {c} x {h} x {w}", remedy="give input_size as (c, h, w), each 1 or more")
-    return c, h, w
-
-
-def _not_exported(name: str, size: tuple[int, int, int], error: NotExportedError) -> Verdict:
-    text, every = error.what, frozenset(AXES)
-    finding = Finding("T0", "", error.where, "export", text, error.remedy, every, frozenset(WORLDS), "")
-    lost = Claim("unknown", conditions=(text,))
-    return Verdict(name, size, lost, lost, lost, Unknown("export"), (finding,), {"export": 1})
+def _not_exported(model: CheckedModel, size: tuple[int, int, int], error: NotExportedError) -> Verdict:
+    remedy = mend("export", error.remedy)
+    finding = Finding("T0", "", error.where, "export", error.what, remedy, AXES, WORLDS, "")
+    lost = Claim("unknown", conditions=(error.what,))
+    return Verdict(
+        model,
+        size,
+        lost,
+        lost,
+        lost,
+        Output("none", None),
+        (finding,),
+        {"export": 1},
+        versions=_versions(),
+        date=_now(),
+    )
 
 
 def _each(found) -> tuple:
@@ -167,12 +304,14 @@ def _each(found) -> tuple:
 
 
 def _last(graph: Graph, found: Walk) -> dict[str, Atom]:
-    """For each axis the last atom on the way to the answer that moves along it."""
+    """The last atom that moves along each axis on the way to the answer."""
+    # In the order of the graph, so that of a map that was pooled its last state stays.
     last: dict[str, Atom] = {}
     for name in found.types:
         for t in _each(found.types[name]):
             if isinstance(t, Signal):
                 last |= {a.axis: a for a in atoms(t.dims) if a.axis is not None}
+    # An answer may hold an axis several times (a pyramid of maps, tokens in groups): the furthest reach counts for all.
     for name in graph.answer:
         for t in _each(found.types[name]):
             if isinstance(t, Signal):
@@ -185,26 +324,23 @@ def _last(graph: Graph, found: Walk) -> dict[str, Atom]:
 
 
 def _stages(graph: Graph, found: Walk) -> tuple[Stage, ...]:
-    """The strip: for each part of the network what its last map moves like."""
+    """One stage per part of the network: how its last map moves."""
     stages: dict[str, Stage] = {}
     for name, node in graph.nodes.items():
         t = found.types.get(name)
         if not isinstance(t, Signal) or not node.module:
             continue
-        part = _part(node.module)
+        part = part_of(node.module)
         moving = {a.axis: a for a in atoms(t.dims) if a.axis is not None}
+        # Behind the pooling the part keeps its last map. The step may still grow there.
         if not moving:
             if part in stages:
                 stages[part] = replace(stages[part], step=t.step)
             continue
-        strides = tuple(str(moving[a].stride) if a in moving else "-" for a in AXES)
-        margin = max((max(a.reach.before, a.reach.after) for a in moving.values()), default=0)
-        covered = any(a.reach.before + a.reach.after >= a.size for a in moving.values()) or t.whole
-        stages[part] = Stage(part, (strides[0], strides[1]), t.step, "all" if covered else str(margin))
+        strides = [float(moving[a].stride) if a in moving else None for a in AXES]
+        cells = [moving[a].size if a in moving else None for a in AXES]
+        margin = max(max(a.reach.before, a.reach.after) for a in moving.values())
+        # A softmax or a norm over all cells shows the border to each of them.
+        covered = bool(t.whole) or any(a.reach.before + a.reach.after >= a.size for a in moving.values())
+        stages[part] = Stage(part, (strides[0], strides[1]), t.step, (cells[0], cells[1]), margin, covered)
     return tuple(stages.values())
-
-
-def _part(module: str) -> str:
-    """The part of a network that a module belongs to: "layer1", "blocks.3"."""
-    match = re.match(r"[^.]+(\.\d+)?", module)
-    return match[0] if match else module

@@ -1,25 +1,16 @@
-"""What a finding is: a place where a proof fails, or where its step grows."""
+"""The worlds in which a finding ends the proof, how a rule names the fix, and the order of findings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
 
-WORLDS = ("circular", "window", "canvas")
+from shiftproof.records.verdict_parts import WORLDS, Finding, Mend
 
-CODES = {
-    "T0": "unknown operator",
-    "T1": "subsampling",
-    "T2": "padding",
-    "T3": "ragged",
-    "T4": "position constant",
-    "T5": "position readout",
-    "T6": "unshared weights",
-    "T7": "order",
-    "T8": "indexing",
-    "T9": "resampling",
-}
-
-# the worlds in which a finding ends the proof; a T1 ends none, it makes the step grow
+# T1 ends no proof: the step becomes coarser
+# T2 and T3 are about where the circle closes. The two other worlds have no seam: there the margins of `Reach` say how
+# far the border is seen, and the claim is about the cells within.
 BREAKS: dict[str, tuple[str, ...]] = {
     "T0": WORLDS,
     "T1": (),
@@ -31,33 +22,39 @@ BREAKS: dict[str, tuple[str, ...]] = {
     "T7": WORLDS,
     "T8": WORLDS,
     "T9": WORLDS,
+    "T10": ("window",),
 }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A place in a network where translation is lost, or becomes coarser.
+def mend(kind: str, code: str, **parameters: Any) -> Mend:
+    """A mend without its module, which `Op.report` fills in.
 
     Args:
-        code: key of `CODES`.
-        module: path of the module, e.g. "layer1.0.conv1".
-        source: "file:line".
-        operator: as ATen calls it.
-        detail: its numbers, and why it breaks.
-        mend: what would mend it.
-        axes: the axes along which it acts.
-        breaks: the worlds in which it ends the proof along those axes.
-        node: name of the graph's node.
-        alias: for a subsampling, the share of energy that folds; None where no formula applies.
-    """
+        kind: key of `records.MENDS`.
+        code: the change in a few words.
+        parameters: its numbers; tuples become lists, so that the record survives JSON unchanged.
 
-    code: str
-    module: str
-    source: str
-    operator: str
-    detail: str
-    mend: str
-    axes: frozenset[str]
-    breaks: frozenset[str]
-    node: str
-    alias: float | None = None
+    >>> mend("circular_padding", "circular padding", pads={"y": (1, 1)}).parameters
+    {'pads': {'y': [1, 1]}}
+    """
+    return Mend(kind, "", _plain(parameters), code)
+
+
+def causes_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in the order of the network; those of one line of a module with unshared weights (T6) at the front.
+
+    A layer with a kernel per position reads its map slice by slice and then multiplies. Each slice that leaves cells out is
+    a finding (T8) as well, and there are two for every tap of the kernel: what they are about is said first.
+    """
+    found: list[Finding] = []
+    for _, one_line in groupby(findings, key=lambda f: (f.module, f.source)):
+        found += sorted(one_line, key=lambda f: f.code != "T6")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,8 +1,8 @@
-"""How a tensor moves when the picture moves: atoms, steps and margins. Immutable; no torch.
+"""How a tensor moves when the picture moves: atoms, steps and margins. Every value is immutable; torch is not imported.
 
-A `Signal` of step s says: for every move v along an axis that is a multiple of s, the tensor of the moved picture is the
-tensor of the picture with every atom of that axis rolled by v / stride cells. It holds in the circular world, in exact
-arithmetic, as long as no finding stands on the way. `Reach` carries what the other two worlds need.
+A `Signal` of step s states: for every move v along an axis that is a multiple of s, the tensor of the moved picture equals
+the tensor of the picture with every atom of that axis rolled by v / stride cells. The statement holds in the circular
+world, in exact arithmetic, if no finding lies on the way. `Reach` holds what the window and the canvas world need.
 """
 
 from __future__ import annotations
@@ -10,104 +10,57 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, floor, prod
+from math import prod
 from typing import TypeAlias
 
+from shiftproof.checking.reach import Reach
+
 AXES = ("y", "x")
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What a cell of an atom can see: cell j sees pixels j * stride + first ... j * stride + last.
-
-    Args:
-        before: cells at the low end that padding (or what a wrap brought round) can reach.
-        after: the same at the high end.
-        first: first pixel seen by cell 0, in pixels of the picture.
-        last: last pixel seen by cell 0.
-    """
-
-    before: int = 0
-    after: int = 0
-    first: Fraction = Fraction(0)
-    last: Fraction = Fraction(0)
-
-    def joined(self, other: Reach) -> Reach:
-        """The reach of a cell that is made of two: the larger margins, the wider view.
-
-        >>> Reach(1, 0, Fraction(-1), Fraction(1)).joined(Reach(0, 2)) == Reach(1, 2, Fraction(-1), Fraction(1))
-        True
-        """
-        return Reach(
-            max(self.before, other.before),
-            max(self.after, other.after),
-            min(self.first, other.first),
-            max(self.last, other.last),
-        )
-
-    def strided(
-        self, cells: int, stride: Fraction, kernel: int, by: int, pads: tuple[int, int], dilation: int
-    ) -> Reach:
-        """The reach after a window of `kernel` cells walks over `cells` cells, `by` at a time, with padding.
-
-        a' = ceil((a + p) / s);  b' = n' - 1 - floor((n - b - 1 + p - d (k - 1)) / s)
-
-        Args:
-            cells: n, before.
-            stride: pixels a cell, before.
-            kernel: k, cells.
-            by: s, cells.
-            pads: (p, at the low end; at the high end), cells.
-            dilation: d.
-
-        >>> Reach().strided(8, Fraction(1), 3, 1, (1, 1), 1)
-        Reach(before=1, after=1, first=Fraction(-1, 1), last=Fraction(1, 1))
-        """
-        low, high = pads
-        span = dilation * (kernel - 1)
-        count = (cells + low + high - span - 1) // by + 1
-        before = ceil(Fraction(self.before + low, by))
-        after = count - 1 - floor(Fraction(cells - self.after - 1 + low - span, by))
-        first, last = self.first - low * stride, self.last + (span - low) * stride
-        return Reach(min(max(before, 0), count), min(max(after, 0), count), first, last)
+ITSELF = Reach()  # of a cell that sees the pixels of its own place
 
 
 @dataclass(frozen=True)
 class Atom:
-    """One factor of a dimension: inert (axis None), or spatial: its index moves with the picture.
+    """One factor of a dimension. It is inert (axis None), or spatial: its index moves with the picture.
 
     Args:
         size: number of indices.
         axis: "y", "x" or None.
-        stride: pixels that one index stands for.
-        period: cells after which the content repeats; smaller than `size` after circular padding.
-        reach: what a cell sees; takes no part in comparing atoms.
+        stride: pixels per index.
+        period: number of cells after which the content repeats; smaller than `size` after circular padding.
+        reach: what a cell sees; `same` ignores it.
+        uniform: of an inert factor: whether the tensor is the same at each of its indices, as after `expand`. It then moves
+            in any way that is wanted.
+        phase: of an inert factor: the axis whose cells it numbers within a group, see `Group`.
     """
 
     size: int
     axis: str | None = None
     stride: Fraction = Fraction(0)
     period: int = 0
-    reach: Reach = Reach()
+    reach: Reach = ITSELF
+    uniform: bool = False
+    phase: str | None = None
 
     def same(self, other: Block) -> bool:
-        """Whether two atoms move alike, whatever they see."""
-        return isinstance(other, Atom) and replace(self, reach=Reach()) == replace(other, reach=Reach())
+        """Whether two atoms move in the same way; what they see is not compared."""
+        # Two branches of a residual block have different receptive fields and still add up cell by cell.
+        return isinstance(other, Atom) and replace(self, reach=ITSELF) == replace(other, reach=ITSELF)
 
     @property
     def wrapped(self) -> bool:
-        """Whether there are more cells than the circle has."""
+        """Whether the atom has more cells than the circle: circular padding repeated some of them."""
         return self.axis is not None and self.size != self.period
 
     @property
     def axes(self) -> frozenset[str]:
-        """The axes along which the block moves."""
+        """The axes along which the atom moves."""
         return frozenset() if self.axis is None else frozenset({self.axis})
 
 
 @dataclass(frozen=True)
 class Join:
-    """Dimensions laid end to end (a class token before the patches); each part moves in itself."""
+    """Dimensions laid end to end, such as a class token before the patches; each part moves within itself."""
 
     parts: tuple[Dim, ...]
 
@@ -118,11 +71,11 @@ class Join:
 
     @property
     def axes(self) -> frozenset[str]:
-        """The axes along which some part moves."""
+        """The axes along which at least one part moves."""
         return frozenset().union(*(axes(p) for p in self.parts))
 
     def same(self, other: Block) -> bool:
-        """Whether two joins move alike."""
+        """Whether two joins move in the same way."""
         return (
             isinstance(other, Join)
             and len(self.parts) == len(other.parts)
@@ -136,14 +89,14 @@ Dim: TypeAlias = tuple[Block, ...]
 
 @dataclass(frozen=True)
 class Witness:
-    """A choice that the content made: what was sampled at it moves by whole cells, but by how many the content says.
+    """A sampling phase that the content chose: the sampled map moves by whole cells, and the content decides by how many.
 
-    A tensor with a witness is what the picture gives, moved by some multiple of its step (the same for all tensors with that
-    witness), for every move of the picture that is a multiple of the witness's step.
+    For every move of the picture that is a multiple of the witness's step, the tensor is the same as for the unmoved picture
+    up to a move by some multiple of its own step. All tensors with this witness move by the same multiple.
 
     Args:
-        key: names the choice.
-        step: moves of the picture along (y, x) are multiples of this, in pixels.
+        key: name of the choice.
+        step: (y, x) in pixels; the moves are multiples of it.
     """
 
     key: str
@@ -151,16 +104,57 @@ class Witness:
 
 
 @dataclass(frozen=True)
+class Wave:
+    """A dimension of frequencies: a move by v pixels turns index i by the phase -2 pi numbers[i] v / (stride period).
+
+    Args:
+        at: which dimension.
+        atom: the positions that were transformed; its stride and its period count here.
+        numbers: of each index, mod the period; None where the tensor is 0 whatever the picture is.
+        where: (module, source, operator, node) of the transform.
+    """
+
+    at: int
+    atom: Atom
+    numbers: tuple[int | None, ...]
+    where: tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells of an axis that were put into groups: together, the groups are still all cells.
+
+    What is the same for every order of the cells, taken over the groups and what is left within them, is known for more moves
+    than the tensor: the mean over all windows of the means of windows is the mean of the map.
+
+    Args:
+        axis: "y" or "x".
+        step: pixels; the moves for which the cells are known if they are taken together.
+        kind: what was taken of each group: "mean", "max", "min", or "" while all its cells are there.
+        inside: number of cells that are left within a group, in factors with this `phase`.
+        nodes: operators that made the groups.
+    """
+
+    axis: str
+    step: int
+    kind: str
+    inside: int
+    nodes: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Signal:
     """A tensor that depends on the picture.
 
     Args:
-        dims: each dimension as an ordered product of blocks, the outer first; () has size 1.
-        step: moves along (y, x) are multiples of this, in pixels.
+        dims: each dimension as an ordered product of blocks, outermost first; () has size 1.
+        step: (y, x) in pixels; the moves are multiples of it.
         whole: axes along which some cell has seen the whole picture, as after a mean over the map.
-        lost: axes along which a finding ended the proof in every world and dimensions stopped to move; what is said
-            about them after it is a guess at the mended network, and no mismatch there is worth another finding.
-        witness: what the tensor keeps for smaller moves than its step, where the content chose what was sampled.
+        lost: axes along which a finding ended the proof in every world and a dimension no longer moves. After such a
+            finding the type describes a repaired network, so a mismatch along these axes is not reported again.
+        witness: what is known about moves smaller than the step, where the content chose the sampling phase.
+        waves: dimensions of frequencies, one for each axis at most; without them no other dimension says how it moves.
+        groups: for each axis, what is known if its cells are taken together again.
     """
 
     dims: tuple[Dim, ...]
@@ -168,15 +162,19 @@ class Signal:
     whole: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
     witness: Witness | None = None
+    waves: tuple[Wave, ...] = ()
+    groups: tuple[Group, ...] = ()
 
     @property
     def real_step(self) -> tuple[int, int]:
-        """The step as the witness knows it: a tensor that does not move is the same for every multiple of it."""
+        """The witness's step where there is one: a tensor that does not move is the same for every multiple of it."""
+        # Up to a move by its own cells the tensor is known for the witness's moves; one
+        # that does not move has none to be moved by.
         return self.step if self.witness is None else self.witness.step
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Sizes of the dimensions."""
+        """Size of each dimension."""
         return tuple(size(d) for d in self.dims)
 
     @property
@@ -187,7 +185,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor that does not depend on the picture; `name` is the node that holds it."""
+    """A tensor that does not depend on the picture; `name` is the node that computes it."""
 
     name: str
     shape: tuple[int, ...]
@@ -195,21 +193,21 @@ class Constant:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A tensor behind an operator without a rule: nothing is claimed."""
+    """A tensor computed by an operator that no rule could judge: nothing is claimed about it."""
 
     operator: str
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The phases at which the content chose to sample a map: numbers that only the sampling and its inverse understand.
+    """The sampling phases that the content chose for a map. Only sampling and its inverse can use these numbers.
 
     Args:
-        key: names the choice.
+        key: name of the choice.
         before: rows and columns of the map that was sampled.
-        mover: key of the choice with which that map itself moves, "" if it moves with the picture.
-        step: moves (y, x) that leave the phases as they are are multiples of this.
-        real_step: moves for which they are known to follow the content.
+        mover: key of the choice with which that map itself moves; "" if it moves with the picture.
+        step: (y, x) in pixels; moves by multiples of it leave the phases unchanged.
+        real_step: (y, x) in pixels; for moves by multiples of it the phases follow the content.
     """
 
     key: str
@@ -219,12 +217,29 @@ class Choice:
     real_step: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The cell of a map where the picture begins, or its phase on a grid: it moves with the content, which chose it.
+
+    Args:
+        key: name of the choice.
+        before: rows and columns of the map.
+        step: (y, x) in pixels; for moves by multiples of it the origin moves by as many whole cells.
+        grid: (rows, columns) of the grid whose phase it is; None for the cell itself.
+    """
+
+    key: str
+    before: tuple[Dim, ...]
+    step: tuple[int, int]
+    grid: tuple[int, ...] | None = None
+
+
 Known: TypeAlias = Signal | Constant
-Type: TypeAlias = Known | Unknown | Choice
+Type: TypeAlias = Known | Unknown | Choice | Origin
 
 
 def inert(n: int) -> Dim:
-    """A dimension of n indices that do not move; () for one.
+    """A dimension of n indices that do not move; () for n = 1.
 
     >>> inert(1), inert(3)[0].size
     ((), 3)
@@ -232,8 +247,40 @@ def inert(n: int) -> Dim:
     return () if n == 1 else (Atom(n),)
 
 
-def spatial(axis: str, n: int, stride: Fraction | int = 1, *, period: int | None = None, reach: Reach = Reach()) -> Dim:
-    """A dimension along an axis; one cell alone does not move.
+def uniform(n: int) -> Dim:
+    """A dimension of n indices at each of which the tensor is the same; () for n = 1.
+
+    >>> is_uniform(uniform(3)), is_uniform(uniform(1)), is_uniform(inert(3))
+    (True, True, False)
+    """
+    return () if n == 1 else (Atom(n, uniform=True),)
+
+
+def is_uniform(dim: Dim) -> bool:
+    """Whether a tensor is the same at every index of a dimension; a single index counts as such."""
+    return all(isinstance(b, Atom) and b.uniform for b in dim)
+
+
+def varying(dim: Dim) -> Dim:
+    """The dimension without what is known of its indices beyond how they move."""
+    found: list[Block] = []
+    for b in dim:
+        plain = Join(tuple(varying(p) for p in b.parts)) if isinstance(b, Join) else _forgotten(b)
+        last = found[-1] if found else None
+        # Inert neighbours are one factor, as in `factor.canonical`.
+        if isinstance(plain, Atom) and isinstance(last, Atom) and plain.axis is None and last.axis is None:
+            found[-1] = Atom(last.size * plain.size)
+        else:
+            found.append(plain)
+    return tuple(found)
+
+
+def _forgotten(atom: Atom) -> Atom:
+    return replace(atom, uniform=False, phase=None)
+
+
+def spatial(axis: str, n: int, stride: Fraction | int = 1, *, period: int | None = None, reach: Reach = ITSELF) -> Dim:
+    """A dimension along an axis; a single cell does not move and gives ().
 
     >>> spatial("y", 4)[0].axis
     'y'
@@ -241,6 +288,8 @@ def spatial(axis: str, n: int, stride: Fraction | int = 1, *, period: int | None
     ()
     """
     period = n if period is None else period
+    # One cell has no neighbour to move to. With a longer period it is what a crop
+    # left of a circle, and `single` reports it.
     if n == 1 and period == 1:
         return ()
     return (Atom(n, axis, Fraction(stride), period, reach),)
@@ -257,12 +306,12 @@ def axes(dim: Dim) -> frozenset[str]:
 
 
 def alike(one: Dim, other: Dim) -> bool:
-    """Whether two dimensions move alike."""
+    """Whether two dimensions move in the same way."""
     return len(one) == len(other) and all(a.same(b) for a, b in zip(one, other, strict=True))
 
 
 def atoms(dims: Sequence[Dim]) -> Iterator[Atom]:
-    """Every atom, those inside joins too."""
+    """Every atom, including those inside joins."""
     for dim in dims:
         for block in dim:
             if isinstance(block, Atom):
@@ -272,7 +321,7 @@ def atoms(dims: Sequence[Dim]) -> Iterator[Atom]:
 
 
 def only(dim: Dim) -> Atom | None:
-    """The one spatial atom that a dimension consists of, or None.
+    """The spatial atom, if the dimension consists of exactly one; else None.
 
     >>> only(inert(3)), only(spatial("x", 5)).axis
     (None, 'x')
@@ -281,7 +330,7 @@ def only(dim: Dim) -> Atom | None:
 
 
 def merged_reach(one: Dim, other: Dim) -> Dim:
-    """The first of two dimensions that move alike, each atom with the joined reach of both."""
+    """The first of two dimensions that move in the same way; each atom has the joined reach of both."""
     return tuple(
         replace(a, reach=a.reach.joined(b.reach))
         if isinstance(a, Atom) and isinstance(b, Atom)
@@ -298,24 +347,27 @@ def grown(step: int, stride: Fraction) -> int:
     >>> grown(4, Fraction(6)), grown(2, Fraction(1, 2)), grown(1, Fraction(3, 2))
     (12, 2, 3)
     """
+    # step / stride = p / q in lowest terms: q is the smallest factor that makes it a whole number of cells.
     return step * (Fraction(step) / stride).denominator
 
 
 def with_step(signal: Signal, axis: str, step: int) -> Signal:
-    """The signal, known only for moves along the axis that are multiples of the step too."""
+    """The signal, known only for moves along the axis that are also multiples of `step`."""
     i = AXES.index(axis)
     steps = list(signal.step)
     steps[i] = grown(steps[i], Fraction(step))
-    same = (steps[0], steps[1]) == signal.step  # a coarser step is one that the content's choice does not keep
+    same = (steps[0], steps[1]) == signal.step  # the content's choice does not hold at a coarser step
     return replace(signal, step=(steps[0], steps[1]), witness=signal.witness if same else None)
 
 
 def joined(dims: Sequence[Dim], signals: Sequence[Signal]) -> Signal:
-    """A signal of the given dimensions, made of several: lcm of their steps, union of what they saw and lost.
+    """A signal of the given dimensions, computed from several: the lcm of their steps, the unions of `whole` and `lost`.
 
     >>> joined([inert(2)], [Signal((inert(2),), (4, 1)), Signal((inert(2),), (6, 1))]).step
     (12, 1)
     """
+    # Moving tensors fit together for the witness's finer moves only if one choice moves them all. Tensors that stand
+    # still fit any: they bring in no key, but their own finer step.
     moving = {s.witness.key if s.witness else "" for s in signals if s.axes}
     plain = [s.real_step if moving == {""} and not s.axes else s.step for s in signals]
     witness = None
@@ -327,7 +379,7 @@ def joined(dims: Sequence[Dim], signals: Sequence[Signal]) -> Signal:
 
 
 def common(steps: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The smallest moves that are multiples of all steps, along each axis.
+    """The smallest step along each axis that is a multiple of all steps.
 
     >>> common([(4, 1), (6, 1)])
     (12, 1)
@@ -339,51 +391,6 @@ def common(steps: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def apart(signals: Sequence[Signal]) -> bool:
-    """Whether maps are put together of which each was sampled at a choice of its own."""
+    """Whether the signals that move were sampled at different choices of the content."""
     moving = {s.witness.key if s.witness else "" for s in signals if s.axes}
     return len(moving) > 1
-
-
-def gathered(dim: Dim, axis: str) -> list[int]:
-    """For each index of a dimension, the index with all atoms of the axis at their first cell.
-
-    >>> gathered((*spatial("y", 2), Atom(2)), "y")
-    [0, 1, 0, 1]
-    """
-    sources = [0]
-    for block in dim:
-        if isinstance(block, Join):
-            inner, at = [], 0
-            for part in block.parts:
-                inner += [at + i for i in gathered(part, axis)]
-                at += size(part)
-        else:
-            inner = [0] * block.size if block.axis == axis else list(range(block.size))
-        sources = [o * block.size + i for o in sources for i in inner]
-    return sources
-
-
-def rolled(dim: Dim, axis: str, move: int) -> list[int]:
-    """Where each index of a dimension takes its content from when the picture moves by `move` pixels along the axis.
-
-    >>> rolled(spatial("y", 4, 2), "y", 2)
-    [3, 0, 1, 2]
-    >>> rolled((Atom(2), *spatial("y", 2)), "y", 1)
-    [1, 0, 3, 2]
-    """
-    sources = [0]
-    for block in dim:
-        if isinstance(block, Join):
-            inner, at = [], 0
-            for part in block.parts:
-                inner += [at + i for i in rolled(part, axis, move)]
-                at += size(part)
-        elif block.axis == axis:
-            cells = Fraction(move) / block.stride
-            if cells.denominator != 1:
-                raise ValueError(f"a move by {move} px is no whole number of cells of {block.stride} px")
-            inner = [(i - int(cells)) % block.period for i in range(block.size)]
-        else:
-            inner = list(range(block.size))
-        sources = [o * block.size + i for o in sources for i in inner]
-    return sources

@@ -1,1 +1,1 @@
-"""The longer commands, a module each; `shiftproof.cli` is their door. Nothing heavy is imported before it is needed."""
+"""The commands, one module each; `shiftproof.cli` puts them together. Nothing heavy is imported before it is needed."""

@@ -1,202 +1,303 @@
-"""`shiftproof audit`: measured on pictures."""
+"""`shiftproof audit`: measure a model on pictures."""
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from contextlib import redirect_stdout
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftproof.commands.options import BAD_ITEMS, REQUIRE_FAILED, STOPPED, numbers, picture_size
-from shiftproof.errors import MeasureError
+from shiftproof.boundaries import Boundary
+from shiftproof.commands.moves import Moves, named, torus
+from shiftproof.commands.options import (
+    BAD_ITEMS,
+    REQUIRE_FAILED,
+    Pretrained,
+    Weights,
+    numbers,
+    picture_size,
+    warn_of_random_weights,
+)
+from shiftproof.commands.output import StoppedError, doing, put_json, say, warnings_on
+from shiftproof.commands.requirements import failure, requirement
+from shiftproof.commands.run_folder import own_folder, point_to_latest, unfinished
+from shiftproof.commands.typed import typed
 
 if TYPE_CHECKING:
-    from shiftproof.records import AuditRecord
-    from shiftproof.translations import TranslationSet
+    from shiftproof.auditing.record import Progress
 
 
-class Boundary(StrEnum):
-    """What comes in where a picture moves away."""
-
-    circular = "circular"
-    zero = "zero"
-    reflect = "reflect"
-    crop = "crop"
+MOST_PX = 4096  # no picture that a model sees is larger, and a scene that is twice as wide still fits into memory
+MANY_VIEWS = 1_000_000  # of more, a run says what it will cost before it starts
 
 
-class Moves(StrEnum):
-    """Which set of translations."""
+class Interpolation(StrEnum):
+    """How pictures are resized."""
 
-    grid = "grid"
-    ring = "ring"
-    path = "path"
-    random = "random"
-    torus = "torus"
+    bicubic = "bicubic"
+    bilinear = "bilinear"
+    nearest = "nearest"
+    lanczos = "lanczos"
+    box = "box"
+    hamming = "hamming"
+
+
+class Answer(StrEnum):
+    """What the model's output is."""
+
+    scores = "scores"
+    probabilities = "probabilities"
+    logit = "logit"
+    embedding = "embedding"
+    mask = "mask"
+    values = "values"
 
 
 def audit(
     model: Annotated[
-        str, typer.Argument(help="timm:NAME, torchvision:NAME, builtin:NAME, *.pt2, *.onnx or FILE.py:FACTORY")
+        str,
+        typer.Argument(
+            help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2, FILE.onnx or "
+            "FILE.py:FACTORY."
+        ),
     ],
-    data: Annotated[str, typer.Argument(help="digits, mnist[[:DIR]], cifar10:DIR, a folder of pictures, or *.npz")],
+    data: Annotated[
+        str,
+        typer.Argument(help="The pictures: digits, mnist, mnist:DIR, cifar10:DIR, a folder of pictures, or FILE.npz."),
+    ],
     boundary: Annotated[
-        Boundary,
-        typer.Option(help="circular: wraps round; zero: constant fill; reflect: mirror; crop: the camera moves"),
-    ] = Boundary.circular,
-    max_px: Annotated[int, typer.Option(min=0, help="largest move along each axis, pixels (ring: its radius)")] = 8,
-    moves: Annotated[Moves, typer.Option(help="which set of moves (torus: every circular one)")] = Moves.grid,
+        Boundary | None,
+        typer.Option(
+            help="What moves into the picture. circular: what left on the other side; zero: a constant (--fill); "
+            "reflect: the mirrored picture; crop: more of the scene, because the camera moves over a larger picture. The "
+            "default is crop where the pictures are larger than the model's input, else circular; the result says which."
+        ),
+    ] = None,
+    max_px: Annotated[
+        int,
+        typer.Option(min=0, max=MOST_PX, help="Largest move along each axis, in pixels. For --moves ring, the radius."),
+    ] = 8,
+    moves: Annotated[Moves, typer.Option(help="The set of moves. torus: every circular move.")] = Moves.grid,
     step_px: Annotated[
-        float, typer.Option(min=0.01, help="grid: distance of neighbouring moves; may be a fraction")
+        float,
+        typer.Option(
+            min=0.01,
+            help="For --moves grid, the distance between neighbouring moves, in pixels. Fractions are allowed.",
+        ),
     ] = 1.0,
-    count: Annotated[int, typer.Option(min=1, help="random: number of moves")] = 64,
-    fill: Annotated[float, typer.Option(help="zero: what moves in, in [0, 1]")] = 0.0,
-    weights: Annotated[Path | None, typer.Option(help="safetensors, or a state dict (tensors only)")] = None,
-    input_size: Annotated[str | None, typer.Option("--input", help="channels,height,width, e.g. 3,224,224")] = None,
-    mean: Annotated[str | None, typer.Option(help="per channel, after --scale, e.g. 0.485,0.456,0.406")] = None,
-    std: Annotated[str | None, typer.Option(help="per channel, after --scale")] = None,
-    scale: Annotated[float | None, typer.Option(help="the model's pixels are 0..SCALE (1 or 255)")] = None,
+    count: Annotated[int, typer.Option(min=1, help="For --moves random, the number of moves.")] = 64,
+    fill: Annotated[float, typer.Option(help="For --boundary zero, the value that moves in, from 0 to 1.")] = 0.0,
+    weights: Weights = None,
+    pretrained: Pretrained = False,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            help="Size of the model's input: channels,height,width, e.g. 3,224,224. The size of the pictures if neither the "
+            "model nor this says it, and all have the same.",
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Mean per channel, subtracted after --scale, e.g. 0.485,0.456,0.406.")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="Standard deviation per channel; divides after the mean is subtracted.")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="The model takes pixels from 0 to SCALE: 1 or 255.")] = None,
     crop_fraction: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1, help="side of the centre crop over the resized picture's short side, e.g. 0.875"),
+        typer.Option(
+            min=0.01, max=1, help="Side of the centre crop over the short side of the resized picture, e.g. 0.875."
+        ),
+    ] = None,
+    interpolation: Annotated[
+        Interpolation | None, typer.Option(help="How pictures are resized to the size of the input.")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="File with the names of the model's classes: one per line, or a list in JSON or YAML."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="use only so many pictures, spread evenly over the data")
+        int | None, typer.Option(min=1, help="Use at most this many pictures, spread evenly over the data.")
     ] = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="leave the data's labels out")] = False,
-    layers: Annotated[int, typer.Option(min=0, help="pictures for the layer profile; 0 leaves it out")] = 16,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Ignore the labels of the data.")] = False,
+    layers: Annotated[
+        int, typer.Option(min=0, help="Number of pictures for the layer profile. 0 leaves the profile out.")
+    ] = 16,
     features: Annotated[
-        str | None, typer.Option(help="layer whose output the sensitivity is measured on; the model's own if not given")
+        str | None,
+        typer.Option(help="Measure the sensitivity on the output of this layer instead of the model's output."),
+    ] = None,
+    answer: Annotated[
+        Answer | None,
+        typer.Option(
+            help="What the model's output is. Recognised if it is unambiguous. scores: one per class; probabilities: "
+            "softmax or sigmoid is in the model; logit: one number, class 1 above 0; embedding; mask: class scores per "
+            "cell; values: no classes."
+        ),
     ] = None,
     precision: Annotated[
-        float | None, typer.Option(help="stop when the intervals' half-width is under this fraction")
+        float | None, typer.Option(help="Stop as soon as half the width of every interval is below this fraction.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of the order of pictures and of random moves")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for the order of the pictures and for random moves.")] = 0,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="views a forward; chosen by itself if not given")
+        int | None, typer.Option(min=1, help="Views per forward pass. Chosen automatically if not given.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps ...")] = "cpu",
-    max_bad: Annotated[int, typer.Option(min=0, help="stop when more pictures than this had to be skipped")] = 10,
+    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    max_bad: Annotated[int, typer.Option(min=0, help="Stop when more than this many pictures cannot be read.")] = 10,
     require: Annotated[
-        list[str] | None, typer.Option(help="e.g. 'consistency>=0.95' or 'flip_rate<=0.02'; may be repeated")
+        list[str] | None,
+        typer.Option(
+            help="Exit with status 1 unless this holds for the whole interval: 'flip_rate<=0.02' holds if the upper end of "
+            "the interval is at most 0.02, 'consistency>=0.95' if the lower end is at least 0.95. May be repeated."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print the record as JSON on standard output")] = False,
-    out: Annotated[Path, typer.Option(help="run folder: index.html, record.json, views.parquet")] = Path(
-        "shiftproof-report"
-    ),
+    require_estimate: Annotated[
+        list[str] | None,
+        typer.Option(help="The same for the estimate alone, whatever its interval. May be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Also write every metric and map to this file, as comma-separated values."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results: index.html, record.json, views.parquet. The default is a folder of this run's own, "
+            "shiftproof-runs/MODEL-DATA-KEY, with a link 'latest' beside it. Files that shiftproof did not write are kept."
+        ),
+    ] = None,
 ) -> None:
     """Measure how much a model's answer changes when the picture moves.
 
-    Killed at any moment, the same command goes on where it was.
+    If the run is interrupted, run the same command again: it continues where it stopped.
     """
-    wanted = [_requirement(text) for text in require or []]
+    # Checked before anything is imported or loaded: a typing error is said at once.
+    wanted = [requirement(text, "--require") for text in require or []]
+    wanted += [requirement(text, "--require-estimate") for text in require_estimate or []]
     size, means, stds = picture_size(input_size), numbers(mean, "--mean"), numbers(std, "--std")
 
     from rich.console import Console
 
+    from shiftproof.auditing import AuditOptions
     from shiftproof.auditing import audit as run_audit
+    from shiftproof.auditing.default_moves import fitted
     from shiftproof.commands.progress import Shown
     from shiftproof.data import open_data
-    from shiftproof.models import load_model
+    from shiftproof.models import load_model, read_class_names
+    from shiftproof.records import refuse_unwritable, write_beside
     from shiftproof.report import print_record, write_page
 
     stderr = Console(stderr=True)
+    asked = AuditOptions(  # first of all, so that a bad option is said before minutes are spent on a model
+        precision=precision,
+        seed=seed,
+        layers=layers,
+        features=features,
+        batch_size=batch_size,
+        max_bad=max_bad,
+        answer=None if answer is None else answer.value,
+    )
+    if moves is Moves.torus and boundary not in (None, "circular"):
+        raise typer.BadParameter(
+            "torus is the set of all circular moves; use --boundary circular", param_hint="--boundary"
+        )
+    if csv is not None:
+        refuse_unwritable(csv)
+    moved = None if moves is Moves.torus else named(moves, boundary or "circular", max_px, step_px, count, fill, seed)
     with redirect_stdout(sys.stderr):  # what a user's own model prints is not the record
-        with stderr.status(f"loading {model}"):
-            loaded = load_model(
-                model, weights=None if weights is None else str(weights), input_size=size, mean=means, std=stds,
-                scale=scale, crop_fraction=crop_fraction, device=device,
-            )  # fmt: skip
-        if weights is None and model.startswith(("timm:", "torchvision:")):
-            stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
         source = open_data(data, limit=limit)
-        translations = _translations(moves, boundary.value, max_px, step_px, count, fill, seed, loaded.input_size)
+        with doing(stderr, f"loading {model}"):
+            loaded = load_model(
+                model,
+                weights=weights,
+                pretrained=pretrained,
+                input_size=size,
+                default_size=source.size,
+                mean=means,
+                std=stds,
+                scale=scale,
+                crop_fraction=crop_fraction,
+                interpolation=None if interpolation is None else interpolation.value,
+                labels=None if classes is None else read_class_names(classes),
+                device=device,
+            )
+        warn_of_random_weights(loaded, stderr)
+        translations = moved or torus(loaded.input_size)
+        asked_moves = translations if boundary or moved is None else fitted(translations, source, loaded)
+        places: list[Path] = []
+
+        def place(key: str) -> Path:
+            places.append(out or own_folder(model, data, key))
+            return places[0]
+
+        def show(p: Progress) -> None:
+            if p.views == 0 and p.total_views > MANY_VIEWS:
+                say(stderr, _before(p, len(translations), device))
+            words = [f"{p.done:,}/{p.total:,} pictures", _margin(p.half_width)]
+            shown("audit", min(p.views, p.total_views), p.total_views, ", ".join(filter(None, words)))
+
         try:
-            with Shown(stderr, "audit", unit="pictures") as shown:
+            with warnings_on(stderr), Shown(stderr, "audit", unit="views") as shown:
+                shown("preparing", 0, len(source) * len(translations))
                 record = run_audit(
-                    loaded, source, False if no_labels else None, translations=translations, precision=precision,
-                    seed=seed, layers=layers, features=features, batch_size=batch_size, max_bad=max_bad, out=out,
-                    progress=lambda p: shown("audit", p.done, p.total, _margin(p.half_width)),
-                )  # fmt: skip
+                    loaded,
+                    source,
+                    False if no_labels else None,
+                    translations=asked_moves,
+                    required=[w.metric for w in wanted],
+                    options=asked,
+                    out=place,
+                    progress=show,
+                    # Before the unfinished work is removed: a run that is killed while
+                    # it draws the page need not measure again.
+                    finish=lambda record: write_page(record, places[0]),
+                    command=typed(),
+                )
         except KeyboardInterrupt:
-            stderr.print("stopped; the same command goes on from here", markup=False)
-            raise typer.Exit(STOPPED) from None
-    page = write_page(record, out)
-    failed = [text for text in wanted if not _holds(record, text)]
+            raise StoppedError("stopped; run the same command again to continue") from None
+    if csv is not None:
+        write_beside(csv, record.to_csv().encode())
     if as_json:
-        typer.echo(json.dumps(record.to_dict(), indent=1, allow_nan=False))
+        put_json(record.to_dict())
     else:
         print_record(record, Console())
-    stderr.print(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
-    for name, sign, bound in failed:
-        found = f"required {name}{sign}{bound:g}, but {name} is {record.metrics[name].value:.6g}"
-        stderr.print(found, style="bold red", markup=False, soft_wrap=True)
+    folder = places[0]
+    if out is None:
+        point_to_latest(folder)
+    say(stderr, f"page: {folder / 'index.html'}")
+    # Its own work is gone by now, so what is left belongs to other audits.
+    if left := unfinished(folder, beside=out is None):
+        say(stderr, left, "yellow")
+    # Judged after everything is written: a requirement that is not met loses no results. Before bad pictures: a script that
+    # asked for a bound must learn first that it is not met.
+    failed = [said for w in wanted if (said := failure(record, w)) is not None]
+    if wanted:  # a bound on figures that depend on more than the picture holds by luck
+        failed += [f"required figures cannot be trusted: {note.text}" for note in record.notes if note.fails]
+    for said in failed:
+        say(stderr, said, "bold red")
     if failed:
         raise typer.Exit(REQUIRE_FAILED)
     if record.data.bad:
         raise typer.Exit(BAD_ITEMS)
 
 
-def _translations(
-    moves: Moves,
-    boundary: str,
-    max_px: int,
-    step_px: float,
-    count: int,
-    fill: float,
-    seed: int,
-    input_size: tuple[int, int, int],
-) -> TranslationSet:
-    """The set that the options name."""
-    from shiftproof import translations as t
+def _before(p: Progress, moves: int, device: str) -> str:
+    """What a long run will cost, in words, before it starts."""
+    from shiftproof.commands.progress import about
 
-    if moves is Moves.torus:
-        if boundary != "circular":
-            raise typer.BadParameter("every move of a torus is circular", param_hint="--boundary")
-        return t.torus(*input_size[1:])
-    made = {
-        Moves.grid: lambda: t.grid(max_px, boundary, step_px=step_px),  # type: ignore[arg-type]
-        Moves.ring: lambda: t.ring(max_px, boundary),  # type: ignore[arg-type]
-        Moves.path: lambda: t.path(max_px, boundary),  # type: ignore[arg-type]
-        Moves.random: lambda: t.random(count, max_px, boundary, seed=seed),  # type: ignore[arg-type]
-    }[moves]()
-    return replace(made, fill=fill)
-
-
-def _requirement(text: str) -> tuple[str, str, float]:
-    """`METRIC>=X` or `METRIC<=X` in parts."""
-    from shiftproof.records import PERCENT, PLAIN
-
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=)\s*(-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", text)
-    if match is None:
-        raise typer.BadParameter(
-            f"{text!r} is not METRIC>=X or METRIC<=X, e.g. consistency>=0.95", param_hint="--require"
-        )
-    name, sign, bound = match.groups()
-    if name not in PERCENT | PLAIN:
-        raise typer.BadParameter(
-            f"{name!r} is no metric; there are {', '.join(PERCENT | PLAIN)}", param_hint="--require"
-        )
-    return name, sign, float(bound)
-
-
-def _holds(record: AuditRecord, wanted: tuple[str, str, float]) -> bool:
-    name, sign, bound = wanted
-    if name not in record.metrics:
-        raise MeasureError(
-            f"{name} was required, but this run does not measure it",
-            where="--require",
-            remedy=f"it measures {', '.join(record.metrics)}",
-        )
-    value = record.metrics[name].value
-    return value >= bound if sign == ">=" else value <= bound
+    return (
+        f"{p.total:,} pictures × {moves:,} moves: {p.total_views:,} views. The model alone needs {about(p.expected_s)} for "
+        f"them on {device}. Fewer pictures (--limit), fewer moves (--moves random --count) or --precision make it shorter."
+    )
 
 
 def _margin(half_width: float | None) -> str:
-    """How exact it is so far, in words."""
-    return "" if half_width is None else f"± {half_width:.2%}" if half_width < 1 else "± ?"
+    """The precision of the figures so far, in words."""
+    from shiftproof.records.numbers import percent
+
+    return "" if half_width is None else f"± {percent(half_width)}" if half_width < 1 else "± ?"

@@ -1,76 +1,159 @@
-"""`shiftproof check`: proved from the network alone."""
+"""`shiftproof check`: prove from the network alone how its answer depends on the position of the object."""
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftproof.commands.options import REQUIRE_FAILED, picture_size
+from shiftproof.commands.options import REQUIRE_FAILED, Pretrained, Weights, picture_size, warn_of_random_weights
+from shiftproof.commands.output import doing, put_json, say, warnings_on
+from shiftproof.commands.typed import typed
+
+if TYPE_CHECKING:
+    from shiftproof.records import Claim, Verdict
+
+
+class World(StrEnum):
+    """A kind of move."""
+
+    circular = "circular"
+    window = "window"
+    canvas = "canvas"
+
+
+WRITTEN = ("index.html", "check.json")
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="timm:NAME, torchvision:NAME, builtin:NAME, *.pt2 or FILE.py:FACTORY")],
-    weights: Annotated[Path | None, typer.Option(help="safetensors, or a state dict (tensors only)")] = None,
-    input_size: Annotated[str | None, typer.Option("--input", help="channels,height,width, e.g. 3,224,224")] = None,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2 or FILE.py:FACTORY."
+        ),
+    ],
+    weights: Weights = None,
+    pretrained: Pretrained = False,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            help="Size of the model's input: channels,height,width, e.g. 3,224,224; channels,width if it takes series.",
+        ),
+    ] = None,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="WORLD:STEP that must be proved, e.g. circular:1 or window:32,16; may be repeated"),
+        typer.Option(
+            help="Exit with status 1 unless this WORLD:STEP is proved, e.g. circular:1 or window:32,16. May be repeated."
+        ),
     ] = None,
+    world: Annotated[
+        World,
+        typer.Option(
+            help="The world that the headline and the fixes are about. circular: the picture wraps around; window: the camera "
+            "moves over a larger scene, or a scene is cut into tiles; canvas: an object moves on a uniform background."
+        ),
+    ] = World.circular,
     refute: Annotated[
-        bool, typer.Option("--refute", help="run the model: a counterexample for each claim not proved, in each world")
+        bool,
+        typer.Option(
+            "--refute", help="Also run the model, and look for a counterexample to each claim that is not proved."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the verdict as JSON on standard output")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="every finding on lines of its own")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON on standard output.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print every finding separately instead of grouping similar ones.")
+    ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Also write the claims, findings and parts of the network to this file, as CSV."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the page and the record: index.html, check.json. Files that shiftproof did not write are kept."
+        ),
+    ] = None,
 ) -> None:
-    """Prove, from the network alone, what happens to its answer when the picture moves.
+    """Prove from the network alone what happens to its answer when the picture moves.
 
-    No picture is run. What cannot be proved is listed: where the proof fails, why, and what would mend it.
+    You need no pictures: the model runs on a few random ones, to see that it does what torch exported. Where a proof fails,
+    the check lists the place in the network, the reason, and a change that would fix it.
     """
     wanted = [_required_step(text) for text in require or []]
-    size = picture_size(input_size)
+    series = re.fullmatch(r"\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*", input_size or "")
+    size = (int(series[1]), 1, int(series[2])) if series else picture_size(input_size)
 
     from rich.console import Console
 
+    from shiftproof.records import owned, refuse_unwritable, write_beside
+
+    if csv is not None:
+        refuse_unwritable(csv)
+    if out is not None:
+        owned.refuse_foreign(out, WRITTEN)  # before minutes are spent on a large model
+
     from shiftproof.checking import check as run_check
     from shiftproof.checking import refuted
-    from shiftproof.checking.words import text
     from shiftproof.models import load_model
+    from shiftproof.records.verdict_printing import text
+    from shiftproof.report import print_next_steps
 
     stderr = Console(stderr=True)
-    with redirect_stdout(sys.stderr):  # what a user's own model prints is not the verdict
-        with stderr.status(f"loading {model}"):
-            loaded = load_model(model, weights=None if weights is None else str(weights), input_size=size)
-        if weights is None and model.startswith(("timm:", "torchvision:")):
-            stderr.print(f"{model} has random weights: give its own with --weights", style="yellow", markup=False)
-        with stderr.status(f"checking {model}"):
-            verdict = run_check(loaded)
+    place = nullcontext() if out is None else owned.alone(out)
+    with place, warnings_on(stderr), redirect_stdout(sys.stderr):  # what a user's own model prints is not the verdict
+        with doing(stderr, f"loading {model}"):
+            loaded = load_model(model, weights=weights, pretrained=pretrained, input_size=size)
+        warn_of_random_weights(loaded, stderr)
+        with doing(stderr, f"checking {model}"):
+            of = (size[0], size[2]) if series and size else None
+            verdict = replace(run_check(loaded, of, world=world.value), command=typed())
         if refute:
-            with stderr.status(f"running {model} to find counterexamples"):
+            with doing(stderr, f"running {model} to find counterexamples"):
                 verdict = refuted(verdict, loaded)
+        page = None if out is None else _written(verdict, out)
+    if csv is not None:
+        write_beside(csv, verdict.to_csv().encode())
     if as_json:
-        typer.echo(json.dumps(verdict.to_dict(), indent=1, allow_nan=False))
+        put_json(verdict.to_dict())
     else:
         console = Console()
+        # On a very wide terminal the eye would lose the line.
         words = text(verdict, verbose=verbose, width=min(console.width, 140))
         console.print(words, markup=False, highlight=False, soft_wrap=True)
+        print_next_steps(verdict, console)
+    if page is not None:
+        say(stderr, f"page: {page}")
     failed = [(w, step) for w, step in wanted if not _proves(getattr(verdict, w), step)]
-    for world, (y, x) in failed:
-        claim = getattr(verdict, world)
+    for required, (y, x) in failed:
+        claim = getattr(verdict, required)
         held = " x ".join("-" if s is None else str(s) for s in claim.step)
-        found = f"required {world}:{y},{x}, but it is {claim.status.replace('_', ' ')} (step {held})"
-        stderr.print(found, style="bold red", markup=False, soft_wrap=True)
+        found = f"required {required}:{y},{x}, but it is {claim.status.replace('_', ' ')} (step {held})"
+        say(stderr, found, "bold red")
     if failed:
         raise typer.Exit(REQUIRE_FAILED)
 
 
+def _written(verdict: Verdict, out: Path) -> Path:
+    """Writes the page and the record of a verdict into a folder, and returns the path of the page."""
+    from shiftproof.records import owned, save_verdict
+    from shiftproof.report import write_verdict_page
+
+    with owned.own(out, WRITTEN):
+        save_verdict(verdict, out)
+        return write_verdict_page(verdict, out)
+
+
 def _required_step(text: str) -> tuple[str, tuple[int, int]]:
-    """`WORLD:STEP` or `WORLD:Y,X` in parts."""
+    """The world and the step of `WORLD:STEP` or `WORLD:Y,X`."""
     match = re.fullmatch(r"\s*(circular|window|canvas):([1-9]\d*)(?:,([1-9]\d*))?\s*", text)
     if match is None:
         raise typer.BadParameter(
@@ -79,6 +162,6 @@ def _required_step(text: str) -> tuple[str, tuple[int, int]]:
     return match[1], (int(match[2]), int(match[3] or match[2]))
 
 
-def _proves(claim, step: tuple[int, int]) -> bool:
+def _proves(claim: Claim, step: tuple[int, int]) -> bool:
     """Whether every move that is a multiple of the step is among those that a claim proves."""
     return claim.status == "proved" and all(s is not None and n % s == 0 for s, n in zip(claim.step, step, strict=True))

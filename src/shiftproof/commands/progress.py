@@ -1,4 +1,4 @@
-"""Progress of a long command on standard error: a bar on a terminal, lines now and then in a log."""
+"""Progress of a long command on standard error: a bar on a terminal, occasional lines in a log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from shiftproof.commands.output import say
+from shiftproof.printable import printable
+
 EVERY_S = 60.0  # between two lines of one stage
 
 
 def about(seconds: float | None) -> str:
-    """A time to wait, roughly.
+    """A rough time to wait, in words.
 
     >>> about(None), about(0.4), about(12.3), about(250), about(9000)
     ('not measured', 'a second', 'about 12 s', 'about 4 min', 'about 2 h 30 min')
@@ -28,16 +31,16 @@ def about(seconds: float | None) -> str:
 
 
 class Shown:
-    """What is done now, how much of it, and the time left; called as often as there is news.
+    """Shows the current stage, how much of it is done, and the time left. Call it whenever something changes.
 
     On a terminal it is a bar that vanishes at the end. Elsewhere (nohup, CI) it is a plain line at each new stage, and
     another about once a minute.
 
     Args:
         console: on standard error.
-        name: what is done before the first stage is known.
+        name: what to show before the first stage is known.
         unit: what is counted, in words.
-        above: of several commands this is one: (words, how many are done, how many there are).
+        above: if this is one of several commands: (words, how many are done, how many there are).
     """
 
     def __init__(
@@ -47,9 +50,15 @@ class Shown:
         self.bars: Progress | None = None
         if console.is_interactive and console.file.isatty():
             self.bars = Progress(
-                TextColumn("{task.description}", markup=False), BarColumn(), _Count(), TimeElapsedColumn(), _Left(),
-                TextColumn("{task.fields[note]}", markup=False), console=console, transient=True,
-            )  # fmt: skip
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                _Count(),
+                TimeElapsedColumn(),
+                _Left(),
+                TextColumn("{task.fields[note]}", markup=False),
+                console=console,
+                transient=True,
+            )
             if above is not None:
                 self.bars.add_task(above[0], completed=above[1], total=above[2], unit="", note="")
             self.task = self.bars.add_task(name, total=None, unit=unit, note="")
@@ -69,14 +78,15 @@ class Shown:
             self.bars.stop()
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """The news.
+        """Shows the current state.
 
         Args:
-            stage: what is done, in words.
+            stage: the name of the stage.
             done: parts done.
             total: parts in all.
-            note: what else is known, in words.
+            note: anything else to show.
         """
+        stage, note = printable(stage), printable(note)
         new, self.stage = stage != self.stage, stage
         if self.bars is not None:
             if new:
@@ -89,12 +99,13 @@ class Shown:
         if new or now - self.said_s >= EVERY_S:
             self.said_s = now
             began, first = self.begun[stage]
+            # From where this run began: a resumed one has parts done that took it no time.
             left = (now - began) / (done - first) * (total - done) if done > first else None
             words = [f"{stage}: {done}/{total} {self.unit}".rstrip(), note, f"{about(left)} left" if left else ""]
             self._line(", ".join(w for w in words if w))
 
     def _line(self, words: str) -> None:
-        self.console.print(words, soft_wrap=True, highlight=False, markup=False)
+        say(self.console, words)
 
 
 class _Count(ProgressColumn):

@@ -1,4 +1,4 @@
-"""`shiftproof reproduce`: published experiments, run again."""
+"""`shiftproof reproduce`: run published experiments again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shiftproof.commands.output import StoppedError, doing, put_json, say, warnings_on
 from shiftproof.errors import RecordError, ShiftproofError
 
 if TYPE_CHECKING:
@@ -17,42 +18,66 @@ if TYPE_CHECKING:
 
     from shiftproof.records import ExperimentRecord
 
-SKIPPED, STOPPED = 3, 130
+SKIPPED = 3
 DEFAULT_OUT = Path("shiftproof-reproduce")
+PAGE = "index.html"
 
 
 def reproduce(
-    name: Annotated[str | None, typer.Argument(help="an experiment of --list, or all")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of an experiment (see --list), or all.")] = None,
     as_list: Annotated[
-        bool, typer.Option("--list", help="every experiment: what it shows, its source, how long it takes here")
+        bool,
+        typer.Option(
+            "--list", help="List every experiment: what it shows, its source, and how long it takes on this machine."
+        ),
     ] = False,
-    seeds: Annotated[int, typer.Option(min=1, help="runs of everything random: seeds 0, 1, ...")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Repeat everything random this many times, with seeds 0, 1, ...")
+    ] = 3,
     data: Annotated[
-        str, typer.Option(help="mnist (downloaded), mnist:DIR, a folder that holds it, or digits (no file needed)")
+        str,
+        typer.Option(
+            help="Handwritten digits: mnist (downloads it), mnist:DIR, a folder that holds MNIST, or digits "
+            "(scikit-learn's, needs no file)."
+        ),
     ] = "mnist",
-    out: Annotated[Path, typer.Option(help="pages, records and all that took long")] = DEFAULT_OUT,
-    device: Annotated[str, typer.Option(help="what training runs on: cpu, cuda, mps")] = "cpu",
-    devices: Annotated[int, typer.Option(min=1, help="how many of them")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="print the record as JSON on standard output")] = False,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the pages, the records, and results that are kept for later runs. Files that shiftproof did not "
+            "write are kept."
+        ),
+    ] = DEFAULT_OUT,
+    device: Annotated[str, typer.Option(help="Device for training: cpu, cuda or mps.")] = "cpu",
+    devices: Annotated[int, typer.Option(min=1, help="Number of devices for training.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Also write every figure to this file, as comma-separated values."),
+    ] = None,
 ) -> None:
-    """Run a published experiment again: measured figures beside the published ones.
+    """Run a published experiment again and show the measured figures beside the published ones.
 
-    Killed at any moment, the same command goes on where it was. Without MNIST, --data digits runs the same on
-    scikit-learn's digits and says so.
+    If the run is interrupted, run the same command again: it continues where it stopped. Without MNIST, use
+    --data digits: the experiment then runs on scikit-learn's digits, and the record says so.
     """
     from rich.console import Console
 
     from shiftproof.experiments import EXPERIMENTS, find
+    from shiftproof.records import owned, refuse_unwritable, write_beside, writing
 
     stderr = Console(stderr=True)
+    # Without a name, the list is what is needed to choose one.
     if as_list or name is None:
         _list(seeds, data, as_json, stderr)
         return
     names = list(EXPERIMENTS) if name == "all" else [find(name).name]
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise RecordError(f"the folder cannot be made: {e.strerror}", where=str(out), remedy="--out DIR") from e
+    # Before hours of training: nobody wants to learn it after them.
+    if csv is not None:
+        refuse_unwritable(csv)
+    owned.refuse_foreign(out, [PAGE, *(f"{one}/{file}" for one in names for file in ("record.json", PAGE))])
     made, skipped = _run(
         names,
         {"seeds": range(seeds), "data": data, "folder": out, "device": device, "devices": devices},
@@ -61,12 +86,16 @@ def reproduce(
     )
     if as_json:
         plain = [record.to_dict() for record in made]
-        typer.echo(json.dumps(plain if name == "all" else plain[0], indent=1, allow_nan=False))
-    page = out / ("index.html" if name == "all" else f"{name}/index.html")
+        put_json(plain if name == "all" else plain[0])
+    if csv is not None and made:
+        tables = [record.to_csv() for record in made]
+        # One line names the columns, whatever the number of experiments.
+        write_beside(csv, "".join([tables[0], *(t.partition("\n")[2] for t in tables[1:])]).encode())
+    page = out / (PAGE if name == "all" else f"{name}/{PAGE}")
     if made:
-        stderr.print(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
+        say(stderr, f"page: {page}")
     for missed, error in skipped.items():
-        stderr.print(f"skipped {missed}: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say(stderr, f"skipped {missed}: {error}", "yellow")
     if skipped:
         raise typer.Exit(SKIPPED)
 
@@ -74,10 +103,11 @@ def reproduce(
 def _run(
     names: list[str], how: dict[str, Any], stdout: Console | None, stderr: Console
 ) -> tuple[list[ExperimentRecord], dict[str, ShiftproofError]]:
-    """Each experiment in turn, its page written as soon as it is done; one alone that fails raises, of several it is skipped."""
+    """Runs each experiment and writes its page at once. An experiment that fails is skipped, unless it is the only one."""
     from shiftproof.commands.progress import Shown
     from shiftproof.experiments import EXPERIMENTS
     from shiftproof.experiments import reproduce as run
+    from shiftproof.records import owned
     from shiftproof.report import print_experiment, write_experiment_page, write_overview
 
     made: list[ExperimentRecord] = []
@@ -85,27 +115,34 @@ def _run(
     for i, one in enumerate(names):
         above = (f"experiment {i + 1} of {len(names)}: {one}", i, len(names)) if len(names) > 1 else None
         try:
-            with redirect_stdout(sys.stderr), Shown(stderr, one, above=above) as shown:
+            with warnings_on(stderr), redirect_stdout(sys.stderr), Shown(stderr, one, above=above) as shown:
+                # `say=shown` binds this turn's bar; a closure would see the last one.
                 record = run(one, progress=lambda step, say=shown: say(step.stage, step.done, step.total), **how)
         except KeyboardInterrupt:
-            stderr.print("stopped; the same command goes on from here", markup=False)
-            raise typer.Exit(STOPPED) from None
+            raise StoppedError("stopped; run the same command again to continue") from None
         except ShiftproofError as e:
-            if len(names) == 1:
+            if len(names) == 1 or isinstance(e, RecordError):  # where one cannot be written, none can
                 raise
             skipped[one] = e
-            stderr.print(f"{one}: skipped, {e}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            say(stderr, f"{one}: skipped, {e}", "yellow")
             continue
         made.append(record)
-        write_experiment_page(record, how["folder"] / one)
-        write_overview(how["folder"], list(EXPERIMENTS))
+        folder = how["folder"]
+        # After each: an interrupted run of all leaves an overview of what is there.
+        with (
+            warnings_on(stderr),
+            owned.alone(folder, wait_s=owned.WRITING_S),
+            owned.own(folder, [f"{one}/{PAGE}", PAGE]),
+        ):
+            write_experiment_page(record, folder / one)
+            write_overview(folder, list(EXPERIMENTS))
         if stdout is not None:
             print_experiment(record, stdout, short=len(names) > 1)
     return made, skipped
 
 
 def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
-    """Every experiment, with how long it takes here."""
+    """Prints every experiment, and how long it takes on this machine."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
@@ -117,8 +154,9 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
 
     found, costs = [find(name) for name in EXPERIMENTS], recorded()
     step_s = 0.0
+    # Measuring takes seconds, and helps only if there is something to scale.
     if any(e.name in costs["experiments"] for e in found):
-        with stderr.status("how fast is it here"):
+        with doing(stderr, "measuring the speed of this machine"):
             step_s = calibrate()
     seconds = [expected_s(e, seeds=seeds, data=data, calibration_s=step_s, costs=costs) for e in found]
     if as_json:
@@ -136,10 +174,10 @@ def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
         return
     console = Console()
     for e, s in zip(found, seconds, strict=True):
-        console.print(Text.assemble((e.name, "bold"), f"  {', '.join(e.systems)}  ", (about(s), "cyan")))
+        console.print(Text.assemble((e.name, "bold"), "  ", (about(s), "cyan")))
         shown = Text.assemble(e.shows, "\n", (source_words(e.source), "dim"))
         console.print(Padding(shown, (0, 0, 1, 4)), width=min(console.width, 110))
     if any(e.trains for e in found):
-        shared = "what is trained once is shared, so that `all` takes less than the sum"
+        shared = "experiments share trained networks, so `all` takes less than the sum"
         words = f"with {seeds} seed{'' if seeds == 1 else 's'} on {data}; {shared}"
         console.print(words, style="dim", highlight=False, markup=False)

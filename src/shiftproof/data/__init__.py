@@ -1,9 +1,11 @@
-"""Pictures with labels, read one at a time: `open_data("digits")`; no torch needed. Whole sets in memory: `open_labelled`."""
+"""Pictures with labels. `open_data("digits")` reads one at a time, without torch; `open_labelled` loads a whole set."""
 
 from typing import TYPE_CHECKING, Any
 
+from shiftproof.data.encode import png
+from shiftproof.data.items import ItemSource
 from shiftproof.data.photographs import Album, bundled_textures, open_photographs
-from shiftproof.data.prepare import prepare
+from shiftproof.data.prepare import prepare, scaling
 from shiftproof.data.source import WORDS, ArraySource, Item, Source, open_data
 
 if TYPE_CHECKING:
@@ -14,18 +16,24 @@ __all__ = [
     "Album",
     "ArraySource",
     "Item",
+    "ItemSource",
     "Labelled",
     "Source",
     "bundled_textures",
     "open_data",
     "open_labelled",
     "open_photographs",
+    "png",
     "prepare",
+    "scaling",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Labelled", "open_labelled"):  # tensors: torch is loaded when somebody asks for them
+    if name in (
+        "Labelled",
+        "open_labelled",
+    ):  # these need torch, which takes seconds to import: only when they are asked for
         from shiftproof.data import memory
 
         return getattr(memory, name)

@@ -1,4 +1,4 @@
-"""Pictures that lie in memory, one at a time, with their labels."""
+"""Pictures in memory, with their labels, read one at a time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from shiftproof.errors import BadItemError, DataError
+from shiftproof.printable import said
 
-FINGERPRINT_DIGITS = 16  # 64 bits: told apart by chance, not against an attacker
+FINGERPRINT_DIGITS = 16  # 64 bits tell data sets apart, but do not withstand an attacker
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +21,9 @@ class Item:
     """One picture of the data.
 
     Args:
-        name: its identity in the data: a file name or an index.
-        picture: (h, w, c) pixels, c = 1 or 3: uint8, or float32 in [0, 1]. A copy: the reader may write into it.
-        label: index of its class; None where the data has no labels.
+        name: its name in the data: a file name or an index.
+        picture: (h, w, c) pixels, c = 1 or 3: uint8, or float32 in [0, 1]. A copy, which the caller may change.
+        label: index of its class; None if the data has no labels.
     """
 
     name: str
@@ -31,18 +32,18 @@ class Item:
 
 
 class ArraySource:
-    """Items out of arrays or tensors in memory; the arrays are not copied.
+    """Items from arrays or tensors in memory; the arrays are not copied.
 
     Args:
         pictures: (n, h, w, c) with c = 1 or 3: whole numbers 0..255, or floats in [0, 1]. A NumPy array, a torch tensor
-            (anything with `.numpy()`), or what `numpy.asarray` takes.
-        labels: (n,) whole numbers; a negative one stands for a missing label. None: the data has no labels.
-        word: what the data is called in a record.
-        classes: names of the classes; with them, a label outside is an error of its item.
-        names: names of the items; their indices if not given.
+            (anything with `.numpy()`), or anything that `numpy.asarray` accepts.
+        labels: (n,) whole numbers; a negative number means that the label is missing. None: the data has no labels.
+        word: name of the data in a record.
+        classes: names of the classes; if given, an item with a label outside them is an error.
+        names: names of the items; by default their indices.
 
     Raises:
-        DataError: another shape or kind of number, or not as many labels or names as pictures.
+        DataError: the arrays have another shape or type, or the numbers of pictures, labels and names differ.
 
     >>> source = ArraySource(np.zeros((2, 4, 4, 1), np.uint8), [7, 1])
     >>> len(source), source.read(0).label, source.read(0).picture.shape
@@ -64,7 +65,7 @@ class ArraySource:
         self._labels = None if labels is None else _labels(_to_numpy(labels, word), len(self._pictures), word)
         if names is not None and len(names) != len(self._pictures):
             raise DataError(
-                f"{len(names)} names for {len(self._pictures)} pictures", where=word, remedy="give one name a picture"
+                f"{len(names)} names for {len(self._pictures)} pictures", where=word, remedy="give one name per picture"
             )
         self._names = names
 
@@ -72,6 +73,17 @@ class ArraySource:
     def labelled(self) -> bool:
         """Whether the data has labels."""
         return self._labels is not None
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Label -> name of its class, if the classes are known."""
+        return dict(enumerate(self.classes or []))
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(c, h, w) of every picture."""
+        _, h, w, c = self._pictures.shape
+        return c, h, w
 
     def __len__(self) -> int:
         """Number of items."""
@@ -81,7 +93,7 @@ class ArraySource:
         """Item `i`, 0 <= i < len(self).
 
         Raises:
-            BadItemError: its label is missing or no class, or a pixel is NaN, infinite or outside [0, 1].
+            BadItemError: its label is missing or is not a class, or a pixel is NaN, infinite or outside [0, 1].
             IndexError: there is no such item.
         """
         if not 0 <= i < len(self):
@@ -91,19 +103,27 @@ class ArraySource:
         if label is not None:
             check_label(label, self.classes, name)
         whole = np.issubdtype(self._pictures.dtype, np.integer)
+        # A copy: the caller may change it, and the array is shared by all threads that read.
         picture = np.array(self._pictures[i], dtype=np.uint8 if whole else np.float32)
         if not whole and not (picture.min() >= 0 and picture.max() <= 1):  # NaN fails every comparison
-            raise BadItemError("a pixel is NaN or outside [0, 1]", where=name, remedy="scale to [0, 1], or give uint8")
+            raise BadItemError(
+                "a pixel is NaN or outside [0, 1]", where=name, remedy="scale pixels to [0, 1], or give uint8"
+            )
         return Item(name, picture, label)
+
+    def unlabelled(self) -> ArraySource:
+        """The same items without labels."""
+        return ArraySource(self._pictures, None, self.word, names=self._names)
 
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with any pixel, label, name or class: the start of a SHA-256.
 
-        Pictures are hashed one at a time, as they lie in memory: nothing larger than one picture is copied.
+        Pictures are hashed one at a time, so that at most one picture is copied.
         """
         found = hashlib.sha256()
         names = None if self._names is None else list(self._names)
         labels = None if self._labels is None else (self._labels.dtype.str, self._labels.shape)
+        # `ascii`, because names of files may hold surrogates that UTF-8 cannot encode.
         found.update(ascii((self._pictures.dtype.str, self._pictures.shape, labels, self.classes, names)).encode())
         for picture in self._pictures:
             found.update(np.ascontiguousarray(picture).data)
@@ -113,15 +133,15 @@ class ArraySource:
 
 
 def check_label(label: int, classes: Sequence[str] | None, where: str) -> None:
-    """Nothing, if `label` is an index of a class; `classes` None: any index from 0 will do.
+    """Does nothing if `label` is the index of a class.
 
     Args:
         label: the index.
-        classes: names of all classes, if known.
+        classes: names of all classes; None: any index from 0 on is a class.
         where: the item's name, for the error.
 
     Raises:
-        BadItemError: it is not.
+        BadItemError: `label` is not the index of a class.
     """
     if label < 0:
         raise BadItemError(f"no label: {label} is negative", where=where, remedy="classes are counted from 0")
@@ -130,40 +150,46 @@ def check_label(label: int, classes: Sequence[str] | None, where: str) -> None:
 
 
 def _to_numpy(values: Any, word: str) -> np.ndarray:
-    """An array of what was given; tensors by their own methods, so that torch is not needed here."""
+    """The values as an array. Tensors convert themselves, so that torch is not imported here."""
     try:
         for step in ("detach", "cpu", "numpy"):
             values = getattr(values, step)() if hasattr(values, step) else values
         return np.asarray(values)
     except (TypeError, ValueError) as e:  # ragged lists, bfloat16
-        raise DataError(f"not an array: {e}", where=word, remedy="give one array (n, h, w, c), all of one size") from e
+        raise DataError(
+            f"not an array: {said(e)}", where=word, remedy="give one array (n, h, w, c), all of one size"
+        ) from e
 
 
 def _pictures(array: np.ndarray, word: str) -> np.ndarray:
-    """The array, if it can stand for pictures."""
+    """The array, if it holds pictures."""
     if array.ndim != 4 or array.shape[-1] not in (1, 3) or 0 in array.shape:
         raise DataError(
-            f"pictures have shape {array.shape}", where=word, remedy="give (n, h, w, c), at least one, c = 1 or 3"
+            f"pictures have shape {array.shape}",
+            where=word,
+            remedy="give (n, h, w, c) with at least one picture and c = 1 or 3",
         )
     if np.issubdtype(array.dtype, np.floating) or array.dtype == np.uint8:
         return array
+    # Wider whole numbers are fine if their values are those of bytes.
     if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() > 255:
         raise DataError(
-            f"pictures of {array.dtype} in no known range",
+            f"pictures of {array.dtype} with values outside 0..255",
             where=word,
-            remedy="give 0..255 in uint8, or floats in [0, 1]",
+            remedy="give whole numbers 0..255, or floats in [0, 1]",
         )
     return array
 
 
 def _labels(array: np.ndarray, count: int, word: str) -> np.ndarray:
-    """The labels as (n,), if there is one whole number a picture."""
+    """The labels as (n,), if there is one whole number per picture."""
+    # Keras stores the labels of CIFAR as a column.
     if array.shape == (count, 1):
         array = array[:, 0]
     if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
         raise DataError(
-            f"labels are {array.dtype} of shape {array.shape}", where=word, remedy="give whole numbers, one a picture"
+            f"labels are {array.dtype} of shape {array.shape}", where=word, remedy="give one whole number per picture"
         )
     if len(array) != count:
-        raise DataError(f"{len(array)} labels for {count} pictures", where=word, remedy="give one label a picture")
+        raise DataError(f"{len(array)} labels for {count} pictures", where=word, remedy="give one label per picture")
     return array

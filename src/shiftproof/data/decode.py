@@ -1,4 +1,4 @@
-"""Picture files to pixels."""
+"""Reading the pixels of a picture file."""
 
 from __future__ import annotations
 
@@ -9,61 +9,103 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shiftproof.errors import BadItemError
+from shiftproof.printable import said
+from shiftproof.reading.budget import Budget
+from shiftproof.reading.bytes import read_bytes
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # no EPS: Pillow would start Ghostscript for it
+MOST_JPEG_BYTES = 2**29
+# A progressive JPEG file goes over all pixels again in each scan: ten times as cameras and editors write it, and in a file of
+# a megabyte a hundred thousand times.
+LEAST_SCANS, MOST_PIXELS_SCANNED = 20, 2**31
+SCAN = b"\xff\xda"
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # EPS is left out: Pillow would start Ghostscript for it
 
 
 def decode(path: Path, name: str = "") -> UInt8[np.ndarray, "h w c"]:
-    """The pixels of a picture file, turned upright as its EXIF orientation says.
+    """The pixels of a picture file, upright according to its EXIF orientation.
 
-    Grey files give c = 1, all others RGB, c = 3; transparency is dropped, of an animation the first frame is taken,
-    16 bits a channel become 8 by rounding.
+    Grey files give c = 1; all others give RGB, c = 3. Transparency is dropped, the first frame of an animation is read, and
+    16 bits per channel are rounded to 8.
 
     Args:
-        path: the file; its format is seen from its content.
-        name: what an error calls it; its path if not given.
+        path: the file; its content says its format.
+        name: its name in errors; by default the path.
 
     Returns:
         (h, w, c) in 0..255.
 
     Raises:
-        BadItemError: the file is missing, empty, broken, of no known format, or has more than
-            `PIL.Image.MAX_IMAGE_PIXELS` pixels.
+        BadItemError: the file is missing, empty, broken or of an unknown format, or has more pixels or scans than
+            `check_amounts` allows.
     """
     where = name or str(path)
     try:
         if path.stat().st_size == 0:
             raise BadItemError("the file is empty", where=where, remedy="replace or remove it")
         with Image.open(path, formats=FORMATS) as image:
-            most = Image.MAX_IMAGE_PIXELS
-            if most is not None and image.width * image.height > most:
-                raise BadItemError(
-                    f"{image.width} x {image.height} px is too large", where=where, remedy=f"at most {most} pixels"
-                )
-            return _pixels(ImageOps.exif_transpose(image), where)
+            check_amounts(image, path, where)
+            # Cameras store the sensor's rows and say how they were held: a network
+            # is trained on pictures that stand upright.
+            return pixels(ImageOps.exif_transpose(image), where)
     except BadItemError:
         raise
     except FileNotFoundError as e:
         raise BadItemError("no such file", where=where) from e
     except UnidentifiedImageError as e:
-        raise BadItemError("not a picture", where=where, remedy=f"its content is none of {', '.join(FORMATS)}") from e
+        raise BadItemError("not a picture", where=where, remedy=f"use one of the formats {', '.join(FORMATS)}") from e
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
-        raise BadItemError("the picture is too large", where=where, remedy=str(e)) from e
+        raise BadItemError("the picture is too large", where=where, remedy=said(e)) from e
     except Exception as e:  # decoders raise a dozen kinds of exception on a broken file
-        raise BadItemError(f"the picture cannot be decoded: {e or type(e).__name__}", where=where) from e
+        raise BadItemError(f"the picture cannot be decoded: {said(e)}", where=where) from e
 
 
-def _pixels(image: Image.Image, where: str) -> np.ndarray:
-    """(h, w, c) uint8 of an opened picture."""
+def check_amounts(image: Image.Image, path: Path, where: str) -> None:
+    """Does nothing if the picture can be decoded in seconds and a gigabyte.
+
+    Args:
+        image: just opened, so that no pixel is decoded yet.
+        path: its file.
+        where: its name in errors.
+
+    Raises:
+        BadItemError: it has more than `PIL.Image.MAX_IMAGE_PIXELS` pixels, or is a JPEG file of too many scans.
+    """
+    most, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    # Pillow itself only warns up to twice that number.
+    if most is not None and pixels > most:
+        raise BadItemError(
+            f"{image.width} x {image.height} px is too large",
+            where=where,
+            remedy=f"use a picture of at most {most} pixels",
+        )
+    if image.format in ("JPEG", "MPO"):
+        scans = max(LEAST_SCANS, MOST_PIXELS_SCANNED // max(pixels, 1))
+        budget = Budget(where, {"bytes": MOST_JPEG_BYTES, "scans": scans}, error=BadItemError)
+        budget.spend("scans", read_bytes(path, budget).count(SCAN))
+
+
+def pixels(image: Image.Image, where: str) -> np.ndarray:
+    """The pixels of an opened picture as RGB, or grey if it is, (h, w, c) uint8.
+
+    Args:
+        image: the picture; it is not turned upright.
+        where: its name, for errors.
+
+    Raises:
+        BadItemError: it holds floats or 16-bit numbers out of range.
+    """
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits (some decoders widen them to 32), or floats
         values = np.asarray(image)
         top = 1.0 if image.mode == "F" else 65535.0
         if not (values.min() >= 0 and values.max() <= top):
-            raise BadItemError(f"pixels outside 0..{top:g}", where=where, remedy="save it with 8 or 16 bits a channel")
-        return np.rint(values * (255 / top)).astype(np.uint8)[..., None]
+            raise BadItemError(
+                f"pixels outside 0..{top:g}", where=where, remedy="save it with 8 or 16 bits per channel"
+            )
+        # In float32, half the memory of float64. No 16-bit value lies near the middle of two bytes, because 257 is odd.
+        return np.rint(values.astype(np.float32) * np.float32(255 / top)).astype(np.uint8)[..., None]
     if image.mode in ("1", "L", "LA"):
         return np.array(image.convert("L"))[..., None]
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns about the direct way
+        image = image.convert("RGBA")  # Pillow warns about the direct conversion
     return np.array(image.convert("RGB"))

@@ -6,13 +6,13 @@ import numpy as np
 
 from shiftproof.data.arrays import ArraySource
 
-SPLIT_SEED, COUNT, TRAIN = 0, 1797, 1297  # models/digits.py trains on the same split; a test holds the two equal
+SPLIT_SEED, COUNT, TRAIN = 0, 1797, 1297  # models/digits.py trains on the same split; a test compares the two
 
 
 def split_indices(split: str) -> np.ndarray:
-    """Which of the 1,797 digits belong to a split, in the order in which they are read.
+    """The indices of the digits of a split, in reading order.
 
-    `numpy.random.default_rng(0).permutation(1797)`: the first 1,297 are `train`, the last 500 `test`.
+    They are `numpy.random.default_rng(0).permutation(1797)`: the first 1,297 are `train`, the last 500 `test`.
 
     Args:
         split: "train" or "test".
@@ -28,7 +28,7 @@ def open_digits(word: str, split: str) -> ArraySource:
     """The digits of a split, float32 (8, 8, 1) in sixteenths of [0, 1], named by their index in scikit-learn's array.
 
     Reference: Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, https://doi.org/10.24432/C50P49
-    Differs: scikit-learn ships the original's test part only; it is split here by a fixed seed.
+    Differs: scikit-learn contains only the test part of the original; it is split here by a fixed seed.
 
     Args:
         word: `digits`.

@@ -1,40 +1,45 @@
-"""IDX files, the format of MNIST: a magic number, the sizes, then the bytes; plain or gzipped."""
+"""IDX files, the format of MNIST: a magic number, the sizes, then the bytes, plain or gzipped."""
 
 from __future__ import annotations
 
-import gzip
+import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from shiftproof.errors import DataError
+from shiftproof.printable import said
+from shiftproof.reading.budget import Budget, inflated_bytes
+from shiftproof.reading.bytes import GZIP, inflate_gzip
 
-MOST_BYTES = 2**31
+MOST_BYTES = 2**31  # of the plain file; those of EMNIST, the largest in this format, have 547 MB
+MOST_MEMBERS = 100_000
 
 
 def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
     """The array of unsigned bytes in an IDX file: magic 0x000008DD, DD sizes of 4 bytes (big-endian), then the data.
 
     Args:
-        path: the file; whether it is gzipped is seen from its content, not from its name.
-        dimensions: number of dimensions that it has to have: 3 for pictures (n, h, w), 1 for labels (n,).
+        path: the file; its content, not its name, says whether it is gzipped.
+        dimensions: the number of dimensions it must have: 3 for pictures (n, h, w), 1 for labels (n,).
 
     Returns:
-        The array, with the sizes that the file states.
+        The array, in the sizes that the file states.
 
     Raises:
-        DataError: unreadable, of another magic number, shorter or longer than its sizes say, or over 2 GiB.
+        DataError: the file is unreadable, has another magic number, is shorter or longer than its sizes say, is over 2 GiB,
+            or inflates to more than `inflated_bytes` of its size.
 
     Reference: LeCun, Cortes and Burges 1998, http://yann.lecun.com/exdb/mnist/ ("the IDX file format").
     """
     try:
-        with open(path, "rb") as probe:
-            zipped = probe.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if zipped else open(path, "rb") as file:
+        with _plain(path) as file:
             magic = file.read(4)
             expected = bytes([0, 0, 8, dimensions])
             if magic != expected:
@@ -48,12 +53,26 @@ def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
             count = math.prod(sizes)
             if count > MOST_BYTES:
                 raise DataError(f"sizes {sizes} are over 2 GiB", where=str(path), remedy="get the file again")
-            data = file.read(count + 1)
+            at = file.tell()
+            there = file.seek(0, io.SEEK_END) - at
+            file.seek(at)
+            # One byte more than the sizes say: it tells a file that is too long. Python takes the memory before it reads.
+            data = file.read(min(count + 1, there))
     except (OSError, EOFError, zlib.error, struct.error) as e:
-        raise DataError(f"unreadable or truncated: {e}", where=str(path), remedy="get the file again") from e
+        raise DataError(f"unreadable or truncated: {said(e)}", where=str(path), remedy="get the file again") from e
     if len(data) != count:
         found = f"only {len(data)} bytes" if len(data) < count else "more bytes"
         raise DataError(
-            f"{found} of data where sizes {sizes} make {count}", where=str(path), remedy="get the file again"
+            f"{found} of data, but sizes {sizes} need {count}", where=str(path), remedy="get the file again"
         )
     return np.frombuffer(data, np.uint8).reshape(sizes)
+
+
+@contextmanager
+def _plain(path: Path) -> Iterator[io.BufferedIOBase]:
+    """The open file; one that is gzipped is inflated first."""
+    with open(path, "rb") as file:
+        zipped = file.read(len(GZIP)) == GZIP
+        file.seek(0)
+        most = {"bytes inflated": min(MOST_BYTES, inflated_bytes(path.stat().st_size)), "parts": MOST_MEMBERS}
+        yield io.BytesIO(inflate_gzip(file, Budget(path, most))) if zipped else file

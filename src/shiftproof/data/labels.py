@@ -1,29 +1,40 @@
-"""`labels.csv`: the class of every picture of a folder, as a table."""
+"""`labels.csv`: a table with the class of every picture of a folder."""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from shiftproof.data.decode import SUFFIXES
 from shiftproof.errors import DataError
+from shiftproof.printable import said
+from shiftproof.reading.budget import Budget
+from shiftproof.reading.bytes import read_bytes
 
-WHOLE = re.compile(r"\s*\+?([0-9]{1,9})(\.0+)?\s*")  # a table with a gap is often saved as 3.0
+# ImageNet's training set has 1.3 million rows of two or three cells, in 50 MB.
+MOST = {"bytes": 2**28, "parts": 5_000_000}
+MOST_IN_A_NAME = 1000
+SHOWN = 80  # characters of a cell, and cells of a header, in an error
+WHOLE = re.compile(r"\s*\+?([0-9]{1,9})(\.0+)?\s*")  # pandas saves a column with a gap as 3.0
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a table says about the files that it names.
+    """The contents of a table.
 
     Args:
-        classes: names of the classes, sorted, if the table gives names; None if it gives indices.
+        classes: names of the classes, sorted, if the table gives names alone; None if it gives indices.
+        names: index of a class -> its name, if the table gives both.
         label: file -> index of its class.
-        fault: file -> why it has no label that can be used.
+        fault: file -> why it has no usable label.
     """
 
     classes: list[str] | None
+    names: dict[int, str] = field(default_factory=dict)
     label: dict[str, int] = field(default_factory=dict)
     fault: dict[str, str] = field(default_factory=dict)
 
@@ -31,66 +42,101 @@ class Labels:
 def read_labels(path: Path, files: Collection[str] = ()) -> Labels:
     """The labels in a comma-separated table whose first column names the file.
 
-    The label's column is called `label`, `class`, `class_index` or anything with "index" in it; of several, the first
-    that holds whole numbers. Without such a name it is the first column that holds whole numbers. Where it holds words,
-    they are the classes, counted in sorted order.
+    The column of labels is called `label`, `class`, `class_index` or anything that contains "index"; if there are several,
+    the first that holds whole numbers. Without such a name it is the first column that holds whole numbers, or the only other
+    column. If it holds words, these are the classes, numbered in sorted order. If it holds whole numbers, the classes have the
+    names of a column that is called `label`, `class`, `category` or anything that contains "name", if there is one.
 
     Args:
-        path: the table, UTF-8.
-        files: the files there are; if the first row names one of them, the table has no header.
+        path: the table, in UTF-8.
+        files: the files in the folder; if the first row names one of them, or any picture, the table has no header.
 
     Raises:
-        DataError: not such a table.
+        DataError: the file is not such a table, or it exceeds the budget `MOST`; a part is a cell or a row.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        budget = Budget(path, MOST)
+        content = read_bytes(path, budget)
+        # Counted first: a row takes more memory than its line break.
+        budget.spend("parts", content.count(b",") + content.count(b"\n") + content.count(b"\r"))
+        # Excel writes a byte order mark, which would become part of the first column's name.
+        with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="") as file:
             rows = [(n, row) for n, row in enumerate(csv.reader(file, strict=True), 1) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError, csv.Error) as e:
-        raise DataError(f"unreadable table: {e}", where=str(path), remedy="save it as comma-separated UTF-8") from e
+        raise DataError(
+            f"unreadable table: {said(e)}", where=str(path), remedy="save it as comma-separated UTF-8"
+        ) from e
     if not rows:
-        raise DataError("the table is empty", where=str(path), remedy="one row a picture: file,label")
-    header = None if _file(rows[0][1][0]) in files else rows.pop(0)[1]
+        raise DataError("the table is empty", where=str(path), remedy="write one row per picture: file,label")
+    first = _file(rows[0][1][0])
+    header = None if first in files or first.lower().endswith(SUFFIXES) else rows.pop(0)[1]
     column = _label_column(header, [row for _, row in rows], path)
+    for line, row in rows:
+        if len(row[0]) > MOST_IN_A_NAME:
+            raise DataError(
+                f"a name of more than {MOST_IN_A_NAME:,} characters, which no file has",
+                where=f"{path} line {line}",
+                remedy="the first column is the file",
+            )
     cells = [(line, _file(row[0]), row[column].strip() if column < len(row) else "") for line, row in rows]
     words = {cell for *_, cell in cells if cell}
+    # One whole number makes it a column of indices; words among them are then faults of their rows, and not classes.
     classes = None if any(WHOLE.fullmatch(w) for w in words) else sorted(words)
     index = None if classes is None else {name: i for i, name in enumerate(classes)}
-    labels = Labels(classes)
+    labels = Labels(classes, {} if classes else _names(header, [row for _, row in rows], column))
     for line, file, cell in cells:
         label = index.get(cell) if index is not None else int(w[1]) if (w := WHOLE.fullmatch(cell)) else None
         where = f"{path.name} line {line}"
         if label is None:
             labels.fault[file] = (
-                f"label {cell!r} is not a whole number from 0, {where}" if cell else f"no label in {where}"
+                f"label {cell!r:.{SHOWN}} is not a whole number from 0, {where}" if cell else f"no label in {where}"
             )
+        # The same label twice is harmless; two different ones leave nobody to decide.
         elif labels.label.setdefault(file, label) != label:
-            labels.fault[file] = f"a second, other label in {where}"
+            labels.fault[file] = f"a second, different label in {where}"
     return labels
 
 
 def _file(cell: str) -> str:
-    """A file's name as a folder lists it."""
+    """A file's name in the form in which the folder is listed."""
     return str(PurePosixPath(cell.strip().replace("\\", "/")))
 
 
 def _label_column(header: Sequence[str] | None, rows: Sequence[Sequence[str]], path: Path) -> int:
     """Index of the column that holds the labels."""
-    width = max((len(row) for row in [*rows, header or []]), default=0)
     names = [name.strip().lower() for name in header or []]
     named = [names.index(n, 1) for n in ("label", "class", "class_index") if n in names[1:]]
-    named += [i for i, n in enumerate(names) if i > 0 and "index" in n and i not in named]
-
-    def whole(column: int) -> bool:
-        cells = [row[column] for row in rows if column < len(row) and row[column].strip()]
-        return bool(cells) and all(WHOLE.fullmatch(cell) for cell in cells)
-
+    named = [*dict.fromkeys(named + [i for i, n in enumerate(names) if i > 0 and "index" in n])]
+    width = max((len(row) for row in rows), default=0)
+    # In one pass over the cells: many columns times many rows would be more than the table has.
+    filled, words = set(), set()
+    for row in rows:
+        for column, cell in enumerate(row):
+            if column not in words and cell.strip():
+                (filled if WHOLE.fullmatch(cell) else words).add(column)
+    whole = filled - words
     for column in named or range(1, width):
-        if whole(column):
+        if column in whole:
             return column
     if named:
         return named[0]
+    if width == 2 and any(len(row) == width and row[1].strip() for row in rows):
+        return 1
     raise DataError(
-        f"no column of labels among {list(header or [])}",
+        f"no column of labels among {(header or [])[:SHOWN]!s:.{4 * SHOWN}}",
         where=str(path),
-        remedy="call it label; the first column is the file",
+        remedy="call the column label; the first column is the file",
     )
+
+
+def _names(header: Sequence[str] | None, rows: Sequence[Sequence[str]], column: int) -> dict[int, str]:
+    """The name of each class, from the first column of names in which each class has one; nothing if there is none."""
+    for i, name in enumerate(header or []):
+        if i in (0, column) or not ("name" in name.lower() or name.strip().lower() in ("label", "class", "category")):
+            continue
+        cells = [(row[column], row[i].strip()) for row in rows if max(i, column) < len(row)]
+        pairs = {(int(w[1]), cell) for label, cell in cells if (w := WHOLE.fullmatch(label)) and cell}
+        # A column with two names for one class is about something else: the pictures' own names, say.
+        if pairs and len(pairs) == len(dict(pairs)) and not all(WHOLE.fullmatch(cell) for _, cell in pairs):
+            return dict(sorted(pairs))
+    return {}

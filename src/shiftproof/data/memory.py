@@ -1,4 +1,4 @@
-"""A whole labelled data set of small grey pictures in memory, as tensors."""
+"""A labelled data set of small grey pictures, in memory as tensors."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ class Labelled:
     Args:
         pictures: grey, 0..255.
         labels: indices of the classes.
-        word: what the data is called in a record.
+        word: name of the data in a record.
+        stand_in: whether they stand in for MNIST, for which the published figures are.
     """
 
     pictures: UInt8[Tensor, "n 1 h w"]
     labels: Int64[Tensor, " n"]
     word: str
+    stand_in: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, chosen: slice | Int64[Tensor, " m"]) -> Labelled:
-        """The chosen ones, by a slice or by indices."""
-        return Labelled(self.pictures[chosen], self.labels[chosen], self.word)
+        """The pictures and labels of a slice or of indices."""
+        return Labelled(self.pictures[chosen], self.labels[chosen], self.word, self.stand_in)
 
 
 def open_labelled(word: str, split: str) -> Labelled:
     """Handwritten digits of a split: MNIST (28 x 28) or scikit-learn's (8 x 8).
 
     Args:
-        word: `digits`; `mnist` (downloaded to the user's cache), `mnist:DIR`; or a folder that holds MNIST's files, or a
-            folder `mnist` with them.
+        word: `digits`; `mnist` (downloaded to the user's cache); `mnist:DIR`; or a folder that holds MNIST's files, or holds
+            a folder `mnist` with them.
         split: "train" or "test".
 
     Raises:
-        DataError: no such data, or it is broken.
+        DataError: there is no such data, or it is broken.
 
     >>> open_labelled("digits", "test").pictures.shape
     torch.Size([500, 1, 8, 8])
@@ -60,11 +62,13 @@ def open_labelled(word: str, split: str) -> Labelled:
         source = open_mnist(f"mnist:{inner if inner.is_dir() else folder}", split)
     else:
         raise DataError(
-            "no such data", where=word, remedy="digits, mnist, mnist:DIR, or a folder that holds MNIST's four files"
+            "no such data", where=word, remedy="use digits, mnist, mnist:DIR, or a folder that holds MNIST's four files"
         )
     items = [source.read(i) for i in range(len(source))]
     pictures = np.stack([i.picture[..., 0] for i in items])
     if pictures.dtype != np.uint8:
+        # scikit-learn's digits have 17 levels, which all stay different.
         pictures = np.rint(pictures * 255).astype(np.uint8)
     labels = torch.tensor([-1 if i.label is None else i.label for i in items], dtype=torch.int64)
-    return Labelled(torch.from_numpy(pictures)[:, None], labels, "digits" if word == "digits" else "MNIST")
+    small = word == "digits"
+    return Labelled(torch.from_numpy(pictures)[:, None], labels, "digits" if small else "MNIST", stand_in=small)

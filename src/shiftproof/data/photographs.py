@@ -1,4 +1,4 @@
-"""Real photographs in memory, grey: the ones that ship inside scikit-image and scikit-learn, or a folder of the user's."""
+"""Photographs in memory: those inside scikit-image and scikit-learn, or a folder of the user's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
+from shiftproof.data.decode import check_amounts
 from shiftproof.errors import DataError
+from shiftproof.printable import said
 
 GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -19,10 +21,10 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True, eq=False)
 class Photograph:
-    """A photograph with its name.
+    """A photograph and its name.
 
     Args:
-        name: of the file, without ending.
+        name: file name without its ending.
         pixels: as stored, sRGB or grey, 0..255.
     """
 
@@ -31,18 +33,18 @@ class Photograph:
 
     @functools.cached_property
     def grey(self) -> Float64[np.ndarray, "h w"]:
-        """Luma in [0, 1]: of the values as stored, gamma left in, as a network is fed."""
+        """Luma in [0, 1] of the stored values. The gamma is not removed, as networks are fed."""
         p = self.pixels.astype(np.float64) / 255
         return p if p.ndim == 2 else p @ GREY
 
 
 @dataclass(frozen=True)
 class Album:
-    """Photographs and what they are called in a record.
+    """Photographs and their name in a record.
 
     Args:
         photographs: in the order of their names.
-        word: what the data is called.
+        word: name of the data in a record.
     """
 
     photographs: tuple[Photograph, ...]
@@ -56,6 +58,7 @@ def _skimage(name: str) -> Callable[[], np.ndarray]:
     def load() -> np.ndarray:
         import skimage.data
 
+        # The stereo pair gives (left, right, disparity).
         found = getattr(skimage.data, name)()
         return found[0] if isinstance(found, tuple) else found
 
@@ -71,7 +74,7 @@ def _sklearn(name: str) -> Callable[[], np.ndarray]:
     return load
 
 
-# All of these lie inside the wheels: nothing is downloaded.
+# All of these are inside the wheels: nothing is downloaded.
 BUNDLED: dict[str, Callable[[], np.ndarray]] = {
     "astronaut": _skimage("astronaut"),
     "camera": _skimage("camera"),
@@ -86,13 +89,13 @@ TEXTURES: dict[str, Callable[[], np.ndarray]] = {name: _skimage(name) for name i
 
 
 def bundled_photographs() -> Album:
-    """The eight everyday photographs inside scikit-image's and scikit-learn's wheels, on every machine.
+    """The eight everyday photographs inside the wheels of scikit-image and scikit-learn.
 
-    Left out: what is no photograph of a scene (pages, drawings, microscopy, the sky) and the photographs of flat
-    textures, see `bundled_textures`.
+    Pictures that are not photographs of a scene (pages, drawings, microscopy, the sky) are left out; photographs of flat
+    textures are in `bundled_textures`.
 
     Reference: van der Walt et al. 2014, scikit-image, https://doi.org/10.7717/peerj.453; Pedregosa et al. 2011,
-    scikit-learn. Authors and licences of each: https://scikit-image.org/docs/stable/api/skimage.data.html
+    scikit-learn. Authors and licences: https://scikit-image.org/docs/stable/api/skimage.data.html
 
     >>> [p.name for p in bundled_photographs().photographs][:3]
     ['astronaut', 'camera', 'chelsea']
@@ -101,7 +104,7 @@ def bundled_photographs() -> Album:
 
 
 def bundled_textures() -> Album:
-    """Photographs of brick, grass and gravel, straight from above (CC0 Textures, inside scikit-image's wheel).
+    """Photographs of brick, grass and gravel from straight above (CC0 Textures, inside scikit-image's wheel).
 
     >>> len(bundled_textures())
     3
@@ -110,21 +113,21 @@ def bundled_textures() -> Album:
 
 
 def open_photographs(word: str, *, many: bool = False) -> Album:
-    """The photographs of a folder, or the bundled ones where the word names no folder.
+    """The photographs of a folder, or the bundled ones if the word does not name a folder.
 
     Args:
-        word: a folder; its `photos/kodak` if there is one (the Kodak suite, lossless), else the pictures in it; `mnist` and
-            `digits`, which hold no photographs: `bundled_photographs()`.
-        many: take `photos/imagenet_samples` rather than `photos/kodak`: more pictures, compressed by JPEG.
+        word: a folder: its `photos/kodak` if there is one (the Kodak suite, lossless), else the pictures in it. `mnist` and
+            `digits` hold no photographs and give `bundled_photographs()`.
+        many: read `photos/imagenet_samples` rather than `photos/kodak`: more pictures, compressed by JPEG.
 
     Raises:
-        DataError: no such folder, one without photographs, or with a broken one.
+        DataError: there is no such folder, it holds no photographs, or one is broken.
     """
     if word in ("mnist", "digits"):
         return bundled_photographs()
     folder = Path(word.removeprefix("mnist:")).expanduser()
     if not folder.is_dir():
-        remedy = "a folder of .png or .jpg; or leave --data out"
+        remedy = "give a folder of .png or .jpg files, or leave --data out"
         raise DataError("no such folder", where=str(folder), remedy=remedy)
     for name in ("imagenet_samples", "kodak") if many else ("kodak",):
         if (folder / "photos" / name).is_dir():
@@ -138,14 +141,16 @@ def open_album(folder: Path) -> Album:
     """The PNG and JPEG photographs in a folder, by name.
 
     Args:
-        folder: where they are; folders inside it are not looked into.
+        folder: the folder; folders inside it are not searched.
 
     Raises:
-        DataError: there is none, or one that cannot be read.
+        DataError: it holds no photograph, or one that cannot be read.
     """
     files = _files(folder)
     if not files:
-        raise DataError("no photograph", where=str(folder), remedy="a folder of .png or .jpg; or leave --data out")
+        raise DataError(
+            "no photograph", where=str(folder), remedy="give a folder of .png or .jpg files, or leave --data out"
+        )
     return Album(tuple(_open(f, f.stat().st_mtime_ns) for f in files), f"{len(files)} photographs of {folder.name}")
 
 
@@ -153,14 +158,22 @@ def _files(folder: Path) -> list[Path]:
     return sorted(f for f in folder.iterdir() if f.suffix.lower() in ENDINGS)
 
 
+# Keyed by the time of change as well, so that an edited file is read again.
 @functools.lru_cache(maxsize=256)
 def _open(file: Path, changed_ns: int) -> Photograph:
     try:
-        with Image.open(file) as image:
+        with Image.open(
+            file, formats=("JPEG", "PNG")
+        ) as image:  # by content, not by name: for EPS Pillow would start Ghostscript
+            check_amounts(image, file, str(file))
             found = image if image.mode in ("L", "RGB") else image.convert("RGB")
             return Photograph(file.stem, np.asarray(found))
-    except OSError as e:
-        raise DataError(f"a picture that cannot be read: {e}", where=str(file), remedy="remove or replace it") from e
+    except DataError:
+        raise
+    except Exception as e:  # decoders raise a dozen kinds of exception on a broken file
+        raise DataError(
+            f"a picture that cannot be read: {said(e)}", where=str(file), remedy="remove or replace it"
+        ) from e
 
 
 def _loaded(names: dict[str, Callable[[], np.ndarray]]) -> tuple[Photograph, ...]:

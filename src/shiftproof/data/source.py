@@ -1,9 +1,9 @@
-"""Words for data -> items, read one at a time."""
+"""Data by its name, read one item at a time."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,12 +22,14 @@ __all__ = ["FORMS", "WORDS", "ArraySource", "Item", "Source", "Spread", "open_da
 
 @runtime_checkable
 class Source(Protocol):
-    """Pictures to be read one at a time. All of one source have the same dtype; sizes and channels may differ.
+    """Pictures that are read one at a time. All have the same dtype; sizes and channels may differ.
 
     Args:
         word: what the user typed, or "tensor".
         classes: names of the classes, if they are known; a label is an index into them.
-        labelled: whether it has labels. Then every item that can be read has one.
+        labelled: whether it has labels; if so, every item that can be read has one.
+        class_names: label -> name of its class, as far as names are known. Names may be known for some classes only.
+        size: (c, h, w) in pixels if all pictures have the same; None if that is not known.
     """
 
     @property
@@ -36,22 +38,30 @@ class Source(Protocol):
     def classes(self) -> list[str] | None: ...  # noqa: D102
     @property
     def labelled(self) -> bool: ...  # noqa: D102
+    @property
+    def class_names(self) -> Mapping[int, str]: ...  # noqa: D102
+    @property
+    def size(self) -> tuple[int, int, int] | None: ...  # noqa: D102
 
     def __len__(self) -> int: ...
 
     def read(self, i: int) -> Item:
-        """Item `i`; may be called from several threads.
+        """Item `i`; several threads may call it.
 
-        Raises BadItemError where that one item cannot be used; the error's `where` is what `Item.name` would be.
+        Raises BadItemError if the item cannot be used; the error's `where` is the name that the item has.
         """
         ...
 
     def fingerprint(self) -> str:
-        """A short hexadecimal digest that is another one whenever what `read` gives may have changed."""
+        """A short hexadecimal digest that changes whenever the items may have changed."""
+        ...
+
+    def unlabelled(self) -> Source:
+        """The same items under the same indices without labels: an item is never bad because of its label."""
         ...
 
 
-# The first pattern that the word fits opens it.
+# The first pattern that matches decides which function opens the data.
 WORDS: dict[str, Callable[[str, str], Source]] = {
     "digits": open_digits,
     "mnist": open_mnist,
@@ -69,11 +79,12 @@ def open_data(word: str, *, limit: int | None = None, split: str = "test") -> So
 
     Args:
         word: `digits`, `mnist[:DIR]`, `cifar10:DIR`, `FILE.npz` or a folder of pictures; `./digits` is always a folder.
-        limit: at most so many items, spread evenly over the data (the first ones of a folder may be all of one class).
-        split: "test" or "train", where the data has both.
+        limit: the largest number of items. They are spread evenly over the data, because the first ones of a folder may all
+            be of one class.
+        split: "test" or "train", if the data has both.
 
     Raises:
-        DataError: there is no such data, it cannot be read as a whole, or an argument is out of range.
+        DataError: there is no such data, it cannot be read at all, or an argument is out of range.
 
     >>> source = open_data("digits", limit=10)
     >>> len(source), source.labelled, source.read(0).picture.shape
@@ -87,6 +98,7 @@ def open_data(word: str, *, limit: int | None = None, split: str = "test") -> So
         raise DataError(f"no split {split!r}", where=word, remedy="the splits are test and train")
     if limit is not None and limit < 1:
         raise DataError(f"a limit of {limit} items", where=word, remedy="give a limit of at least 1")
+    # `fnmatchcase`, because `fnmatch` ignores upper and lower case on some systems.
     opener = next(opener for pattern, opener in WORDS.items() if fnmatchcase(word, pattern))
     if not word.strip() or (opener is open_folder and not Path(word).expanduser().exists()):
         raise DataError(
@@ -100,11 +112,11 @@ def open_data(word: str, *, limit: int | None = None, split: str = "test") -> So
 
 @dataclass(frozen=True)
 class Spread:
-    """`count` items of a source of n, at floor(k n / count): spread evenly, in the source's order.
+    """`count` items of a source of n, at floor(k n / count): evenly spread, in the order of the source.
 
     Args:
         source: the whole data.
-        count: how many, 1..n.
+        count: number of items, 1..n.
     """
 
     source: Source
@@ -125,6 +137,16 @@ class Spread:
         """Whether the data has labels."""
         return self.source.labelled
 
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        """Label -> name of its class, as far as names are known."""
+        return self.source.class_names
+
+    @property
+    def size(self) -> tuple[int, int, int] | None:
+        """(c, h, w) of every picture, if all have the same."""
+        return self.source.size
+
     def __len__(self) -> int:
         """Number of items."""
         return self.count
@@ -135,7 +157,11 @@ class Spread:
             raise IndexError(f"item {i} of {self.count}")
         return self.source.read(i * len(self.source) // self.count)
 
+    def unlabelled(self) -> Spread:
+        """The same items without labels."""
+        return Spread(self.source.unlabelled(), self.count)
+
     def fingerprint(self) -> str:
-        """Changes with the whole data's fingerprint and with which items are taken of it."""
+        """A digest of the whole data's fingerprint and of the chosen items."""
         taken = f"{self.count} of {len(self.source)} of {self.source.fingerprint()}"
         return hashlib.sha256(taken.encode()).hexdigest()[:FINGERPRINT_DIGITS]

@@ -1,4 +1,4 @@
-"""Published experiments, run again: a file each, through the package's public functions only.
+"""Published experiments, run again: one file each, which uses only public functions of the package.
 
 >>> import pathlib, tempfile
 >>> record = reproduce("softmax", folder=pathlib.Path(tempfile.mkdtemp()))
@@ -6,9 +6,20 @@
 ['S9']
 """
 
-from shiftproof.experiments.attribution import attribute_invariance
-from shiftproof.experiments.experiment import Experiment, Result
+from shiftproof.experiments.experiment import Experiment, Result, Said, told
 from shiftproof.experiments.lab import Lab, Step
 from shiftproof.experiments.run import EXPERIMENTS, find, reproduce
+from shiftproof.experiments.trained.attribution import attribute_invariance
 
-__all__ = ["EXPERIMENTS", "Experiment", "Lab", "Result", "Step", "attribute_invariance", "find", "reproduce"]
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "Lab",
+    "Result",
+    "Said",
+    "Step",
+    "attribute_invariance",
+    "find",
+    "reproduce",
+    "told",
+]

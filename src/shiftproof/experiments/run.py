@@ -1,7 +1,8 @@
-"""An experiment run from end to end: measured, put into a record, kept with its page."""
+"""An experiment from end to end: measured, put into a record, and kept with its page."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import shlex
 import tempfile
@@ -13,38 +14,38 @@ from typing import Any
 import torch
 
 from shiftproof.environment import environment
-from shiftproof.errors import DataError, RecordError
-from shiftproof.experiments.experiment import Experiment
+from shiftproof.errors import DataError, enough_memory
+from shiftproof.experiments.experiment import Experiment, told
 from shiftproof.experiments.lab import Lab, Step
-from shiftproof.experiments.training import the_device
-from shiftproof.records import ExperimentRecord, Picture, save_experiment
+from shiftproof.records import ExperimentRecord, Picture, owned, save_experiment, sweep, writing
+from shiftproof.training import the_device
 
-EXPERIMENTS = {  # name on the command line -> module that holds its EXPERIMENT, in reading order
-    "equivariance": "shiftproof.experiments.equivariance",
-    "max-pooling": "shiftproof.experiments.max_pooling",
-    "stride-and-padding": "shiftproof.experiments.stride_and_padding",
-    "readout": "shiftproof.experiments.readout",
-    "softmax": "shiftproof.experiments.softmax",
-    "pooling": "shiftproof.experiments.pooling",
-    "augmentation": "shiftproof.experiments.augmentation",
-    "stationarity": "shiftproof.experiments.stationarity",
-    "locality": "shiftproof.experiments.locality",
-    "receptive-field": "shiftproof.experiments.receptive_field",
-    "weight-sharing": "shiftproof.experiments.weight_sharing",
-    "dense-to-conv": "shiftproof.experiments.dense_to_conv",
-    "sparse": "shiftproof.experiments.sparse",
-    "edges": "shiftproof.experiments.edges",
-    "smoothing": "shiftproof.experiments.smoothing",
-    "sensitivity": "shiftproof.experiments.sensitivity",
-    "attribution": "shiftproof.experiments.attribution",
-    "efficiency": "shiftproof.experiments.efficiency",
-    "position": "shiftproof.experiments.position",
-    "convolution-gradients": "shiftproof.experiments.convolution_gradients",
-    "recurrent-gradients": "shiftproof.experiments.recurrent_gradients",
-    "corrections": "shiftproof.experiments.corrections",
-    "capsules": "shiftproof.experiments.capsules",
-    "scrambled-face": "shiftproof.experiments.scrambled_face",
-    "body": "shiftproof.experiments.body",
+EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIMENT, in reading order
+    "equivariance": "shiftproof.experiments.exact.equivariance",
+    "max-pooling": "shiftproof.experiments.exact.max_pooling",
+    "stride-and-padding": "shiftproof.experiments.exact.stride_and_padding",
+    "readout": "shiftproof.experiments.exact.readout",
+    "softmax": "shiftproof.experiments.exact.softmax",
+    "pooling": "shiftproof.experiments.trained.pooling",
+    "augmentation": "shiftproof.experiments.trained.augmentation",
+    "stationarity": "shiftproof.experiments.photographs.stationarity.words",
+    "locality": "shiftproof.experiments.photographs.locality",
+    "receptive-field": "shiftproof.experiments.photographs.receptive_field",
+    "weight-sharing": "shiftproof.experiments.photographs.weight_sharing",
+    "dense-to-conv": "shiftproof.experiments.trained.dense_to_conv",
+    "sparse": "shiftproof.experiments.exact.sparse",
+    "edges": "shiftproof.experiments.photographs.edges",
+    "smoothing": "shiftproof.experiments.exact.smoothing",
+    "sensitivity": "shiftproof.experiments.trained.sensitivity",
+    "attribution": "shiftproof.experiments.trained.attribution",
+    "efficiency": "shiftproof.experiments.trained.efficiency",
+    "position": "shiftproof.experiments.trained.position.words",
+    "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",
+    "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",
+    "corrections": "shiftproof.experiments.trained.corrections",
+    "capsules": "shiftproof.experiments.trained.capsules",
+    "scrambled-face": "shiftproof.experiments.trained.scrambled_face",
+    "body": "shiftproof.experiments.exact.body",
 }
 
 
@@ -52,13 +53,16 @@ def find(name: str) -> Experiment:
     """The experiment of that name.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no experiment of that name.
 
     >>> find("softmax").systems
     ('S9',)
     """
     if name not in EXPERIMENTS:
-        raise DataError("no such experiment", where=name, remedy=f"there are {', '.join(EXPERIMENTS)}")
+        near = difflib.get_close_matches(name, EXPERIMENTS, n=2)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise DataError("no such experiment", where=name, remedy=f"{meant}there are {', '.join(EXPERIMENTS)}")
+    # Imported when asked for: all twenty-five together take seconds, and `--help` needs none.
     return importlib.import_module(EXPERIMENTS[name]).EXPERIMENT
 
 
@@ -72,24 +76,26 @@ def reproduce(
     device: str = "cpu",
     devices: int = 1,
 ) -> ExperimentRecord:
-    """The record of an experiment, run now, and kept in `folder/NAME` (record.json and pictures).
+    """Runs an experiment and returns its record, which is also kept in `folder/NAME` (record.json and pictures).
 
-    What took long is kept in `folder` as soon as it is done: killed at any moment, the same call goes on there and ends
-    with the same figures.
+    Slow results are kept in `folder` as soon as they are done. After a run was killed, the same call continues from there
+    and ends with the same figures.
 
     Args:
         name: a key of `EXPERIMENTS`.
         folder: where everything is kept.
-        seeds: one run of everything random for each.
-        data: the handwritten digits, see `shiftproof.data.memory.open_labelled`; ignored where none are used.
+        seeds: everything random is done once per seed.
+        data: the handwritten digits, see `shiftproof.data.memory.open_labelled`; ignored if the experiment uses none.
         progress: called with every `Step`.
-        device: what training runs on: "cpu", "cuda", "mps" or "auto".
-        devices: how many of them.
+        device: the device for training: "cpu", "cuda", "mps" or "auto".
+        devices: the number of devices.
 
     Raises:
-        DataError: no such experiment or data.
-        ModelError: no such device.
-        RecordError: nothing can be written to the folder.
+        DataError: there is no such experiment, or its data cannot be opened.
+        ModelError: there is no such device.
+        OutOfMemoryError: memory ran out.
+        RecordError: nothing can be written to the folder, it holds a file of somebody else that would be overwritten, or another
+            process is running the same experiment there.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     record = reproduce("softmax", folder=Path(folder))
@@ -99,9 +105,13 @@ def reproduce(
     experiment = find(name)
     where = the_device(device, devices) if experiment.trains or device != "cpu" else torch.device("cpu")
     _writable(folder / name)
+    owned.refuse_foreign(folder, [f"{name}/record.json"])
     lab = Lab(folder, name, tuple(seeds), data, progress or (lambda step: None), where.type, devices)
     started = time.perf_counter()
-    result = experiment.measure(lab)
+    small = "use a machine with more memory, or another device"
+    with owned.alone(folder / name), enough_memory(f"experiment {name} on {where}", small):
+        result = told(experiment, experiment.measure(lab))
+    # What was read back took its time once: a run that was killed and resumed costs what an unbroken one does.
     seconds = time.perf_counter() - started + lab.spent.earlier_s
     record = ExperimentRecord(
         name=name,
@@ -117,17 +127,23 @@ def reproduce(
         protocol=result.protocol,
         seeds=list(seeds) if experiment.trains else [],
         data=", ".join(sorted(lab.used)),
-        command=_command(experiment, seeds, data if lab.used else "", where.type, devices),
+        command=command_of(experiment, seeds, data if lab.used else "", where.type, devices),
         seconds=seconds,
+        stand_in=lab.stand_in,
         environment=environment(where if experiment.trains else torch.device("cpu")),
         images={n: png for n, (png, _) in result.pictures.items()},
     )
-    save_experiment(record, folder / name)
+    # Other experiments may be writing their pages into the same folder.
+    with (
+        owned.alone(folder, wait_s=owned.WRITING_S),
+        owned.own(folder, [f"{name}/{file}" for file in ("record.json", *record.images)]),
+    ):
+        save_experiment(record, folder / name)
     return record
 
 
-def _command(experiment: Experiment, seeds: Sequence[int], data: str, device: str, devices: int) -> str:
-    """What a reader types to repeat the run; in Python where the seeds are not 0, 1, ..."""
+def command_of(experiment: Experiment, seeds: Sequence[int], data: str, device: str, devices: int) -> str:
+    """The command that repeats the run: Python if the seeds are not 0, 1, ..., because the command line takes only a number."""
     options: dict[str, Any] = {}
     if experiment.trains:
         options["seeds"] = len(seeds)
@@ -145,10 +161,14 @@ def _command(experiment: Experiment, seeds: Sequence[int], data: str, device: st
 
 
 def _writable(folder: Path) -> None:
-    """Nothing, or a RecordError before anything is measured: what a run finds must have a place."""
-    try:
+    """Raises a RecordError before anything is measured if the results could not be written."""
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        # A folder may exist and still refuse files; this is noticed before hours of training.
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as e:
-        raise RecordError(f"nothing can be written there: {e.strerror}", where=str(folder), remedy="--out DIR") from e
+    for each in (folder, folder / ".kept", folder.parent / ".kept", folder.parent / "models"):
+        sweep(each)
+        if each.exists():
+            with writing(each), tempfile.TemporaryFile(dir=each):
+                pass

@@ -1,4 +1,4 @@
-"""How long an experiment took in all, over every run that worked at it: each part counted once."""
+"""How long an experiment took in all, over every run that worked on it: each part counts once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Spent:
-    """Seconds of the parts of an experiment, those made in this run apart from those read back from earlier ones.
+    """Seconds of the parts of an experiment: those made in this run, and those read back from earlier runs.
 
-    A part may be made of others, and asked for more than once. Its own seconds are those that no part inside it took.
+    A part may contain other parts, and may be asked for more than once. Its own seconds are those that no part inside it
+    took.
 
     >>> spent = Spent()
     >>> with spent.making("a") as note:
@@ -29,11 +30,11 @@ class Spent:
 
     @property
     def earlier_s(self) -> float:
-        """What earlier runs took for what this one read back."""
+        """Seconds that earlier runs took for what this run read back."""
         return sum(self.earlier.values())
 
     def read(self, name: str, note: dict) -> None:
-        """A part was read back, with the note that `making` gave."""
+        """Counts a part that was read back, with the note that `making` gave."""
         for part, seconds in {**note.get("inside", {}), name: note["seconds"]}.items():
             if part not in self.made:
                 self.earlier[part] = seconds
@@ -42,7 +43,10 @@ class Spent:
 
     @contextmanager
     def making(self, name: str) -> Iterator[dict]:
-        """A part is made inside; the note, {"seconds": its own, "inside": {part: its own seconds}}, is filled in at the end."""
+        """Counts a part that is made inside the `with` block.
+
+        Yields its note, {"seconds": its own, "inside": {part: its own seconds}}, which is filled in when the block ends.
+        """
         note: dict = {"seconds": 0.0, "inside": {}}
         before, started = sum(self.made.values()), time.perf_counter()
         self.around.append(note["inside"])
@@ -50,6 +54,7 @@ class Spent:
             yield note
         finally:
             self.around.pop()
+        # What parts inside it took in this run is theirs: each second counts once.
         note["seconds"] = time.perf_counter() - started - (sum(self.made.values()) - before)
         self.made[name] = note["seconds"]
         for inside in self.around:

@@ -1,4 +1,4 @@
-"""Layers as plain `torch.nn` modules; each says by `laws` what it promises about translations.
+"""Layers as plain `torch.nn` modules; the property `laws` of each says what it promises about translations.
 
 Shapes are (n, c, h, w) as in torch; constructor arguments have torch's names and order.
 """
@@ -11,12 +11,14 @@ from shiftproof.layers.law import Law
 from shiftproof.layers.learned import LearnedPolyphasePool2d
 from shiftproof.layers.padding import CircularConv2d, CircularPad2d
 from shiftproof.layers.polyphase import PolyphasePool2d, PolyphaseUpsample2d
+from shiftproof.layers.pose import CanonicalPose, PhaseAlign
 from shiftproof.layers.readout import ChannelReadout, GlobalPool2d
 from shiftproof.layers.spectral import IdealLowPass2d
 from shiftproof.layers.unshared import UnsharedConv1d, UnsharedConv2d
 
 __all__ = [
     "BlurPool2d",
+    "CanonicalPose",
     "Capsules",
     "ChannelReadout",
     "CircularConv2d",
@@ -26,6 +28,7 @@ __all__ = [
     "IdealLowPass2d",
     "Law",
     "LearnedPolyphasePool2d",
+    "PhaseAlign",
     "PolynomialActivation",
     "PolyphasePool2d",
     "PolyphaseUpsample2d",

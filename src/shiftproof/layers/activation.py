@@ -1,4 +1,4 @@
-"""A nonlinearity that makes no frequencies which the grid cannot hold."""
+"""A nonlinearity that creates no frequencies above those that the grid can represent."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ GELU = (1 / (8 * math.sqrt(math.pi)), 0.5, 3 / (8 * math.sqrt(math.pi)))
 
 
 class PolynomialActivation(nn.Module):
-    """a + b x + c x^2 of the signal that stands behind the cells, on the same grid: no aliasing, so it moves by any fraction.
+    """a + b x + c x^2 of the interpolated signal, sampled on the same grid: without aliasing, so equivariant to sub-pixel moves.
 
-    A nonlinearity of samples makes high frequencies, which fold onto low ones; that is why ReLU commutes with moves by whole
-    cells alone. The square of a signal with frequencies up to K has frequencies up to 2 K. On a grid twice as fine those
-    fit; there the parabola is taken, what the given grid cannot hold is removed, and the cells are read off:
-    y = down(a + b up(x) + c up(x)^2).
+    A nonlinearity applied to samples creates high frequencies, which alias to low ones. This is why ReLU commutes with moves by
+    whole cells only. The square of a signal with frequencies up to K has frequencies up to 2 K, and a grid twice as fine can
+    represent them. The parabola is computed on that grid, the frequencies that the given grid cannot represent are removed,
+    and the result is sampled: y = down(a + b up(x) + c up(x)^2).
 
     Args:
-        num_parameters: 1, or one parabola for each of so many channels (as `torch.nn.PReLU`). a, b, c are learned; they
-            start at the parabola nearest to GELU for standard normal values, 0.0705 + 0.5 x + 0.2116 x^2.
+        num_parameters: 1, or the number of channels for one parabola per channel (as in `torch.nn.PReLU`). a, b, c are
+            learned. They start at the parabola nearest to GELU for standard normal values, 0.0705 + 0.5 x + 0.2116 x^2.
 
     >>> PolynomialActivation()(torch.full((1, 1, 1, 3), 2.0)).detach()
     tensor([[[[1.9168, 1.9168, 1.9168]]]])
@@ -50,15 +50,15 @@ class PolynomialActivation(nn.Module):
     @property
     def laws(self) -> tuple[Law, ...]:
         """Equivariant to every real circular move."""
-        why = "the square of what the grid holds fits a grid twice as fine"
+        why = "the square of the signal is computed on a grid twice as fine, which can represent it"
         circle = Law("equivariant", "circular", subpixel=True, exact=False, why=why)
-        return circle, Law("none", "crop", why="each cell is made of the whole map")
+        return circle, Law("none", "crop", why="each cell depends on the whole map")
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The activated map.
 
         Raises:
-            LayerError: another number of channels than parabolas.
+            LayerError: the number of channels is not the number of parabolas.
         """
         if self.num_parameters not in (1, x.shape[1]):
             raise LayerError(
@@ -67,8 +67,10 @@ class PolynomialActivation(nn.Module):
                 remedy="give num_parameters=1, or the number of channels",
             )
         h, w = x.shape[2:]
+        # Twice as fine holds 2 K exactly: 1 and x need less, and only the square reaches so far.
         fine = resampled(x, (2 * h, 2 * w))
         constant, linear, square = (a[:, None, None] for a in self.weight.unbind(1))
+        # Horner's form: two products per cell instead of three.
         return resampled(constant + fine * (linear + square * fine), (h, w))
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Arguments as torch takes them, one number or a pair, refused where they make no sense."""
+"""Arguments as torch takes them, one number or a pair, and the errors for those that do not make sense."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shiftproof.errors import LayerError
 
 
 def pair(value: int | tuple[int, ...], name: str) -> tuple[int, int]:
-    """(rows, columns): one whole number is meant for both.
+    """(rows, columns). One whole number stands for both.
 
     Raises:
         LayerError: not one whole number or two.
@@ -19,7 +19,9 @@ def pair(value: int | tuple[int, ...], name: str) -> tuple[int, int]:
     """
     found = whole_numbers((value, value) if isinstance(value, Integral) else value)
     if len(found) != 2:
-        raise LayerError(f"{name}={value!r} is no size", where=name, remedy="give a whole number, or (rows, columns)")
+        raise LayerError(
+            f"{name}={value!r} is not a size", where=name, remedy="give a whole number, or (rows, columns)"
+        )
     return found[0], found[1]
 
 
@@ -31,7 +33,7 @@ def counts(where: str, **values: object) -> tuple[int, ...]:
         values: by the argument's name.
 
     Raises:
-        LayerError: one is no whole number, or below 1.
+        LayerError: a value is not a whole number, or is below 1.
 
     >>> counts("Capsules", in_capsules=3, out_capsules=2)
     (3, 2)
@@ -43,7 +45,7 @@ def counts(where: str, **values: object) -> tuple[int, ...]:
 
 
 def whole_numbers(values: object) -> tuple[int, ...]:
-    """The numbers of a sequence; none where one is not whole. NumPy's integers are whole numbers, True and False are not.
+    """The numbers of a sequence, or () if one of them is not whole. NumPy's integers are whole; True and False are not.
 
     >>> import numpy as np
     >>> whole_numbers((np.int64(1), 2)), whole_numbers([1, 2.0]), whole_numbers((True, 1)), whole_numbers("12")

@@ -1,4 +1,4 @@
-"""Subsampling behind a low-pass filter: anti-aliased pooling."""
+"""Subsampling after a low-pass filter: anti-aliased pooling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST = 7
 
 
 def binomial_taps(size: int) -> list[float]:
-    """The row of Pascal's triangle of `size` numbers, divided by its sum 2^(size - 1): whole multiples of a power of two.
+    """The row of Pascal's triangle with `size` numbers, divided by its sum 2^(size - 1), so every tap is exact in binary.
 
     >>> binomial_taps(3)
     [0.25, 0.5, 0.25]
@@ -31,15 +31,16 @@ def binomial_taps(size: int) -> list[float]:
 class BlurPool2d(nn.Module):
     """Every s-th cell of the map smoothed by binomial taps: y[k] = sum over m of w[m] x[s k + m - p], each channel alone.
 
-    Put it behind the nonlinearity, in place of a stride: conv, ReLU, BlurPool for a strided convolution; MaxPool with
-    stride 1, BlurPool for max pooling. Two taps remove the highest frequency, more taps more of what would alias. It is
-    a remedy by degrees: between the multiples of the stride some aliasing stays (see `IdealLowPass2d`, `PolyphasePool2d`).
+    Put it after the nonlinearity, in place of a stride: conv, ReLU, BlurPool instead of a strided convolution; MaxPool with
+    stride 1, BlurPool instead of max pooling. Two taps remove the highest frequency; more taps remove more of the frequencies
+    that would alias. Some aliasing remains for moves that are not multiples of the stride (see `IdealLowPass2d` and
+    `PolyphasePool2d` for layers without any).
 
     Args:
         kernel_size: taps, 1 to 7, or (rows, columns); 1 is plain subsampling.
         stride: s, or (rows, columns).
-        padding_mode: what stands beyond the border: "zeros", "reflect", "replicate" or "circular". kernel_size - 1 cells in
-            all are added, the smaller half before; the output has ceil(size / stride) cells.
+        padding_mode: how the map continues beyond its border: "zeros", "reflect", "replicate" or "circular". In all,
+            kernel_size - 1 cells are added, the smaller half before; the output has ceil(size / stride) cells.
 
     >>> x = torch.tensor([[[[0.0, 4, 0, 0]]]])
     >>> BlurPool2d((1, 3), (1, 2), padding_mode="circular")(x).tolist()
@@ -71,15 +72,18 @@ class BlurPool2d(nn.Module):
                 remedy=f"use one of {', '.join(PADDINGS)}",
             )
         rows, columns = (torch.tensor(binomial_taps(k)) for k in self.kernel_size)
+        # Not in the state: the taps follow from the arguments.
         self.register_buffer("taps", torch.outer(rows, columns)[None, None], persistent=False)
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """Equivariant for moves that are multiples of the stride; round the circle with circular padding alone."""
+        """Equivariant for moves that are multiples of the stride; circular moves only with circular padding."""
+        # Nothing is added before the map, and what is added behind it no window
+        # reads: then zeros are as good as the circle.
         tiles = all((k - 1) // 2 == 0 and k // 2 < s for k, s in zip(self.kernel_size, self.stride, strict=True))
         closed = self.padding_mode == "circular" or tiles  # windows that do not reach beyond the border
-        why = "one filter everywhere" + (
-            "" if closed else f"; {self.padding_mode} at the border are no part of the circle"
+        why = "the same filter at every position" + (
+            "" if closed else f"; {self.padding_mode!r} padding at the border is not part of the circle"
         )
         return local_laws(self.stride, wraps=closed, why=why)
 
@@ -87,9 +91,10 @@ class BlurPool2d(nn.Module):
         """The smoothed map's every s-th cell: (n, c, ceil(h / s), ceil(w / s)).
 
         Raises:
-            LayerError: a map too small to be reflected.
+            LayerError: the map is too small to be reflected.
         """
         (ky, kx), (h, w), c = self.kernel_size, x.shape[2:], x.shape[1]
+        # Torch's order: the last axis first.
         sides = ((kx - 1) // 2, kx // 2, (ky - 1) // 2, ky // 2)
         if self.padding_mode == "circular":
             x = wrapped(x, sides)

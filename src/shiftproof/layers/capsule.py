@@ -1,4 +1,4 @@
-"""Capsules: groups of numbers whose length says whether a thing is there and whose direction says how it is."""
+"""Capsules: vectors whose length says whether an object is present and whose direction describes its pose."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def squash(s: Float[Tensor, "*capsules d"]) -> Float[Tensor, "*capsules d"]:
     """Vectors of the same direction, with a length below 1: v = |s|^2 / (1 + |s|^2) s / |s|.
 
     Args:
-        s: capsules along the last axis, of any size that their dtype holds; a zero vector stays zero, with a gradient of
-            zero.
+        s: capsules along the last axis, of any magnitude that their dtype can represent; a zero vector stays zero, with a
+            gradient of zero.
 
     Reference: Sabour, Frosst & Hinton 2017, "Dynamic routing between capsules", eq. 1. https://arxiv.org/abs/1710.09829
 
@@ -28,17 +28,18 @@ def squash(s: Float[Tensor, "*capsules d"]) -> Float[Tensor, "*capsules d"]:
     largest = s.detach().abs().amax(-1, keepdim=True).clamp(min=1)
     unit = (largest.log2().floor() - 1).exp2()  # a power of two rounds nothing: to the bit what the formula gives
     u = s / unit
+    # With s = unit u: |s|^2 / (1 + |s|^2) s / |s| = u |u| / (unit^-2 + |u|^2), in which no square overflows.
     length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
     return u * (length / (unit.reciprocal().square() + length * length))
 
 
 class PrimaryCapsules(nn.Module):
-    """The first capsules: a convolution whose channels are taken in groups, squashed, and listed.
+    """The first capsules: a convolution whose channels are grouped into vectors, squashed, and listed.
 
     Args:
         in_channels: channels of the input.
         out_capsules: capsules at each position.
-        out_features: numbers a capsule has.
+        out_features: numbers per capsule.
         kernel_size: of the convolution, in pixels.
         stride: of the convolution.
         padding: of the convolution.
@@ -46,7 +47,7 @@ class PrimaryCapsules(nn.Module):
         dtype: of the weights.
 
     Raises:
-        LayerError: a number of channels, capsules or features that is none.
+        LayerError: a number of channels, capsules or features is not a positive whole number.
 
     Reference: Sabour, Frosst & Hinton 2017, section 4 (32 capsules of 8 numbers, 9 x 9, stride 2).
     https://arxiv.org/abs/1710.09829
@@ -75,37 +76,38 @@ class PrimaryCapsules(nn.Module):
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """No promise: the list has a place of its own for every position."""
-        return (Law("none", why="capsules are listed by position, and the list is no map"),)
+        """No promise: the list has a separate entry for every position."""
+        return (Law("none", why="capsules are listed by position, and the list is not a map"),)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n i d"]:
-        """The capsules, (n, out_capsules x rows x columns, out_features), shorter than 1; by kind, then row by row."""
+        """The capsules, (n, out_capsules x rows x columns, out_features), shorter than 1; sorted by type, then row by row."""
         maps = self.conv(x).unflatten(1, (self.out_capsules, self.out_features))
+        # (n, kinds, numbers, positions) to (n, kinds x positions, numbers): capsules of one kind stand side by side.
         return squash(maps.flatten(3).mT.flatten(1, 2))
 
 
 class Capsules(nn.Module):
-    """Capsules that the ones below agree on: every one below predicts every one above, and routes itself by agreement.
+    """Capsules with dynamic routing: every capsule below predicts every capsule above, and is routed to where it agrees.
 
     With predictions u_ij = W_ij u_i and logits b_ij = 0 at first, repeat: c_ij = exp(b_ij) / sum over k of exp(b_ik);
-    v_j = squash(sum over i of c_ij u_ij); b_ij += u_ij . v_j. Coupling c sums to 1 over the capsules *above*, j: each
-    capsule below has one vote to give. (Over those below it would be an attention over parts; implementations that do so
-    are in wide use.) Gradients go through all of it.
+    v_j = squash(sum over i of c_ij u_ij); b_ij += u_ij . v_j. The coupling c sums to 1 over the capsules *above*, j:
+    each capsule below has one vote to distribute. (Many implementations normalise over the capsules below instead, which is
+    an attention over parts.) Gradients flow through all iterations.
 
     Args:
-        in_capsules: how many below.
-        out_capsules: how many above.
-        in_features: numbers a capsule below has.
-        out_features: numbers a capsule above has.
-        routings: how often v is computed; 1 leaves the coupling uniform.
+        in_capsules: number of capsules below.
+        out_capsules: number of capsules above.
+        in_features: numbers per capsule below.
+        out_features: numbers per capsule above.
+        routings: number of times that v is computed; 1 leaves the coupling uniform.
         device: of the weights.
         dtype: of the weights.
 
     Raises:
-        LayerError: no routing at all, or a number of capsules or features that is none.
+        LayerError: fewer than one routing, or a number of capsules or features that is not a positive whole number.
 
     Reference: Sabour, Frosst & Hinton 2017, eq. 2, 3 and procedure 1. https://arxiv.org/abs/1710.09829
-    Differs: weights start normal with standard deviation 0.1; the paper does not say.
+    Differs: weights start normal with standard deviation 0.1; the paper does not state it.
 
     >>> Capsules(20, 10, 8, 16)(torch.rand(2, 20, 8)).shape
     torch.Size([2, 10, 16])
@@ -122,23 +124,21 @@ class Capsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        shape = counts(
-            "Capsules", in_capsules=in_capsules, in_features=in_features, out_capsules=out_capsules,
-            out_features=out_features,
-        )  # fmt: skip
+        given = {"in_capsules": in_capsules, "in_features": in_features}
+        shape = counts("Capsules", **given, out_capsules=out_capsules, out_features=out_features)
         self.in_capsules, self.in_features, self.out_capsules, self.out_features = shape
         (self.routings,) = counts("Capsules", routings=routings)
         self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weights drawn anew."""
+        """Draw new random weights."""
         nn.init.normal_(self.weight, std=0.1)
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """No promise: every capsule below, and so every position, has matrices of its own."""
-        return (Law("none", why="every capsule below has matrices of its own, so every position has"),)
+        """No promise: every capsule below, and therefore every position, has its own matrices."""
+        return (Law("none", why="every capsule below, and therefore every position, has its own matrices"),)
 
     def forward(self, u: Float[Tensor, "n i d"]) -> Float[Tensor, "n j e"]:
         """The capsules above, (n, out_capsules, out_features), shorter than 1."""
@@ -151,14 +151,16 @@ class Capsules(nn.Module):
             u: the capsules below, (n, in_capsules, in_features).
 
         Raises:
-            LayerError: another number of capsules, or of another size.
+            LayerError: the number of capsules or their size is wrong.
         """
         if u.shape[1:] != self.weight.shape[:2]:
             raise LayerError(
                 f"its input is (n, {self.in_capsules}, {self.in_features}), not {tuple(u.shape)}", where="Capsules"
             )
+        # One product per capsule below, for all above and the whole batch: each has a matrix of its own.
         predicted = torch.bmm(u.transpose(0, 1), self.weight.flatten(2))  # (i, n, j x e)
         predicted = predicted.unflatten(-1, (self.out_capsules, -1)).permute(1, 2, 0, 3).contiguous()  # (n, j, i, e)
+        # For every picture, each capsule begins undecided: agreement is about this picture.
         logits = predicted.new_zeros(predicted.shape[:3])
         coupling, v = _agreed(predicted, logits)
         for _ in range(self.routings - 1):
@@ -183,9 +185,9 @@ class ReconstructionDecoder(nn.Module):
 
     Args:
         classes: number of capsules.
-        in_features: numbers a capsule has.
-        picture: (channels, height, width) of what comes out.
-        hidden: width of the two layers between.
+        in_features: numbers per capsule.
+        picture: (channels, height, width) of the output.
+        hidden: widths of the two hidden layers.
 
     Reference: Sabour, Frosst & Hinton 2017, section 4.1, figure 2. https://arxiv.org/abs/1710.09829
 
@@ -206,8 +208,8 @@ class ReconstructionDecoder(nn.Module):
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """No promise: it takes no picture."""
-        return (Law("none", why="dense layers on the numbers of a capsule"),)
+        """No promise, because its input is not a picture."""
+        return (Law("none", why="its input is a list of capsules, not a map"),)
 
     def forward(
         self, capsules: Float[Tensor, "n k d"], target: Int64[Tensor, " n"] | None = None
@@ -218,6 +220,7 @@ class ReconstructionDecoder(nn.Module):
             capsules: one for each class.
             target: the class whose capsule is kept; that of the longest if not given.
         """
+        # The longest capsule is the network's answer.
         chosen = torch.linalg.vector_norm(capsules, dim=-1).argmax(1) if target is None else target
         kept = nn.functional.one_hot(chosen, capsules.shape[1]).to(capsules.dtype)
         return self.layers((capsules * kept.unsqueeze(-1)).flatten(1))
@@ -236,9 +239,9 @@ def margin_loss(
     Args:
         lengths: |v_k| of each class's capsule.
         target: the true class; T is 1 there and 0 elsewhere.
-        present: m+, the length from which a class that is there costs nothing.
-        absent: m-, the length up to which a class that is not there costs nothing.
-        weight: lambda, of classes that are not there.
+        present: m+, the length above which a class that is present costs nothing.
+        absent: m-, the length below which a class that is absent costs nothing.
+        weight: lambda, the weight of absent classes.
 
     Reference: Sabour, Frosst & Hinton 2017, eq. 4. https://arxiv.org/abs/1710.09829
 

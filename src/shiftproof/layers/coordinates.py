@@ -1,4 +1,4 @@
-"""Position given to a network on purpose: coordinates as channels."""
+"""Coordinates as channels, which give a network access to position on purpose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CoordinateChannels(nn.Module):
     """The map with its row and column numbers as two more channels, from -1 at the first cell to 1 at the last.
 
     y[c] = (2 i - (h - 1)) / (h - 1), y[c + 1] the same of j and w, y[c + 2] = (y[c]^2 + y[c + 1]^2)^(1/2) if asked for.
-    A convolution behind it can tell where it is: for tasks in which position is the answer.
+    A convolution after it can depend on position. Use it for tasks in which the position is part of the answer.
 
     Args:
         with_radius: also the distance from the centre.
@@ -31,7 +31,7 @@ class CoordinateChannels(nn.Module):
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """None: the coordinates stay where they are when the picture moves. That is what they are for."""
+        """No promise: the coordinates stay where they are when the picture moves, on purpose."""
         why = "the coordinates stay where they are"
         return Law("none", "circular", why=why), Law("none", "zero", why=why), Law("none", "crop", why=why)
 
@@ -51,4 +51,5 @@ class CoordinateChannels(nn.Module):
 def coordinates(size: int, like: Tensor) -> Float[Tensor, " size"]:
     """Equal steps from -1 to 1, of `like`'s dtype and on its device."""
     at = torch.arange(size, device=like.device, dtype=like.dtype)
+    # Whole numbers over a whole number: the two halves differ in nothing but the sign, to the last bit.
     return (2 * at - (size - 1)) / max(1, size - 1)

@@ -23,7 +23,8 @@ from shiftproof.layers.polyphase import (
     taken,
 )
 
-ROUNDINGS = 2  # eps of the summed sizes: more than sums in another order differ by, less than what a score tells apart
+# In eps of the summed sizes. Sums in another order differ by less, and scores that mean something differ by more.
+ROUNDINGS = 2
 
 
 class Score(nn.Sequential):
@@ -34,7 +35,7 @@ class Score(nn.Sequential):
         super().__init__(first, nn.ReLU(), CircularConv2d(hidden, 1, 3, padding="same"))
 
     def rounding(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
-        """By how much scores may differ that are equal: a sum is rounded otherwise where its component stands otherwise.
+        """By how much equal scores may differ: a sum is rounded differently when its component stands elsewhere.
 
         `ROUNDINGS` eps times the mean of |b2| + |w2| * (|b1| + |w1| * |x|), a mean over every position, which is that of the
         products of kernels' sums and the picture's mean.
@@ -44,6 +45,8 @@ class Score(nn.Sequential):
             weight, bias = (
                 p.detach().to(x.dtype).abs() for p in (conv.get_parameter("weight"), conv.get_parameter("bias"))
             )
+            # Round the circle every tap meets every cell once, so the mean of a convolution of |x| is its kernel's sum
+            # times the mean of |x|. The ReLU between can only make it smaller.
             size = nn.functional.linear(size, weight.sum((2, 3)), bias)
         return ROUNDINGS * torch.finfo(x.dtype).eps * size
 
@@ -52,17 +55,17 @@ class LearnedPolyphasePool2d(nn.Module):
     """The polyphase component that a small network scores highest: learned polyphase sampling.
 
     Each component is scored by itself, by one network for all: circular convolution 3x3, ReLU, circular convolution 3x3
-    to one map, mean over positions. A score does not change when its component moves round the circle, so the choice
+    to one map, mean over positions. A score does not change when its component moves around the circle, so the choice
     moves with the content, as in `PolyphasePool2d`; scores that are equal, or differ by no more than their rounding, are
     decided as there. In training the component is drawn with probabilities softmax(scores) by Gumbel's noise, and the
-    gradient is that of the softmax of (scores + noise) / tau (straight through); in use it is the best.
+    gradient is that of the softmax of (scores + noise) / tau (straight-through). In evaluation mode the best one is taken.
 
     Args:
         channels: of the input.
         stride: s, or (rows, columns), as in `PolyphasePool2d`.
-        hidden: channels of the scoring network; None: as many as the input's.
+        hidden: channels of the scoring network; None: as many as the input has.
         tau: temperature in training, above 0.
-        return_indices: also return the phases chosen.
+        return_indices: also return the chosen phases.
 
     >>> pool = LearnedPolyphasePool2d(3, 2).eval()
     >>> pool(torch.rand(2, 3, 8, 8)).shape
@@ -90,9 +93,9 @@ class LearnedPolyphasePool2d(nn.Module):
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """In use those of `PolyphasePool2d`; in training the choice is random."""
+        """In evaluation mode those of `PolyphasePool2d`; in training mode the choice is random."""
         if self.training:
-            return (Law("none", "circular", why="in training the component is drawn at random"),)
+            return (Law("none", "circular", why="in training the component is chosen at random"),)
         return polyphase_laws(self.stride)
 
     def forward(
@@ -105,7 +108,7 @@ class LearnedPolyphasePool2d(nn.Module):
             indices: phases to take instead of choosing, whole numbers (n, 2) in [0, s).
 
         Raises:
-            LayerError: a size that the stride does not divide, or indices that are no phases.
+            LayerError: the stride does not divide a size, or the indices are not phases.
         """
         parts = components(x, self.stride)
         if indices is not None:
@@ -115,6 +118,8 @@ class LearnedPolyphasePool2d(nn.Module):
             weights = nn.functional.gumbel_softmax(self.scores(parts), self.tau, hard=True)
             chosen = weights.detach().argmax(1)
             kept = taken(parts, chosen)
+            # Straight through: forwards it adds 0, backwards it has the gradient of the mixture of components. `parts`
+            # is detached, as its own gradient goes through `kept`.
             mixed = torch.einsum("nk,nkchw->nchw", weights - weights.detach(), parts.detach())
             y = kept + mixed  # `mixed` is 0 and carries the gradient of the weights
         else:
@@ -126,10 +131,12 @@ class LearnedPolyphasePool2d(nn.Module):
         self, parts: Float[Tensor, "n k c h w"], score: Callable[[Tensor], Tensor] | None = None
     ) -> Float[Tensor, "n k"]:
         """The network's score of each component; `score` in place of the network."""
+        # Components go through the network as samples of a batch, so that none can see another.
         return (score or self.score)(parts.flatten(0, 1)).mean((1, 2, 3)).unflatten(0, parts.shape[:2])
 
     def best(self, x: Float[Tensor, "n c h w"], parts: Float[Tensor, "n k c h2 w2"]) -> Int[Tensor, " n"]:
         """The component of highest score, in single precision at least: half has fewer digits than scores differ by."""
+        # Autocast would turn the convolutions back to half, whatever dtype they are given.
         half = torch.is_autocast_enabled(x.device.type)
         wide = torch.promote_types(x.dtype, torch.float32)
         with torch.autocast(x.device.type, enabled=False) if half else nullcontext():

@@ -1,4 +1,4 @@
-"""Which cell of a picture on a torus shows the largest view: a choice of origin that moves with the content."""
+"""An order of the cells of a picture on a torus, by the whole picture as seen from each: it moves with the content."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def order_of_views(x: Shaped[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
-    """For each cell the rank of the whole picture as it is seen from there; equal ranks, equal pictures.
+    """For each cell, the rank of the whole picture as seen from that cell; equal ranks mean equal views.
 
     r[i] < r[j] says that T_{-i} x comes before T_{-j} x in an order of pictures that depends on the picture's values alone, and
     r[i] = r[j] that T_{-i} x = T_{-j} x. So r of T_v x is T_v r, and the cells of largest rank differ by symmetries of x.
 
     By doubling: ranks of single cells, then of runs of 2, 4, 8 ... cells along x, each from the ranks of its two halves,
-    until a run goes round the circle; then the same along y. O(c h w log(c h w)) for each of log2(h w) sorts.
+    until a run goes around the circle; then the same along y. O(c h w log(c h w)) for each of log2(h w) sorts.
 
     >>> order_of_views(torch.tensor([[[[0.0, 0.0, 1.0, 0.0]]]])).tolist()
     [[[1, 2, 3, 0]]]
@@ -23,6 +23,7 @@ def order_of_views(x: Shaped[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
     sec. 3, https://doi.org/10.1145/800152.804905. Differs: on a torus.
     """
     n, c, h, w = x.shape
+    # NaN differs from itself: equal views with NaN in them would get different ranks, by where they stand.
     ranks = _dense(x.nan_to_num().reshape(n * c, h * w)).reshape(n, c, h, w)
     while ranks.shape[1] > 1:  # channels in pairs; an odd one waits
         c = ranks.shape[1] // 2
@@ -31,6 +32,8 @@ def order_of_views(x: Shaped[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
     for dim, size in ((3, w), (2, h)):
         reach = 1
         while reach < size:
+            # Runs may overlap once they go around: 2^k >= size cells say at least
+            # what `size` cells say, and order the same.
             ranks = _joined(ranks, ranks.roll(-reach, dim))
             reach *= 2
     return ranks[:, 0]
@@ -39,6 +42,7 @@ def order_of_views(x: Shaped[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
 def _joined(first: Int[Tensor, "n c h w"], second: Int[Tensor, "n c h w"]) -> Int[Tensor, "n c h w"]:
     """Ranks of pairs, the first counting most."""
     n, c, h, w = first.shape
+    # Ranks are below h w, so the pair is one number without loss, up to (h w)^2: 64 bits are enough for 3e9 cells.
     return _dense((first * (h * w) + second).reshape(n * c, h * w)).reshape(n, c, h, w)
 
 
@@ -46,4 +50,5 @@ def _dense(keys: Shaped[Tensor, "n m"]) -> Int[Tensor, "n m"]:
     """Each key's place among the different keys of its row: 0, 1, ... without gaps."""
     ordered, order = keys.sort(1)
     new = (ordered[:, 1:] != ordered[:, :-1]).long().cumsum(1)
+    # The smallest key has rank 0 and is not in `new`.
     return torch.zeros_like(order).scatter(1, order[:, 1:], new)

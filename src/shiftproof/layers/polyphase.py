@@ -1,4 +1,7 @@
-"""Subsampling on the grid that the content chooses, and its inverse: nothing is lost when the input moves."""
+"""Subsampling on a grid that the content chooses, and its inverse.
+
+The check recognises these functions by what they compute (`shiftproof.checking.walk.selection`).
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,16 @@ class PolyphasePool2d(nn.Module):
     x permutes the components and moves each along itself, so the same component is found again: for every move v,
     f(T_v x) = T_u f(x), u = (v + q - q') / s with q' the phase chosen in T_v x; a global pooling behind it is invariant.
 
-    The norms are summed in fixed point, where order does not count: the same component gives the same norm wherever it
-    stands. Components of equal norm (pictures of few values often have some) are compared by the whole picture as it is seen from
-    each of their cells (`order_of_views`); the largest view wins, and views move with the content. What then is still equal is a
-    picture with a symmetry, T_a x = x for some a that is no multiple of s: its tied components are moves of each other,
-    the first phase is taken, and the law above still holds.
+    The norms are summed in fixed point, where the order of a sum does not matter, so a component has the same norm wherever it
+    stands. Components of equal norm, which pictures of few values often have, are compared by the whole picture as seen from each
+    of their cells (`order_of_views`). The largest view wins, and views move with the content. Components that are still equal
+    belong to a picture with a symmetry: T_a x = x for some a that is not a multiple of s. They are moves of each other, so the
+    first phase is taken and the law above still holds.
 
     Args:
-        stride: s, rows and columns a step; each at least 1, one at least 2. It must divide the input's size.
-        p: which norm, a whole number from 1, or `math.inf`. The root is not taken: it changes no order.
-        return_indices: also return the phases chosen, for `PolyphaseUpsample2d` and for the other branch of a residual.
+        stride: s, in cells, or (rows, columns); each at least 1, one at least 2. It must divide the input's size.
+        p: the norm, a whole number from 1, or `math.inf`. The root is not taken, because it does not change the order.
+        return_indices: also return the chosen phases, for `PolyphaseUpsample2d` and for the other branch of a residual.
 
     >>> x = torch.tensor([[0.0, 1, 0, 2], [0, 0, 0, 0]])[None, None]
     >>> pool = PolyphasePool2d(2, return_indices=True)
@@ -41,7 +44,7 @@ class PolyphasePool2d(nn.Module):
     ([[[[1.0, 2.0]]]], [[[[2.0, 1.0]]]], [[0, 1]])
 
     Reference: Chaman and Dokmanic 2021, "Truly shift-invariant convolutional neural networks", eq. 5,
-    https://arxiv.org/abs/2011.14214. Differs: any stride; ties, on which the paper is silent, are decided as above.
+    https://arxiv.org/abs/2011.14214. Differs: any stride; ties, which the paper does not discuss, are decided as above.
     """
 
     def __init__(self, stride: int | tuple[int, int], p: float = 2, return_indices: bool = False) -> None:
@@ -49,7 +52,7 @@ class PolyphasePool2d(nn.Module):
         self.stride = polyphase_stride(stride)
         if p != math.inf and not (p >= 1 and float(p).is_integer()):
             raise LayerError(
-                f"p={p} is no norm to choose by", where="PolyphasePool2d", remedy="use 1, 2, ... or math.inf"
+                f"p={p} is not a norm to choose by", where="PolyphasePool2d", remedy="use 1, 2, ... or math.inf"
             )
         self.p = p
         self.return_indices = return_indices
@@ -70,7 +73,7 @@ class PolyphasePool2d(nn.Module):
                 this one.
 
         Raises:
-            LayerError: a size that the stride does not divide, or indices that are no phases.
+            LayerError: the stride does not divide a size, or the indices are not phases.
         """
         parts = components(x, self.stride)
         chosen = (
@@ -87,14 +90,14 @@ class PolyphasePool2d(nn.Module):
 
 
 class PolyphaseUpsample2d(nn.Module):
-    """A map put back on the grid that a `PolyphasePool2d` chose, zeros elsewhere: x[q + s k] = y[k].
+    """Puts a map back on the grid that a `PolyphasePool2d` chose, with zeros elsewhere: x[q + s k] = y[k].
 
-    With U(x) = up(*pool(x)), U(T_v x) = T_v U(x) for every circular move v, exactly, unless x has a symmetry T_a x = x with
-    a no multiple of s: then no choice of one component can commute (the answer would have to lie on two grids), and
+    With U(x) = up(*pool(x)), U(T_v x) = T_v U(x) exactly, for every circular move v, unless x has a symmetry T_a x = x where a
+    is not a multiple of s. Then the answer would have to lie on two grids, so no choice of one component can commute, and
     U(T_v x) = T_w U(x) for a w that moves the picture as v does, T_w x = T_v x.
 
     Args:
-        stride: that of the pool.
+        stride: the stride of the pool.
 
     >>> x = torch.tensor([[0.0, 1, 0, 2], [0, 0, 0, 0]])[None, None]
     >>> PolyphaseUpsample2d(2)(*PolyphasePool2d(2, return_indices=True)(x)).tolist()
@@ -110,20 +113,17 @@ class PolyphaseUpsample2d(nn.Module):
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """With the phases held fixed a cell of input is s cells of output; with the pool's own see the class."""
+        """With fixed phases, one cell of input is s cells of output. For the phases of the pool, see the class."""
         finer = (Fraction(1, self.stride[0]), Fraction(1, self.stride[1]))
-        return (Law("equivariant", "circular", stride=finer, why="the phases held fixed, every cell keeps its place"),)
+        return (Law("equivariant", "circular", stride=finer, why="with fixed phases, every cell keeps its place"),)
 
     def forward(self, x: Float[Tensor, "n c h2 w2"], indices: Tensor) -> Float[Tensor, "n c h w"]:
         """The map (n, c, h * s, w * s) that has x at the phases `indices` (n, 2), in [0, s), and zeros elsewhere.
 
         Raises:
-            LayerError: indices that are no phases.
+            LayerError: the indices are not phases.
         """
-        (n, c, h, w), (sy, sx) = x.shape, self.stride
-        at = nn.functional.one_hot(number_of(indices, n, self.stride), sy * sx).bool()[:, :, None, None, None]
-        parts = torch.where(at, x[:, None], torch.zeros((), dtype=x.dtype, device=x.device))
-        return parts.reshape(n, sy, sx, c, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c, h * sy, w * sx)
+        return put_back(x, number_of(indices, len(x), self.stride), self.stride)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -134,7 +134,7 @@ def components(x: Shaped[Tensor, "n c h w"], stride: tuple[int, int]) -> Shaped[
     """The polyphase components of each map, component i sx + j being x[..., i::sy, j::sx].
 
     Raises:
-        LayerError: a size that the stride does not divide: the circle then has no grid of that step to choose from.
+        LayerError: the stride does not divide the size, so that no grid of that step fits on the circle.
 
     >>> components(torch.arange(4).reshape(1, 1, 1, 4), (1, 2)).tolist()
     [[[[[0, 2]]], [[[1, 3]]]]]
@@ -151,8 +151,19 @@ def components(x: Shaped[Tensor, "n c h w"], stride: tuple[int, int]) -> Shaped[
 
 
 def taken(parts: Shaped[Tensor, "n k c h w"], chosen: Int[Tensor, " n"]) -> Shaped[Tensor, "n c h w"]:
-    """Of each sample the component chosen for it."""
+    """The chosen component of each sample."""
     return parts.gather(1, chosen[:, None, None, None, None].expand(-1, 1, *parts.shape[2:]))[:, 0]
+
+
+def put_back(
+    x: Float[Tensor, "n c h2 w2"], chosen: Int[Tensor, " n"], stride: tuple[int, int]
+) -> Float[Tensor, "n c h w"]:
+    """The map whose component of that number is x; its other components are zeros."""
+    (n, c, h, w), (sy, sx) = x.shape, stride
+    at = nn.functional.one_hot(chosen, sy * sx).bool()[:, :, None, None, None]
+    # Chosen, not multiplied by 0: 0 times infinity is NaN.
+    parts = torch.where(at, x[:, None], torch.zeros((), dtype=x.dtype, device=x.device))
+    return parts.reshape(n, sy, sx, c, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, c, h * sy, w * sx)
 
 
 def norms(parts: Float[Tensor, "n k c h w"], p: float) -> Int[Tensor, "n k"]:
@@ -162,6 +173,7 @@ def norms(parts: Float[Tensor, "n k c h w"], p: float) -> Int[Tensor, "n k"]:
     round alike everywhere. The unit is 2^-b of the largest power, b = 62 - log2(values in a component).
     """
     with torch.no_grad():
+        # A component with NaN still needs a norm: with 0 in its place the choice stays one that moves with the content.
         size = parts.detach().abs().double().flatten(2).nan_to_num()
         most = size.amax((1, 2), keepdim=True)
         unit = torch.where(most > 0, most / torch.frexp(most).mantissa, 1.0)  # the power of two above it: exact
@@ -171,6 +183,7 @@ def norms(parts: Float[Tensor, "n k c h w"], p: float) -> Int[Tensor, "n k"]:
         power = size
         for _ in range(int(p) - 1):
             power = power * size
+        # Powers are at most 1 after the division, so a sum of m of them is at most 2^62.
         bits = FIXED_POINT_BITS - math.ceil(math.log2(max(2, size.shape[2])))
         return (power * 2.0**bits).round().long().sum(2)
 
@@ -181,23 +194,39 @@ def largest(
     scores: Shaped[Tensor, "n k"],
     rounding: Float[Tensor, "n 1"] | int = 0,
 ) -> Int[Tensor, " n"]:
-    """The component of largest score of each sample; equal scores are decided by the whole picture seen from each cell.
+    """The component with the largest score of each sample; ties are decided by the whole picture as seen from each cell.
 
     Scores count as equal when they differ by no more than `rounding`.
     """
     with torch.no_grad():
-        best = scores >= scores.amax(1, keepdim=True) - rounding
-        if torch.compiler.is_compiling():  # no branch on data in a graph: every sample is ordered
-            return _decided(x.detach(), stride, best)
+        best = foremost(scores, rounding)
+        if torch.compiler.is_compiling():  # a graph cannot branch on data: every sample is ordered
+            return decided(x, stride, best)
         chosen = best.int().argmax(1)
+        # Ordering sorts the whole map log2(h w) times. Ties are rare in real
+        # pictures, so only their samples pay for it.
         tied = best.sum(1) > 1
         if tied.any():
-            chosen[tied] = _decided(x.detach()[tied], stride, best[tied])
+            chosen[tied] = decided(x[tied], stride, best[tied])
         return chosen
 
 
-def _decided(x: Float[Tensor, "n c h w"], stride: tuple[int, int], best: Bool[Tensor, "n k"]) -> Int[Tensor, " n"]:
-    views = components(order_of_views(x)[:, None], stride).flatten(2).amax(2)
+def foremost(scores: Shaped[Tensor, "n k"], rounding: Float[Tensor, "n 1"] | int = 0) -> Bool[Tensor, "n k"]:
+    """Which scores are the largest, or below it by no more than `rounding`.
+
+    Never none: a score that is not a number leaves every component in the tie, which the picture then decides. If the answer
+    were that none is best, the first component would win, and that choice would not move with the content.
+
+    >>> foremost(torch.tensor([[1.0, 2.0, 3.0]]), 1).tolist(), foremost(torch.tensor([[1.0, float("nan")]])).tolist()
+    ([[False, True, True]], [[True, True]])
+    """
+    return ~(scores < scores.amax(1, keepdim=True) - abs(rounding))
+
+
+def decided(x: Float[Tensor, "n c h w"], stride: tuple[int, int], best: Bool[Tensor, "n k"]) -> Int[Tensor, " n"]:
+    """Of the components marked in `best` the one that holds the largest view of the whole picture (`order_of_views`)."""
+    views = components(order_of_views(x.detach())[:, None], stride).flatten(2).amax(2)
+    # Ranks begin at 0: -1 loses against every component that is still in the tie.
     return torch.where(best, views, -1).argmax(1)
 
 
@@ -210,8 +239,8 @@ def number_of(phases: Tensor, samples: int, stride: tuple[int, int]) -> Int[Tens
     """(row, column) phases as component numbers.
 
     Raises:
-        LayerError: another shape than (samples, 2), or no whole numbers. Their range is checked too, except in a graph that
-            is being compiled or exported and on the meta device, where there are no values to look at.
+        LayerError: the shape is not (samples, 2), or the numbers are not whole, or out of range. The range is not checked while a
+            graph is compiled or exported, nor on the meta device, because there are no values to read.
 
     >>> number_of(torch.tensor([[0, 1], [1, 2]]), 2, (2, 3)).tolist()
     [1, 5]
@@ -243,27 +272,27 @@ def polyphase_stride(stride: int | tuple[int, int]) -> tuple[int, int]:
     """The stride as (rows, columns).
 
     Raises:
-        LayerError: below 1, or 1 along both axes.
+        LayerError: the stride is below 1, or 1 along both axes.
     """
     found = pair(stride, "stride")
     if min(found) < 1 or max(found) < 2:
         raise LayerError(
-            f"stride={stride} samples nothing away", where="polyphase sampling", remedy="use 2 or more along an axis"
+            f"stride={stride} leaves nothing out", where="polyphase sampling", remedy="use 2 or more along an axis"
         )
     return found
 
 
 def polyphase_laws(stride: tuple[int, int]) -> tuple[Law, ...]:
-    """What every choice that depends on the content alone keeps."""
+    """The laws of every layer that chooses its grid by the content alone."""
     why = "the grid moves with the content; the stride must divide the size"
     return (
         Law("equivariant", "circular", stride=stride, selects=True, why=why),
-        Law("equivariant", "circular", step=stride, stride=stride, why="components keep their numbers"),
+        Law("equivariant", "circular", step=stride, stride=stride, why="components keep their order"),
     )
 
 
 def divisors(n: int) -> str:
-    """The divisors of n but 1, in words.
+    """The divisors of n without 1, in words.
 
     >>> divisors(12)
     '2, 3, 4, 6, 12'

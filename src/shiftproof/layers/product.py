@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,17 +41,18 @@ def product(
     tensor([[[[  0.,  10., 200.],
               [  3.,  40., 500.]]]])
     """
+    # Channels last: a neighbourhood is then copied in runs of whole channels, and positions are the batch of one `bmm`.
     cells = x.unflatten(1, (groups, -1)).permute(3, 4, 1, 0, 2).contiguous()  # (h, w, groups, n, channels)
     rows, columns = (
         (m - d * (k - 1) - 1) // s + 1 for m, k, s, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
     )
-    out = rows, columns
+    shape = _Shape(kernel, stride, dilation, (rows, columns), cells.shape)
     training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     if training and x.device.type == "cpu" and not _transformed() and _of_one_dtype(cells, weight):
-        y = _Blocked.apply(cells, weight, kernel, stride, dilation, out)
-    else:
-        y = _whole(cells, weight, kernel, stride, dilation, out)
-    y = y.unflatten(0, (*out, groups)).permute(3, 2, 4, 0, 1)  # (n, groups, outputs, rows, columns)
+        y: Any = _Blocked.apply(cells, weight, None, shape)
+    else:  # torch derives this one itself, on any device and under any transform, but keeps every neighbourhood for it
+        y = torch.bmm(_neighbourhoods(cells, shape, shape.out), weight)
+    y = y.unflatten(0, (rows, columns, groups)).permute(3, 2, 4, 0, 1)  # (n, groups, outputs, rows, columns)
     return y.flatten(1, 2).contiguous()
 
 
@@ -64,85 +66,120 @@ def _of_one_dtype(cells: Tensor, weight: Tensor) -> bool:
     return cells.dtype == weight.dtype and not torch.is_autocast_enabled("cpu")
 
 
-def _neighbourhoods(cells: Tensor, kernel: Pair, stride: Pair, dilation: Pair, out: Pair) -> Tensor:
-    """(rows x columns x groups, n, kernel) of all taps, copied once, in runs of whole channels."""
-    taps = [_tap(cells, a, b, stride, dilation, out) for a in range(kernel[0]) for b in range(kernel[1])]
+@dataclass(frozen=True)
+class _Shape:
+    """Where the neighbourhoods of a map lie.
+
+    Args:
+        kernel: (rows, columns) of a neighbourhood.
+        stride: pixels between neighbourhoods.
+        dilation: pixels between neighbouring taps.
+        out: rows and columns of neighbourhoods.
+        cells: the shape of the map, (rows, columns, groups, n, channels a group).
+    """
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    out: Pair
+    cells: torch.Size  # its numbers are symbols while torch exports with any batch size
+
+    @property
+    def taps(self) -> int:
+        """Numbers in one neighbourhood of one group."""
+        return self.kernel[0] * self.kernel[1] * self.cells[4]
+
+    def blocks(self) -> Iterator[tuple[Pair, slice, slice]]:
+        """(rows and columns of output, the rows of the map that they see, their matrices), a few rows at a time."""
+        matrices = self.out[1] * self.cells[2]  # a row of output
+        # Rows of output whose neighbourhoods fit the cache together.
+        height = max(1, CACHED // (matrices * max(1, self.cells[3]) * self.taps))
+        for top in range(0, self.out[0], height):
+            rows = min(height, self.out[0] - top)
+            # The last row of the map that the block's last row of output sees.
+            last = (top + rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0]
+            where = slice(top * matrices, (top + rows) * matrices)
+            yield (rows, self.out[1]), slice(top * self.stride[0], last + 1), where
+
+
+def _neighbourhoods(cells: Tensor, shape: _Shape, out: Pair) -> Tensor:
+    """(rows x columns x groups, n, taps), copied once, in runs of whole channels."""
+    taps = [_tap(cells, a, b, shape, out) for a in range(shape.kernel[0]) for b in range(shape.kernel[1])]
     return torch.cat(taps, -1).flatten(0, 2)
 
 
-def _tap(cells: Tensor, a: int, b: int, stride: Pair, dilation: Pair, out: Pair) -> Tensor:
+def _tap(cells: Tensor, a: int, b: int, shape: _Shape, out: Pair) -> Tensor:
     """The cells that tap (a, b) sees: a view, (rows, columns, groups, n, channels)."""
-    (y, x), (s, t), (i, j) = (a * dilation[0], b * dilation[1]), stride, out
+    (y, x), (s, t), (i, j) = (a * shape.dilation[0], b * shape.dilation[1]), shape.stride, out
     return cells[y : y + (i - 1) * s + 1 : s, x : x + (j - 1) * t + 1 : t]
 
 
-def _whole(cells: Tensor, weight: Tensor, kernel: Pair, stride: Pair, dilation: Pair, out: Pair) -> Tensor:
-    """The product in one go, out of differentiable parts."""
-    return torch.bmm(_neighbourhoods(cells, kernel, stride, dilation, out), weight)
-
-
 class _Blocked(torch.autograd.Function):
-    """`_whole`, a few rows of the map at a time, in buffers that stay in the cache.
+    """The product and its derivatives, a few rows of the map at a time, in buffers that stay in the cache.
 
-    With u the neighbourhoods and g the gradient of the result, position by position: dW = u' g, du = g W', and du is added
-    back to the cells that it was cut from. u is cut again in the backward pass: that is cheaper than to keep it.
+    With u the neighbourhoods of the cells, the sum over positions of <u W, y> is linear in each of cells, W and y. Its
+    derivative by one of them is a function of the other two: u W by y, u' y by W, and y W' added back to the cells that u was
+    cut from. So one function of two of the three gives the third, and each of its derivatives is that function again, of
+    any order. u is cut again each time, which is cheaper than keeping it.
     """
 
     @staticmethod
-    def forward(cells: Tensor, weight: Tensor, kernel: Pair, stride: Pair, dilation: Pair, out: Pair) -> Tensor:
-        y = cells.new_empty(weight.shape[0], cells.shape[3], weight.shape[2])
-        for rows, band, where in _blocks(cells, weight, kernel, stride, dilation, out):
-            u = _neighbourhoods(cells[band], kernel, stride, dilation, (rows, out[1]))
-            torch.bmm(u, weight[where], out=y[where])
-        return y
+    def forward(cells: Tensor | None, weight: Tensor | None, y: Tensor | None, shape: _Shape) -> Tensor:
+        if y is None:
+            assert cells is not None
+            assert weight is not None
+            return _made_of(cells, weight, shape)
+        y = y.contiguous()
+        if weight is None:
+            assert cells is not None
+            return _of_weight(cells, y, shape)
+        return _of_cells(weight, y, shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
-        ctx.save_for_forward(*inputs[:2])
-        ctx.geometry = inputs[2:]
+        ctx.save_for_backward(*inputs[:3])
+        ctx.save_for_forward(*inputs[:3])
+        ctx.shape = inputs[3]
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (cells, weight), (d_cells, d_weight) = ctx.saved_tensors, tangents[:2]
-        of_cells = None if d_cells is None else _whole(d_cells, weight, *ctx.geometry)
-        of_weight = None if d_weight is None else _whole(cells, d_weight, *ctx.geometry)
-        return of_weight if of_cells is None else of_cells if of_weight is None else of_cells + of_weight
+    def jvp(ctx: Any, *tangents: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        three, found = list(ctx.saved_tensors), []
+        for i, tangent in enumerate(tangents[:3]):
+            if tangent is not None:
+                # The product is linear in each of its factors, so its derivative in a direction
+                # is itself with that direction put in.
+                found.append(_Blocked.apply(*three[:i], tangent, *three[i + 1 :], ctx.shape))
+        return sum(found[1:], start=found[0])
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        cells, weight = ctx.saved_tensors
-        of_cells, of_weight = ctx.needs_input_grad[:2]
-        if torch.is_grad_enabled():  # somebody asks for the gradient of the gradient
-            wanted = [t for t, needed in zip((cells, weight), (of_cells, of_weight), strict=True) if needed]
-            found = iter(torch.autograd.grad(_whole(cells, weight, *ctx.geometry), wanted, g, create_graph=True))
-            return (*(next(found) if needed else None for needed in (of_cells, of_weight)), None, None, None, None)
-        kernel, stride, dilation, out = ctx.geometry
-        g = g.contiguous()
-        d_cells = torch.zeros_like(cells) if of_cells else None
-        d_weight = torch.empty_like(weight) if of_weight else None
-        for rows, band, where in _blocks(cells, weight, kernel, stride, dilation, out):
-            size = (rows, out[1])
-            if d_weight is not None:
-                u = _neighbourhoods(cells[band], kernel, stride, dilation, size)
-                torch.bmm(u.mT, g[where], out=d_weight[where])
-            if d_cells is not None:
-                du = cells.new_empty(where.stop - where.start, cells.shape[3], weight.shape[1])
-                torch.bmm(g[where], weight[where].mT, out=du)
-                du = du.unflatten(0, (*size, -1)).unflatten(-1, (*kernel, -1))
-                for a in range(kernel[0]):
-                    for b in range(kernel[1]):
-                        _tap(d_cells[band], a, b, stride, dilation, size).add_(du[..., a, b, :])
-        return d_cells, d_weight, None, None, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        three = [gradient if t is None else t for t in ctx.saved_tensors]
+        wanted = ctx.needs_input_grad[:3]
+        return *(
+            _Blocked.apply(*three[:i], None, *three[i + 1 :], ctx.shape) if w else None for i, w in enumerate(wanted)
+        ), None
 
 
-def _blocks(
-    cells: Tensor, weight: Tensor, kernel: Pair, stride: Pair, dilation: Pair, out: Pair
-) -> Iterator[tuple[int, slice, slice]]:
-    """(rows of output, the rows of cells that they see, their matrices) of a few rows at a time, from the top."""
-    matrices = weight.shape[0] // out[0]  # a row of output
-    height = max(1, CACHED // (matrices * max(1, cells.shape[3]) * weight.shape[1]))
-    for top in range(0, out[0], height):
-        rows = min(height, out[0] - top)
-        last = (top + rows - 1) * stride[0] + (kernel[0] - 1) * dilation[0]
-        yield rows, slice(top * stride[0], last + 1), slice(top * matrices, (top + rows) * matrices)
+def _made_of(cells: Tensor, weight: Tensor, shape: _Shape) -> Tensor:
+    y = cells.new_empty(weight.shape[0], shape.cells[3], weight.shape[2])
+    for out, band, where in shape.blocks():
+        torch.bmm(_neighbourhoods(cells[band], shape, out), weight[where], out=y[where])
+    return y
+
+
+def _of_weight(cells: Tensor, y: Tensor, shape: _Shape) -> Tensor:
+    weight = cells.new_empty(y.shape[0], shape.taps, y.shape[2])
+    for out, band, where in shape.blocks():
+        torch.bmm(_neighbourhoods(cells[band], shape, out).mT, y[where], out=weight[where])
+    return weight
+
+
+def _of_cells(weight: Tensor, y: Tensor, shape: _Shape) -> Tensor:
+    cells = weight.new_zeros(shape.cells)
+    for out, band, where in shape.blocks():
+        u = torch.bmm(y[where], weight[where].mT).unflatten(0, (*out, -1)).unflatten(-1, (*shape.kernel, -1))
+        for a in range(shape.kernel[0]):
+            for b in range(shape.kernel[1]):
+                # Neighbourhoods overlap, so their parts are added; one tap of all positions never meets a cell twice.
+                _tap(cells[band], a, b, shape, out).add_(u[..., a, b, :])
+    return cells

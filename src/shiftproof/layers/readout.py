@@ -1,4 +1,4 @@
-"""From maps to one value a channel: what turns equivariance into invariance."""
+"""From maps to one value per channel, which turns equivariance into invariance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shiftproof.layers.law import Law
 
 
 def invariant_laws(why: str) -> tuple[Law, ...]:
-    """Invariant to every move that loses nothing of the picture; a camera's window does lose something."""
+    """Invariant to every move that keeps the whole picture; under `crop`, part of it leaves the window."""
     leaves = "what leaves the window and what enters it changes the answer"
     return Law("invariant", "circular", why=why), Law("invariant", "zero", why=why), Law("none", "crop", why=leaves)
 
@@ -22,15 +22,15 @@ def invariant_laws(why: str) -> tuple[Law, ...]:
 class ChannelReadout(nn.Module):
     """Class k's score is the sum of channel k: a dense layer over flattened maps whose weights are tied over positions.
 
-    z[k] = sum over i, j of x[k, i, j]: weight 1 on every cell of channel k and 0 on every other. A dense layer has a
-    weight for every position and so remembers positions; with one weight for all of them the class does not depend on
-    where the pattern is, exactly. A softmax behind it keeps that.
+    z[k] = sum over i, j of x[k, i, j]: weight 1 on every cell of channel k and 0 on every other cell. A dense layer has a
+    weight for every position, so it can learn positions. With one weight for all positions, the class does not depend on
+    where the pattern is, exactly. A softmax after it keeps that.
 
     >>> x = torch.zeros(1, 2, 5, 5); x[0, 1, 3, 0] = 1
     >>> ChannelReadout()(x).tolist(), ChannelReadout()(x.roll((2, 2), (2, 3))).tolist()
     ([[0.0, 1.0]], [[0.0, 1.0]])
 
-    Reference: Lin, Chen and Yan 2013, "Network in network", sec. 3.2 (global average pooling: a map for each class, fed to
+    Reference: Lin, Chen and Yan 2013, "Network in network", sec. 3.2 (global average pooling: one map per class, fed to
     the softmax), https://arxiv.org/abs/1312.4400. Differs: the sum, which is the mean times the number of cells.
     """
 
@@ -57,17 +57,17 @@ class ChannelReadout(nn.Module):
 
 
 class GlobalPool2d(nn.Module):
-    """One value a channel: the mean, the maximum or a norm over all positions.
+    """One value per channel: the mean, the maximum or a norm over all positions.
 
     mean: (1 / hw) sum of x; max: max of x; lp: (sum of |x|^p)^(1/p).
 
     Args:
         mode: "mean", "max" or "lp".
         norm_type: p of "lp", above 0 or `math.inf`.
-        keepdim: answer (n, c, 1, 1) instead of (n, c).
+        keepdim: return (n, c, 1, 1) instead of (n, c).
 
     Raises:
-        LayerError: another mode, or a norm_type that is not above 0.
+        LayerError: the mode is unknown, or norm_type is not above 0.
 
     >>> x = torch.tensor([[[[3.0, -4.0]]]])
     >>> [GlobalPool2d(mode)(x).item() for mode in ("mean", "max", "lp")]
@@ -91,10 +91,10 @@ class GlobalPool2d(nn.Module):
     @property
     def laws(self) -> tuple[Law, ...]:
         """Invariant to circular moves, and to those of an object on a canvas of zeros."""
-        return invariant_laws(f"the {self.mode} over all positions knows no position")
+        return invariant_laws(f"the {self.mode} over all positions does not depend on position")
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c *one"]:
-        """One value a channel, (n, c), or (n, c, 1, 1)."""
+        """One value per channel, (n, c), or (n, c, 1, 1)."""
         if self.mode == "mean":
             return x.mean((2, 3), keepdim=self.keepdim)
         if self.mode == "max" or self.norm_type == math.inf:

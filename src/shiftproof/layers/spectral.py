@@ -14,27 +14,29 @@ from shiftproof.layers.law import Law
 
 
 def resampling_matrix(size: int, cells: int, like: Tensor) -> Float[Tensor, "cells size"]:
-    """From a circle of `size` cells to one of `cells`, every frequency kept that both can hold, and no other.
+    """The matrix that resamples a circle of `size` cells to `cells` cells and keeps exactly the frequencies that both have.
 
     A[k, j] = D(k / cells - j / size) / size, D(t) = sum over |f| <= K of e^(2 pi i f t) = sin((2 K + 1) pi t) / sin(pi t),
-    K = floor((min(size, cells) - 1) / 2). A circle of 2 m cells holds the frequency m only as a cosine that a move by half
-    a cell turns to nothing, so m is not kept: with it no move by fractions of a cell could be exact. Equal sizes: the
-    identity.
+    K = floor((min(size, cells) - 1) / 2). A circle of 2 m cells represents the frequency m only as a cosine, which
+    a move by half a cell turns into zero. So m is not kept; otherwise moves by fractions of a cell could not be exact. Equal
+    sizes give the identity.
 
     Args:
-        size: cells of the circle given, from 1.
-        cells: those of the circle wanted, from 1.
-        like: a tensor of the dtype and device wanted.
+        size: cells of the given circle, at least 1.
+        cells: cells of the new circle, at least 1.
+        like: a tensor with the dtype and device of the result.
 
-    >>> resampling_matrix(4, 2, torch.zeros(1))  # of frequencies 0, 1 and 2 two cells hold 0
+    >>> resampling_matrix(4, 2, torch.zeros(1))  # two cells have only the frequency 0
     tensor([[0.2500, 0.2500, 0.2500, 0.2500],
             [0.2500, 0.2500, 0.2500, 0.2500]])
     """
     device = like.device
     if size == cells:
         return torch.eye(size, dtype=like.dtype, device=device)
+    # Frequencies -K ... K.
     kept = 2 * ((min(size, cells) - 1) // 2) + 1
     k = torch.arange(cells, device=device)[:, None] * size
+    # In whole numbers, so that equal lags give equal weights to the bit, and a lag of 0 is found by ==.
     lag = (k - torch.arange(size, device=device) * cells) % (size * cells)
     t = lag.double() * (math.pi / (size * cells))
     kernel = torch.where(lag == 0, float(kept), (kept * t).sin() / t.sin().where(lag != 0, 1.0))
@@ -42,7 +44,7 @@ def resampling_matrix(size: int, cells: int, like: Tensor) -> Float[Tensor, "cel
 
 
 def resampled(x: Float[Tensor, "n c h0 w0"], size: tuple[int, int]) -> Float[Tensor, "n c h w"]:
-    """The maps on a grid of `size` cells round the same torus; `resampling_matrix` along each axis that changes."""
+    """The maps on a grid of `size` cells around the same torus; `resampling_matrix` along each axis that changes."""
     h, w = x.shape[2:]
     if size[1] != w:
         x = x @ resampling_matrix(w, size[1], x).mT
@@ -50,11 +52,11 @@ def resampled(x: Float[Tensor, "n c h0 w0"], size: tuple[int, int]) -> Float[Ten
 
 
 class IdealLowPass2d(nn.Module):
-    """Every s-th cell of the map without the frequencies that fewer cells cannot hold: subsampling that cannot alias.
+    """Every s-th cell of the map, after removing the frequencies that would alias: subsampling without aliasing.
 
     In Fourier coefficients: Y[f] = X[f] / s^2 for |f| < size / (2 s) along each axis, all others 0, then the transform back on
     size / s cells. The output is the input's own low part, so it moves by v / s when the input moves by v, for every real
-    v: by whole cells exactly, between them as the trigonometric interpolant says. The price are sinc's ripples.
+    v: by whole cells exactly, between them as the trigonometric interpolant says. The cost is ringing, as from a sinc filter.
 
     Args:
         stride: s, or (rows, columns), each at least 1; it must divide the input's size. An axis of
@@ -77,8 +79,8 @@ class IdealLowPass2d(nn.Module):
     @property
     def laws(self) -> tuple[Law, ...]:
         """Equivariant to every real circular move."""
-        why = "what is left has no frequency that size / stride cells could mistake for another"
-        ripples = "each cell is made of the whole map"
+        why = "no frequency is left that would alias on size / stride cells"
+        ripples = "each cell depends on the whole map"
         circle = Law("equivariant", "circular", stride=self.stride, subpixel=True, exact=False, why=why)
         return circle, Law("none", "crop", stride=self.stride, step=self.stride, why=ripples)
 
@@ -86,7 +88,7 @@ class IdealLowPass2d(nn.Module):
         """The map (n, c, h / s, w / s).
 
         Raises:
-            LayerError: a size that the stride does not divide.
+            LayerError: the stride does not divide a size.
         """
         (h, w), (sy, sx) = x.shape[2:], self.stride
         if h % sy or w % sx:

@@ -1,4 +1,4 @@
-"""Convolutions that do not share: a kernel of its own for every position of the output (locally connected)."""
+"""Convolutions without weight sharing: every output position has its own kernel (locally connected layers)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 
 
 class _Unshared(nn.Module):
-    """What both have in common; inside, a signal is a picture one pixel high."""
+    """What the 1-d and 2-d layers share. Internally, a 1-d signal is a picture one pixel high."""
 
     axes: int
     shared: type[nn.Conv1d] | type[nn.Conv2d]
@@ -52,9 +52,9 @@ class _Unshared(nn.Module):
             )
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise LayerError(
-                f"no padding mode is called {padding_mode!r}",
+                f"padding_mode={padding_mode!r} is unknown",
                 where=name,
-                remedy="zeros, reflect, replicate or circular",
+                remedy="use zeros, reflect, replicate or circular",
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = self._each(kernel_size, "kernel_size", 1)
@@ -68,7 +68,7 @@ class _Unshared(nn.Module):
             raise LayerError(
                 f"an input of {self.input_size} is too small to be reflected by {self._pads} pixels",
                 where=name,
-                remedy="less padding than the input has pixels, or padding_mode='circular'",
+                remedy="use less padding than the input has pixels, or padding_mode='circular'",
             )
         self.output_size = tuple(
             (n + sum(p) - d * (k - 1) - 1) // s + 1
@@ -80,28 +80,32 @@ class _Unshared(nn.Module):
             raise LayerError(
                 f"a kernel of {self.kernel_size} does not fit a padded input of {self.input_size}",
                 where=name,
-                remedy="a larger input_size, or more padding",
+                remedy="give a larger input_size or more padding",
             )
         like = {"device": device, "dtype": dtype}
         kernel = in_channels // groups * math.prod(self.kernel_size)
         positions = math.prod(self.output_size)
+        # In the order in which `product` reads it, so that no step copies it: there
+        # are positions times as many as shared ones.
         self.weight = nn.Parameter(torch.empty(positions * groups, kernel, out_channels // groups, **like))
         self.bias = nn.Parameter(torch.empty(out_channels, *self.output_size, **like)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weights and biases drawn as torch draws a convolution's: uniform in +-1 / sqrt(weights a kernel has)."""
+        """Draw weights and biases as torch does for a convolution: uniform in +-1 / sqrt(weights per kernel)."""
+        # One kernel has channels per group x taps weights, whatever the number of positions:
+        # outputs start as a convolution's do.
         bound = 1 / math.sqrt(self.weight.shape[1])
         for p in self.parameters():
             nn.init.uniform_(p, -bound, bound)
 
     @property
     def laws(self) -> tuple[Law, ...]:
-        """No promise: what a pattern is answered with depends on where it is."""
+        """No translation law: the output for a pattern depends on its position."""
         return (Law("none", why="every position has a kernel of its own"),)
 
     def kernels(self) -> Float[Tensor, "*positions out_channels in_channels_a_group *kernel"]:
-        """The kernel of every position, each laid out as the weight of torch's convolution is.
+        """Return the kernel of every position, each in the layout of a torch convolution's weight.
 
         Returns:
             (*output_size, out_channels, in_channels / groups, *kernel_size).
@@ -116,9 +120,9 @@ class _Unshared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != self.axes + 2 or x.shape[1:] != (self.in_channels, *self.input_size):
             raise LayerError(
-                f"its input is (n, {', '.join(map(str, (self.in_channels, *self.input_size)))}), not {tuple(x.shape)}",
+                f"the input must be (n, {', '.join(map(str, (self.in_channels, *self.input_size)))}), not {tuple(x.shape)}",
                 where=type(self).__name__,
-                remedy="a kernel for every position needs to know how many there are: build it for this input_size",
+                remedy="every position has its own kernel: build it for this input_size",
             )
         pads = [p for pair in reversed(self._pads) for p in pair]
         if any(pads) and not self._goes_round():
@@ -132,10 +136,11 @@ class _Unshared(nn.Module):
         y = y if self.axes == 2 else y[:, :, 0]
         if self.bias is None:
             return y
-        return y + (self.bias if self.bias.dtype == y.dtype else self.bias.to(y.dtype))  # another one under autocast
+        # under autocast, y has another dtype than the bias
+        return y + (self.bias if self.bias.dtype == y.dtype else self.bias.to(y.dtype))
 
     def extra_repr(self) -> str:
-        """Arguments, as torch's convolutions print theirs."""
+        """Show the arguments as torch's convolutions do."""
         said = [str(self.in_channels), str(self.out_channels)]
         usual = {"stride": 1, "padding": 0, "dilation": 1}
         for name in ("kernel_size", "stride", "padding", "dilation"):
@@ -149,6 +154,7 @@ class _Unshared(nn.Module):
 
     @classmethod
     def _from(cls, conv: Any, input_size: int | Sequence[int]) -> Any:
+        # Not initialised: everything is overwritten below, and drawing numbers would change the caller's random state.
         layer: Any = nn.utils.skip_init(
             cls,
             *(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation),
@@ -166,12 +172,12 @@ class _Unshared(nn.Module):
 
     def _tied(self) -> Any:
         kind = self.shared
-        if self._goes_round() or (self.padding == "same" and set(self.stride) != {1}):  # torch's own cannot
+        if self._goes_round() or (self.padding == "same" and set(self.stride) != {1}):  # torch refuses both
             if self.axes == 1:
                 raise LayerError(
                     f"torch's convolution cannot pad {self.input_size} by {self._pads}",
                     where="UnsharedConv1d.tie",
-                    remedy="less padding than the input has samples",
+                    remedy="use less padding than the input has samples",
                 )
             kind = CircularConv2d
         conv: Any = nn.utils.skip_init(
@@ -182,29 +188,31 @@ class _Unshared(nn.Module):
             dtype=self.weight.dtype,
         )
         with torch.no_grad():
+            # The mean minimises the sum of squared distances to the kernels of all positions.
             conv.weight.copy_(self.kernels().mean(tuple(range(self.axes))))
             if self.bias is not None:
                 conv.bias.copy_(self.bias.flatten(1).mean(1))
         return conv.train(self.training)
 
     def _each(self, value: int | Sequence[int], name: str, least: int) -> tuple[int, ...]:
-        """One number an axis."""
+        """Return one number per axis."""
         values = whole_numbers((value,) * self.axes if isinstance(value, Integral) else value)
         if len(values) != self.axes or min(values) < least:
             raise LayerError(
                 f"{name} is {value!r}",
                 where=type(self).__name__,
-                remedy=f"one whole number or {self.axes}, at least {least}",
+                remedy=f"give one whole number or {self.axes}, at least {least}",
             )
         return values
 
     def _margins(self) -> tuple[Pair, ...]:
-        """(before, after) of every axis, in pixels."""
+        """Return the padding (before, after) of every axis, in pixels."""
         if not isinstance(self.padding, str):
             return tuple((p, p) for p in self.padding)
         if self.padding == "valid":
             return ((0, 0),) * self.axes
-        anywhere = self.axes == 2 and self.padding_mode == "circular"  # as `CircularConv2d`
+        # `CircularConv2d`, the tied version, allows "same" with a stride
+        anywhere = self.axes == 2 and self.padding_mode == "circular"
         if self.padding != "same" or (set(self.stride) != {1} and not anywhere):
             raise LayerError(
                 f"padding is {self.padding!r} with stride {self.stride}",
@@ -215,7 +223,7 @@ class _Unshared(nn.Module):
         return tuple((r // 2, r - r // 2) for r in reach)
 
     def _goes_round(self) -> bool:
-        """Whether its padding goes round the circle more than once, which torch's refuses."""
+        """Tell whether circular padding wraps more than once, which torch's padding refuses."""
         more = any(max(p) > n for p, n in zip(self._pads, self.input_size, strict=True))
         return more and self.padding_mode == "circular"
 
@@ -224,32 +232,35 @@ class _Unshared(nn.Module):
 
 
 class UnsharedConv2d(_Unshared):
-    """A convolution with another kernel at every position ("locally connected"); no translation law, it keeps position.
+    """A 2-d convolution with a different kernel at every position ("locally connected"). It has no translation law.
 
-    y[n, o, i, j] = b[o, i, j] + sum over c, a, b of x[n, c, i s + a d - p, j s + b d - p] W[i, j][o, c, a, b]: the formula of
-    `torch.nn.Conv2d`, whose W and b have no (i, j). It has positions times as many weights, and as many multiply-adds.
+    y[n, o, i, j] = b[o, i, j] + sum over c, a, b of x[n, c, i s + a d - p, j s + b d - p] W[i, j][o, c, a, b].
 
-    Weights are kept as (positions x groups, kernel, out / groups), a kernel's axis ordered (row, column, channel), so that
-    the layer is one batched product of neighbourhoods that are cut out of the input by whole runs of channels. `kernels()`
-    shows them in torch's layout. In training on a CPU, neighbourhoods are cut a few rows at a time and again in the
-    backward pass, so that they stay in the cache and are never all kept (`benchmarks/unshared.py`).
+    This is the formula of `torch.nn.Conv2d`, except that W and b depend on (i, j). The layer has as many multiply-adds as
+    a convolution, and as many times its weights as there are output positions.
+
+    Weights are stored as (positions x groups, kernel, out / groups), with the kernel axis in the order (row, column,
+    channel). The layer is then one batched matrix product with neighbourhoods that are copied from the input in whole runs
+    of channels. `kernels()` returns the weights in torch's layout. Training on a CPU copies the neighbourhoods a few rows
+    at a time, and again in the backward pass: they stay in the cache and are never all in memory
+    (`benchmarks/unshared.py`).
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        kernel_size: (rows, columns) in pixels, or one for both.
-        stride: pixels of input a cell of output.
-        padding: pixels added at each side, or "valid", or "same" (at stride 1, or round the circle).
+        kernel_size: (rows, columns) in pixels, or one number for both.
+        stride: pixels between neighbouring output cells.
+        padding: pixels added at each side, or "valid", or "same" (needs stride 1 or circular padding).
         dilation: pixels between neighbouring taps.
-        groups: as in torch: parts of the channels that do not see each other; divides both.
-        bias: whether each cell of output has a bias of its own.
-        padding_mode: "zeros", "reflect", "replicate" or "circular", which goes round as often as it must.
+        groups: number of channel groups without connections between them, as in torch; must divide both channel counts.
+        bias: whether to add a bias, one per output cell.
+        padding_mode: "zeros", "reflect", "replicate" or "circular", which wraps as often as necessary.
         device: of the weights.
         dtype: of the weights.
-        input_size: (rows, columns) of the input in pixels, or one for both; other inputs are refused.
+        input_size: (rows, columns) of the input in pixels, or one number for both; inputs of other sizes are refused.
 
     Raises:
-        LayerError: arguments that do not go together, or an input of another size.
+        LayerError: the arguments do not fit together, or the input has another size.
 
     >>> layer = UnsharedConv2d(1, 4, 3, padding=1, input_size=(8, 10))
     >>> layer(torch.rand(2, 1, 8, 10)).shape, layer.weight.shape
@@ -283,19 +294,19 @@ class UnsharedConv2d(_Unshared):
         )
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o i j"]:
-        """The map, (n, out_channels, *output_size)."""
+        """Return the output, (n, out_channels, *output_size)."""
         return super().forward(x)
 
     @classmethod
     def from_conv(cls, conv: nn.Conv2d, input_size: int | Sequence[int]) -> UnsharedConv2d:
-        """The layer whose every position has a convolution's kernel: the same function, untied.
+        """Build the layer that computes the same function as a convolution: every position gets a copy of its kernel.
 
-        Outputs equal the convolution's exactly where sums are exact (whole numbers in float64), and else to rounding, since
-        the two add up their terms in another order.
+        Outputs are equal where sums are exact (whole numbers in float64). Otherwise they agree up to rounding, because the
+        two layers add their terms in a different order.
 
         Args:
-            conv: kernel, bias, geometry, dtype and device are taken from it; it is left as found.
-            input_size: (rows, columns) in pixels, or one for both.
+            conv: the convolution to copy kernel, bias, geometry, dtype and device from; it is not changed.
+            input_size: (rows, columns) in pixels, or one number for both.
 
         >>> conv = nn.Conv2d(2, 3, 3, padding=1)
         >>> x = torch.rand(1, 2, 6, 6)
@@ -305,11 +316,11 @@ class UnsharedConv2d(_Unshared):
         return cls._from(conv, input_size)
 
     def tie(self) -> nn.Conv2d:
-        """The nearest convolution: its kernel is the mean over positions, its bias too.
+        """Return the nearest convolution: its kernel and its bias are the means over positions.
 
-        Of all convolutions K it has the smallest sum over positions of |W[i, j] - K|^2 (least squares).
-        Kernels at the border count in full, with the taps that only ever see padding. Where torch's own convolution cannot
-        pad as this layer does (round the circle more than once, or "same" at a stride), it is a `CircularConv2d`.
+        Of all kernels K, the mean has the smallest sum over positions of |W[i, j] - K|^2 (least squares). Kernels at the
+        border count in full, including the taps that only see padding. Where torch's convolution cannot pad as this layer
+        does (wrap more than once, or "same" with a stride), the result is a `CircularConv2d`.
 
         >>> conv = nn.Conv2d(2, 3, 3, padding=1)
         >>> torch.allclose(UnsharedConv2d.from_conv(conv, 6).tie().weight, conv.weight)
@@ -319,26 +330,26 @@ class UnsharedConv2d(_Unshared):
 
 
 class UnsharedConv1d(_Unshared):
-    """A 1-d convolution with another kernel at every position ("locally connected"); see `UnsharedConv2d`.
+    """A 1-d convolution with a different kernel at every position ("locally connected"); see `UnsharedConv2d`.
 
     y[n, o, i] = b[o, i] + sum over c, a of x[n, c, i s + a d - p] W[i][o, c, a].
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        kernel_size: in samples.
-        stride: samples of input a cell of output.
+        kernel_size: number of samples.
+        stride: samples between neighbouring output cells.
         padding: samples added at each side, or "valid", or "same".
         dilation: samples between neighbouring taps.
-        groups: as in torch: parts of the channels that do not see each other; divides both.
-        bias: whether each cell of output has a bias of its own.
+        groups: number of channel groups without connections between them, as in torch; must divide both channel counts.
+        bias: whether to add a bias, one per output cell.
         padding_mode: "zeros", "reflect", "replicate" or "circular".
         device: of the weights.
         dtype: of the weights.
-        input_size: length of the input; other inputs are refused.
+        input_size: length of the input; inputs of other lengths are refused.
 
     Raises:
-        LayerError: arguments that do not go together, or an input of another size.
+        LayerError: the arguments do not fit together, or the input has another size.
 
     >>> UnsharedConv1d(1, 4, 3, stride=2, input_size=9)(torch.rand(2, 1, 9)).shape
     torch.Size([2, 4, 4])
@@ -371,23 +382,23 @@ class UnsharedConv1d(_Unshared):
         )
 
     def forward(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n o i"]:
-        """The signal, (n, out_channels, *output_size)."""
+        """Return the output, (n, out_channels, *output_size)."""
         return super().forward(x)
 
     @classmethod
     def from_conv(cls, conv: nn.Conv1d, input_size: int | Sequence[int]) -> UnsharedConv1d:
-        """The layer whose every position has a convolution's kernel; see `UnsharedConv2d.from_conv`.
+        """Build the layer that computes the same function as a convolution; see `UnsharedConv2d.from_conv`.
 
         Args:
-            conv: kernel, bias, geometry, dtype and device are taken from it; it is left as found.
+            conv: the convolution to copy kernel, bias, geometry, dtype and device from; it is not changed.
             input_size: length of the input.
         """
         return cls._from(conv, input_size)
 
     def tie(self) -> nn.Conv1d:
-        """The nearest convolution, in least squares; see `UnsharedConv2d.tie`.
+        """Return the nearest convolution in least squares; see `UnsharedConv2d.tie`.
 
         Raises:
-            LayerError: padding that goes round the circle more than once: torch has no such convolution.
+            LayerError: circular padding wraps more than once; torch has no such 1-d convolution.
         """
         return self._tied()

@@ -1,27 +1,25 @@
 """Measures: pure functions from answers (NumPy) or outputs (tensors) to one value per image, and their intervals."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
-
+from shiftproof.measure.answer_kinds import ANSWERS, Answer, contradiction, recognise
 from shiftproof.measure.answers import (
     accuracy,
     accuracy_every_move,
     accuracy_unmoved,
     accuracy_worst_move,
     adjusted_consistency,
+    agreement,
     chance_agreement,
     consistency,
+    correct,
     flip_rate,
     mean_flip_rate,
-    right,
     wobble,
     worst_move,
 )
 from shiftproof.measure.attribution import Contribution, attribute
 from shiftproof.measure.definitions import equivariance_error_by_move, invariance_error
 from shiftproof.measure.dense import dense_agreement, equivariance_error, mask_agreement
+from shiftproof.measure.moments import Moments
 from shiftproof.measure.pixels import partial_correlations, pixel_correlation, pixel_information
 from shiftproof.measure.projection import Projection, project_to_convolution
 from shiftproof.measure.sensitivity import (
@@ -41,28 +39,12 @@ from shiftproof.measure.statistics import (
     radial,
 )
 
-METRICS: Mapping[str, Callable[..., Any]] = {  # name in a record -> what gives its values per image
-    "accuracy_unmoved": accuracy_unmoved,
-    "accuracy": accuracy,
-    "accuracy_worst_move": accuracy_worst_move,
-    "accuracy_every_move": accuracy_every_move,
-    "consistency": consistency,
-    "consistency_adjusted": adjusted_consistency,
-    "flip_rate": flip_rate,
-    "mean_flip_rate": mean_flip_rate,
-    "wobble": wobble,
-    "mask_agreement_interior": mask_agreement,
-    "mask_agreement_border": mask_agreement,
-    "equivariance_error_interior": equivariance_error,
-    "equivariance_error_border": equivariance_error,
-    "sensitivity": sensitivity_euclidean,
-    "sensitivity_cosine": sensitivity_cosine,
-}
-
 __all__ = [
+    "ANSWERS",
     "INTERVALS",
-    "METRICS",
+    "Answer",
     "Contribution",
+    "Moments",
     "PositionTest",
     "Projection",
     "accuracy",
@@ -70,10 +52,13 @@ __all__ = [
     "accuracy_unmoved",
     "accuracy_worst_move",
     "adjusted_consistency",
+    "agreement",
     "attribute",
     "cell_means",
     "chance_agreement",
     "consistency",
+    "contradiction",
+    "correct",
     "dense_agreement",
     "distance",
     "equivariance_error",
@@ -93,7 +78,7 @@ __all__ = [
     "position_test",
     "project_to_convolution",
     "radial",
-    "right",
+    "recognise",
     "sensitivity_cosine",
     "sensitivity_euclidean",
     "typical_distance",

@@ -15,19 +15,19 @@ from shiftproof.measure.statistics import function_interval, mean_interval
 from shiftproof.records import Metric
 
 
-def right(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]) -> Bool[np.ndarray, "n m"]:
-    """Whether each answer is the true class: what the accuracy map averages over images.
+def correct(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]) -> Bool[np.ndarray, "n m"]:
+    """Whether each answer is the true class. The map of accuracy is the mean of this over images.
 
-    right[i, t] = (answers[i, t] == labels[i])
+    correct[i, t] = (answers[i, t] == labels[i])
 
     Args:
         answers: predicted class per image and move.
         labels: true class per image.
 
     Returns:
-        True where right, per image and move.
+        True where the answer is correct, per image and move.
 
-    >>> right(np.array([[3, 5]]), np.array([3]))
+    >>> correct(np.array([[3, 5]]), np.array([3]))
     array([[ True, False]])
 
     Reference:
@@ -36,15 +36,36 @@ def right(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]
     return answers == labels[:, None]
 
 
-def accuracy_unmoved(unmoved: Integer[np.ndarray, " n"], labels: Integer[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Whether the answer on the unmoved picture is right, 1 or 0 per image.
+def agreement(answers: Integer[np.ndarray, "n m"], unmoved: Integer[np.ndarray, " n"]) -> Bool[np.ndarray, "n m"]:
+    """Whether each answer is that for the unmoved picture. The map of agreement is the mean of this over images.
+
+    agreement[i, t] = (answers[i, t] == unmoved[i])
 
     Args:
-        unmoved: predicted class on the unmoved picture.
+        answers: predicted class per image and move.
+        unmoved: predicted class of the unmoved picture.
+
+    Returns:
+        True where the answer is the same, per image and move. One minus its mean over the moves is the `flip_rate`.
+
+    >>> agreement(np.array([[7, 2]]), np.array([7]))
+    array([[ True, False]])
+
+    Reference:
+        Azulay & Weiss 2019, https://arxiv.org/abs/1805.12177, resolved by move.
+    """
+    return answers == unmoved[:, None]
+
+
+def accuracy_unmoved(unmoved: Integer[np.ndarray, " n"], labels: Integer[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Whether the answer for the unmoved picture is correct, 1 or 0 per image.
+
+    Args:
+        unmoved: predicted class of the unmoved picture.
         labels: true class per image.
 
     Returns:
-        1.0 where right, else 0.0, per image.
+        1.0 where correct, else 0.0, per image.
 
     >>> accuracy_unmoved(np.array([3, 5]), np.array([3, 3]))
     array([1., 0.])
@@ -56,7 +77,7 @@ def accuracy_unmoved(unmoved: Integer[np.ndarray, " n"], labels: Integer[np.ndar
 
 
 def accuracy(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The fraction of moves at which the answer is right, per image.
+    """The fraction of moves at which the answer is correct, per image.
 
     a_i = 1/m sum_t [answers[i, t] == labels[i]]
 
@@ -77,7 +98,7 @@ def accuracy(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " 
         Mean accuracy over random translations: Engstrom 2019, https://arxiv.org/abs/1712.02779.
     """
     _needs(answers, 1)
-    return right(answers, labels).mean(axis=1)
+    return correct(answers, labels).mean(axis=1)
 
 
 def worst_move(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]) -> int:
@@ -102,27 +123,27 @@ def worst_move(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, 
         Ours: the minimum of the accuracy map.
     """
     _needs(answers, 1)
-    return int(np.argmin(right(answers, labels).sum(axis=0)))
+    return int(np.argmin(correct(answers, labels).sum(axis=0)))
 
 
 def accuracy_worst_move(
     answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """Whether the answer is right at the worst move of the set, 1 or 0 per image.
+    """Whether the answer is correct at the worst move of the set, 1 or 0 per image.
 
     w_i = [answers[i, t*] == labels[i]], t* = `worst_move`. One move for all images; for the worst move of each image on
     its own, see `accuracy_every_move`.
 
-    The move is chosen from the same answers that it is judged by, so the mean is biased downward (the minimum of noisy
-    means lies below the minimum of the true ones), the more so the fewer images and the more moves. The interval does not
-    know of it.
+    The move is chosen from the same answers that it is judged by, so the mean is biased downward: the minimum of noisy
+    means lies below the minimum of the true ones. The bias grows with the number of moves and falls with the number of
+    images. The interval does not account for it.
 
     Args:
         answers: predicted class per image and move.
         labels: true class per image.
 
     Returns:
-        1.0 where right, else 0.0, per image.
+        1.0 where correct, else 0.0, per image.
 
     Raises:
         MeasureError: no moves.
@@ -133,13 +154,13 @@ def accuracy_worst_move(
     Reference:
         Ours: the minimum of the accuracy map.
     """
-    return right(answers, labels)[:, worst_move(answers, labels)].astype(np.float64)
+    return correct(answers, labels)[:, worst_move(answers, labels)].astype(np.float64)
 
 
 def accuracy_every_move(
     answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """Whether the answer is right at every move of the set, 1 or 0 per image: accuracy against the worst case.
+    """Whether the answer is correct at every move of the set, 1 or 0 per image: accuracy against the worst case.
 
     e_i = min_t [answers[i, t] == labels[i]]
 
@@ -148,7 +169,7 @@ def accuracy_every_move(
         labels: true class per image.
 
     Returns:
-        1.0 where all answers are right, else 0.0, per image.
+        1.0 where all answers are correct, else 0.0, per image.
 
     Raises:
         MeasureError: no moves.
@@ -161,7 +182,7 @@ def accuracy_every_move(
         grid, https://arxiv.org/abs/1712.02779.
     """
     _needs(answers, 1)
-    return np.asarray(right(answers, labels).all(axis=1), dtype=np.float64)
+    return np.asarray(correct(answers, labels).all(axis=1), dtype=np.float64)
 
 
 def consistency(answers: Integer[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
@@ -187,11 +208,12 @@ def consistency(answers: Integer[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
         E[argmax P(T x) == argmax P(T' x)], https://arxiv.org/abs/1904.11486.
 
     Differs:
-        Zhang draws one random pair an image, where T = T' may happen; here all m(m-1)/2 pairs of the set are counted: the
-        same expectation over different moves, with a smaller variance.
+        Zhang draws one random pair per image, where T = T' may happen. Here all m(m-1)/2 pairs of the set are counted, which
+        has the same expectation over different moves and a smaller variance.
     """
     _needs(answers, 2)
     m = answers.shape[1]
+    # Sorted, equal answers stand side by side: O(m log m) for each image, where comparing all pairs would be O(m^2).
     ordered = np.sort(answers, axis=1)
     at = np.arange(m)
     fresh = np.ones(ordered.shape, dtype=bool)  # where a run of equal answers begins
@@ -220,8 +242,8 @@ def chance_agreement(accuracy: Float[np.ndarray, "*any"] | float, classes: int) 
 
 
 def adjusted_consistency(
-    consistencies: Float[np.ndarray, " n"],
-    accuracies: Float[np.ndarray, " n"],
+    consistency: Float[np.ndarray, " n"],
+    accuracy: Float[np.ndarray, " n"],
     *,
     classes: int,
     confidence: float = 0.95,
@@ -231,26 +253,28 @@ def adjusted_consistency(
     A = (C - C0) / (1 - C0), C0 = a^2 + (1-a)^2/(K-1)
 
     with C the mean consistency and a the mean accuracy over images and moves, K the number of classes. C0 is how often two
-    answers agree that are drawn independently of each other and of the image: right with probability a, else any of the
-    K-1 wrong classes alike. So A = 1: never a different answer; A = 0: as inconsistent as independent errors of that
-    accuracy would be; A < 0: more so. Undefined for C0 = 1 (a = 1; or a = 0 with two classes).
+    answers agree that are drawn independently of each other and of the image: correct with probability a, else each of
+    the K-1 wrong classes with the same probability. A = 1: the answer never differs. A = 0: answers agree as often as
+    independent ones of that accuracy would. A < 0: less often. A is undefined for C0 = 1 (a = 1; or a = 0 with two
+    classes).
 
     A is a function of two means over images, not a mean over images; its interval is the jackknife's
     (`statistics.function_interval`), cut at 1. Where no two answers of any image differ, A is 1 whatever image is left out;
-    the lower end is then 1 - D/(1 - C0), with D the upper end of the disagreement's own Wilson interval.
+    the lower end is then 1 - D/(1 - C0), with D the upper end of the disagreement's own interval.
 
-    A near 1 says that answers do not change, not that they are right: always right on easy images and always the same wrong
-    on hard ones is A = 1. Images of unequal difficulty raise A above 0 even when the answers to each are independent.
+    A near 1 says that answers do not change, not that they are correct: a model that is always correct on easy images and
+    always gives the same wrong answer on hard ones has A = 1. Images of unequal difficulty raise A above 0 even when the
+    answers to each are independent.
 
     Args:
-        consistencies: `consistency` per image.
-        accuracies: `accuracy` per image.
+        consistency: `consistency` per image.
+        accuracy: `accuracy` per image.
         classes: K, the number of classes that the model can answer, at least 2.
         confidence: of the two-sided interval, in (0, 1).
 
     Returns:
-        A (at most 1), low, high and the number of images; None if every answer is right, or if leaving out one image would
-        make A undefined (all that is wrong is wrong with that image).
+        A (at most 1), low, high and the number of images; None if every answer is correct, or if leaving out one image
+        would make A undefined (all wrong answers are to that image).
 
     Raises:
         MeasureError: fewer than two classes; no images.
@@ -264,23 +288,26 @@ def adjusted_consistency(
         https://doi.org/10.1177/001316446002000104) with the accuracy in place of the raters' marginals.
     """
     if classes < 2:
-        raise MeasureError(f"{classes} class(es) leave no choice", where="classes", remedy="give 2 or more")
+        raise MeasureError(f"{classes} class(es) where at least 2 are needed", where="classes", remedy="give 2 or more")
 
     def adjust(means: Float[np.ndarray, "*any 2"]) -> Float[np.ndarray, "*any"]:
         room = 1 - chance_agreement(means[..., 1], classes)
         with np.errstate(invalid="ignore", divide="ignore"):
+            # 1 - (1 - C) / (1 - C0) is (C - C0) / (1 - C0) without the difference of two
+            # numbers near 1, and is exactly 1 for C = 1.
             return np.where(room > 1e-12, 1 - (1 - means[..., 0]) / room, np.nan)
 
-    if not len(consistencies):
+    if not len(consistency):
         raise MeasureError("no images", where="adjusted_consistency")
-    if np.isnan(adjust(np.array([consistencies.mean(), accuracies.mean()]))):
+    if np.isnan(adjust(np.array([consistency.mean(), accuracy.mean()]))):
         return None
-    if (consistencies == 1).all():
-        disagreement = mean_interval(1 - consistencies, confidence=confidence, bounded=(0, 1))
-        low = adjust(np.array([1 - disagreement.high, accuracies.mean()]))
+    # The jackknife would see no variation and give an interval of zero width, though few images prove little.
+    if (consistency == 1).all():
+        disagreement = mean_interval(1 - consistency, confidence=confidence, bounded=(0, 1))
+        low = adjust(np.array([1 - disagreement.high, accuracy.mean()]))
         return Metric(1.0, float(low), 1.0, disagreement.n)
     try:
-        parts = np.stack([consistencies, accuracies], axis=1)
+        parts = np.stack([consistency, accuracy], axis=1)
         return function_interval(parts, adjust, confidence=confidence, bounded=(-math.inf, 1.0))
     except MeasureError:
         return None
@@ -294,7 +321,7 @@ def flip_rate(answers: Integer[np.ndarray, "n m"], unmoved: Integer[np.ndarray, 
 
     Args:
         answers: predicted class per image and move.
-        unmoved: predicted class on the unmoved picture.
+        unmoved: predicted class of the unmoved picture.
 
     Returns:
         Fraction in [0, 1] per image; 0 = never another class.

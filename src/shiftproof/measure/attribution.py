@@ -1,4 +1,4 @@
-"""Who is responsible: a figure shared out among the stages that bring it about."""
+"""Which stage contributes how much: a score divided among the stages that produce it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from shiftproof.errors import MeasureError
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one stage brings.
+    """The contribution of one stage.
 
     Args:
-        stage: which.
-        alone: what it adds where no other stage is there.
-        last: what is lost if it is taken away from the whole.
-        share: the mean of what it adds over all orders in which the stages can be put together; the shares of all stages
-            add up to score(all) - score(none).
+        stage: name of the stage.
+        alone: what it adds to no other stage.
+        last: what is lost if it is removed from all stages.
+        share: the mean of what it adds, over all orders in which the stages can be added; the shares of all stages sum to
+            score(all) - score(none).
     """
 
     stage: str
@@ -29,22 +29,22 @@ class Contribution:
 
 
 def attribute(stages: Sequence[str], score: Callable[[frozenset[str]], float]) -> list[Contribution]:
-    """How much of a score each stage brings, from all 2^k ways to have some of the k stages and not the others.
+    """How much each stage contributes to a score, from the scores of all 2^k subsets of the k stages.
 
     alone = v({s}) - v({}), last = v(N) - v(N - {s}), share = sum over S without s of |S|! (k - |S| - 1)! / k! (v(S + s) -
-    v(S)), the Shapley value. Stages that help only together get equal parts of it; removing them one at a time would count
-    it twice, adding them to nothing not at all.
+    v(S)), the Shapley value. Stages that help only together get equal shares; removing them one at a time would count the
+    gain twice, and adding them one at a time would not count it at all.
 
     Args:
-        stages: their names, all different, e.g. ("sharing", "pooling", "readout", "augmentation").
-        score: the stages that are there -> the figure, e.g. the fraction of answers that a move leaves as they are, of a
-            network that was built and trained with exactly these stages. Called once for each of the 2^k sets.
+        stages: different names, for example ("sharing", "pooling", "readout", "augmentation").
+        score: the score of a set of stages, for example the fraction of answers that a move does not change, for a network
+            built and trained with exactly these stages. Called once for each of the 2^k sets.
 
     Returns:
-        A contribution a stage, in the order given.
+        One contribution per stage, in the given order.
 
     Raises:
-        MeasureError: no stage, or one twice; a score that is not finite.
+        MeasureError: there is no stage, a stage is named twice, or a score is not finite.
 
     >>> for c in attribute(("sharing", "readout"), lambda there: 0.5 + 0.4 * (len(there) == 2)):
     ...     print(c.stage, round(c.alone, 3), round(c.last, 3), round(c.share, 3))
@@ -57,8 +57,12 @@ def attribute(stages: Sequence[str], score: Callable[[frozenset[str]], float]) -
     k = len(stages)
     if k == 0 or len(set(stages)) < k:
         raise MeasureError(
-            f"stages {list(stages)}: none, or one twice", where="attribute", remedy="give different names"
+            f"stages {list(stages)}: there is none, or one is named twice",
+            where="attribute",
+            remedy="give different names",
         )
+    # Every subset once, before anything is computed: a score is a training run,
+    # and each enters the shares of all k stages.
     value: dict[frozenset[str], float] = {}
     for size in range(k + 1):
         for chosen in itertools.combinations(stages, size):
@@ -70,10 +74,12 @@ def attribute(stages: Sequence[str], score: Callable[[frozenset[str]], float]) -
     found = []
     for stage in stages:
         parts = [
+            # |S|! (k - |S| - 1)! / k! = 1 / (k C(k - 1, |S|)), without factorials.
             (value[there | {stage}] - value[there]) / (k * math.comb(k - 1, len(there)))
             for there in value
             if stage not in there
         ]
         alone = value[frozenset({stage})] - value[none]
+        # `fsum` rounds once, so that the shares add up to the whole as far as the last digit allows.
         found.append(Contribution(stage, alone, value[everything] - value[everything - {stage}], math.fsum(parts)))
     return found

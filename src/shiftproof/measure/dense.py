@@ -1,8 +1,8 @@
-"""Dense outputs (masks, feature maps) under moves: moved back and compared, away from the border and at it."""
+"""Dense outputs (masks, feature maps) for moved pictures: moved back and compared, away from the border and at it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -12,7 +12,19 @@ from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from shiftproof.errors import MeasureError
+from shiftproof.measure.answer_kinds import highest
 from shiftproof.translations import Boundary
+
+MASK_FIGURES = ("mask_agreement", "mask_agreement_interior", "mask_agreement_border")
+"""The keys of what `dense_agreement` returns only where cells have classes."""
+
+DENSE_FIGURES = (
+    *MASK_FIGURES,
+    "equivariance_error",
+    "equivariance_error_interior",
+    "equivariance_error_border",
+)
+"""The keys of what `dense_agreement` returns."""
 
 _ROUNDING = 1e-9  # what float64 may lose in dividing a move by a stride
 
@@ -26,24 +38,26 @@ def dense_agreement(
     input_size: tuple[int, ...],
     border_px: float,
     stride: tuple[float, float] | None = None,
+    decide: Callable[[Tensor], Tensor] | None = highest,
 ) -> dict[str, Float[np.ndarray, "*n m"]]:
     """Equivariance error and mask agreement of outputs on moved pictures after moving them back, by move.
 
-    With y = f(x) of h x w cells, and y_T = f(T x) moved back by dy, dx over the stride r (pixels a cell), over those cells
+    With y = f(x) of h x w cells, and y_T = f(T x) moved back by dy, dx over the stride r (pixels per cell), over those cells
     R of a region that have a counterpart in the moved map:
 
         error(R) = sqrt( mean_{c in R} |y_T(c) - y(c)|^2 / mean_{all c} |y(c)|^2 )
         agreement(R) = mean_{c in R} [argmax y_T(c) == argmax y(c)]
 
-    |.| runs over the k channels; with k = 1 a cell's class is whether its value is above 0. Every region is measured
+    |.| runs over the k channels. A cell's class is what `decide` says: by default the channel with the highest value, and
+    with k = 1 whether the value is above 0. Every region is measured
     against the mean square of the whole reference, so that all are on one scale and a move changes only the numerator.
 
     *Border*: cells nearer than `border_px` to the picture's edge, in the unmoved or in the moved view, or that near to
     the content moved in. *Interior*: the others. Cells without a counterpart are in neither: they left the picture. Under
     `circular`, along an axis that the cells tile exactly, every cell has one (wrap-around).
 
-    A move that is no multiple of the stride is compared with both neighbouring whole cells along each axis, and the best
-    is kept: that with the smallest error in the interior (over all cells, if there is none).
+    A move that is not a multiple of the stride is compared with both neighbouring whole cells along each axis, and the
+    comparison with the smallest error in the interior is kept (over all cells, if there is no interior).
 
     Args:
         moved: outputs on the moved pictures, finite; leading axes, if any, are images.
@@ -52,7 +66,9 @@ def dense_agreement(
         boundary: how the pictures were moved.
         input_size: (h, w) of the input in px, or (c, h, w): the last two count.
         border_px: how far the border reaches in, in px of the input, at least 0: half the receptive field, say.
-        stride: (y, x) in px a cell; None: input over output size, which must be a whole number or one over it.
+        stride: (y, x) in px per cell; None: input over output size, which must be a whole number or one over a whole number.
+        decide: (n, k, h, w) -> (n, h, w), the class of each cell; None for a map of values without classes, which has no
+            mask agreement.
 
     Returns:
         `equivariance_error` and `mask_agreement` over all cells compared, and each with `_interior` and `_border`, per image
@@ -60,7 +76,7 @@ def dense_agreement(
         cell was compared.
 
     Raises:
-        MeasureError: sizes of which no stride can be told; another number of moves; a negative border.
+        MeasureError: sizes that give no stride; another number of moves; a negative border.
 
     >>> y = torch.eye(4)[None]
     >>> moved = y.roll((1, 2), (-2, -1))[None]
@@ -90,8 +106,9 @@ def dense_agreement(
     wide = torch.promote_types(moved.dtype, torch.float32)
     y = reference.to(wide)
     power = y.square().sum(-3).cpu().double().mean((-2, -1)).numpy()[..., None]  # (*n, 1)
-    classes, y_classes = _classes(moved), _classes(reference)
+    classes, y_classes = (None, None) if decide is None else (_decided(decide, moved), _decided(decide, reference))
 
+    # All combinations of the neighbours along both axes, each kept where it fits better than those before.
     best: dict[str, np.ndarray] = {}
     best_score = np.full((), np.inf)
     phases = list(product(rows, columns))
@@ -99,16 +116,20 @@ def dense_agreement(
         at = torch.from_numpy((row.at[:, :, None] * w + column.at[:, None, :]).reshape(m, h * w)).to(moved.device)
         back = moved.flatten(-2).gather(-1, at[:, None].expand(*moved.shape[:-2], h * w)).unflatten(-1, (h, w))
         square = (back.to(wide) - y.unsqueeze(-4)).square_().sum(-3).cpu().double().numpy()
-        back_classes = classes.flatten(-2).gather(-1, at.expand(*classes.shape[:-2], h * w)).unflatten(-1, (h, w))
-        same = (back_classes == y_classes.unsqueeze(-3)).cpu().numpy()
+        same = None
+        if classes is not None and y_classes is not None:
+            back_classes = classes.flatten(-2).gather(-1, at.expand(*classes.shape[:-2], h * w)).unflatten(-1, (h, w))
+            same = (back_classes == y_classes.unsqueeze(-3)).cpu().numpy()
 
         paired = row.paired[:, :, None] & column.paired[:, None, :]
         interior = paired & row.interior[:, :, None] & column.interior[:, None, :]
         figures: dict[str, np.ndarray] = {}
         for name, region in (("", paired), ("_interior", interior), ("_border", paired & ~interior)):
             figures["equivariance_error" + name] = _relative(_region_mean(square, region), power)
-            figures["mask_agreement" + name] = _region_mean(same, region)
+            if same is not None:
+                figures["mask_agreement" + name] = _region_mean(same, region)
         inside, anywhere = figures["equivariance_error_interior"], figures["equivariance_error"]
+        # By the interior: what padding does at the border must not decide which phase is the right one.
         score = np.nan_to_num(np.where(np.isnan(inside), anywhere, inside), nan=np.inf)
         better = score < best_score
         best = {name: np.asarray(np.where(better, new, best.get(name, new))) for name, new in figures.items()}
@@ -155,7 +176,7 @@ def mask_agreement(per_move: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"
 
 
 class _Plan(NamedTuple):
-    """Along one axis, per move and cell: the counterpart in the moved map, whether there is one, whether both are inside."""
+    """Along one axis, per move and cell: the counterpart in the moved map, whether it exists, and whether both are inside."""
 
     at: Int[np.ndarray, "m cells"]
     paired: Bool[np.ndarray, "m cells"]
@@ -165,12 +186,15 @@ class _Plan(NamedTuple):
 def _plans(
     moves: Float[np.ndarray, " m"], cells: int, size: int, stride: float, border_px: float, boundary: Boundary
 ) -> list[_Plan]:
-    """The plan by whole cells; two, below and above, if some move is off the stride."""
+    """The plan in whole cells; two plans, rounded down and up, if some move is not a multiple of the stride."""
     exact = moves / stride
     near = np.rint(exact)
     on = np.abs(exact - near) <= _ROUNDING * np.maximum(1, np.abs(exact))
+    # Nine cells of stride 4 on 33 pixels do not close the circle: the last one wraps to a place between two cells.
     tiled = boundary == "circular" and abs(cells * stride - size) < _ROUNDING * size
     cell = np.arange(cells)
+    # A cell is taken as slightly smaller than it is, so that one that ends exactly
+    # where the border begins counts as inside.
     start, end = cell * stride + _ROUNDING * size, (cell + 1) * stride - _ROUNDING * size
     inside = (start >= border_px) & (end <= size - border_px)
     # the moved view shows the old content in [first, last)
@@ -182,6 +206,8 @@ def _plans(
             at, paired = counterpart % cells, np.ones(counterpart.shape, dtype=bool)
             plans.append(_Plan(at, paired, inside & inside[at]))
             continue
+        # Away from the circle a counterpart may lie outside the map; `at` then
+        # names any cell, which `paired` leaves out.
         paired = (counterpart >= 0) & (counterpart < cells)
         at = np.clip(counterpart, 0, cells - 1)
         plans.append(_Plan(at, paired, inside & inside[at] & (start[at] >= first) & (end[at] <= last)))
@@ -189,19 +215,19 @@ def _plans(
 
 
 def _stride(size: int, cells: int, axis: str) -> float:
-    """Pixels a cell, where the sizes tell."""
+    """Pixels per cell, if the sizes decide it."""
     if size % cells and cells % size:
         raise MeasureError(
             f"{cells} cells for {size} px are not a whole stride",
             where=f"the output's {axis}",
-            remedy="give stride=(y, x), in px a cell",
+            remedy="give stride=(y, x), in px per cell",
         )
     return size / cells
 
 
-def _classes(y: Tensor) -> Tensor:
-    """The class of each cell."""
-    return (y > 0).squeeze(-3) if y.shape[-3] == 1 else y.argmax(-3)
+def _decided(decide: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
+    """The class of each cell of maps (*any, k, h, w)."""
+    return decide(y.reshape(-1, *y.shape[-3:])).reshape(*y.shape[:-3], *y.shape[-2:])
 
 
 def _region_mean(values: np.ndarray, region: Bool[np.ndarray, "m h w"]) -> np.ndarray:
@@ -214,6 +240,7 @@ def _region_mean(values: np.ndarray, region: Bool[np.ndarray, "m h w"]) -> np.nd
 def _relative(square: np.ndarray, power: np.ndarray) -> np.ndarray:
     """sqrt(square / power); 0 for 0/0."""
     with np.errstate(invalid="ignore", divide="ignore"):
+        # A map of zeros that stays zero has not changed: no error, instead of 0 / 0.
         return np.where(square == 0, 0.0, np.sqrt(square / power))
 
 

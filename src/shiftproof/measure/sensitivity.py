@@ -1,4 +1,4 @@
-"""How far a network's output moves when its input does: translation sensitivity, on logits or any layer's features."""
+"""How far a network's output changes when its input moves: translation sensitivity, of logits or a layer's features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from shiftproof.errors import MeasureError
 
 ALL_PAIRS = 2000
-"""Up to so many images, the typical distance is over all pairs; of more, over the pairs of a seeded sample of so many."""
+"""The typical distance is over all pairs of up to this many images; of more, over those of a seeded sample."""
 
 
 def distance(
@@ -53,6 +53,7 @@ def distance(
         return torch.linalg.vector_norm(f - g, dim=-1)
     if kind == "cosine":
         f_zero, g_zero = (f == 0).all(-1), (g == 0).all(-1)
+        # |u - v|^2 / 2 = 1 - u.v for unit vectors. 1 - u.v itself may be 1e-7 for equal vectors, or below zero.
         half_chord = (_unit(f) - _unit(g)).square().sum(-1).div(2).clamp(max=2.0)
         return torch.where(f_zero ^ g_zero, torch.ones_like(half_chord), half_chord)
     raise MeasureError(f"no distance {kind!r}", where="kind", remedy="use 'euclidean' or 'cosine'")
@@ -85,11 +86,14 @@ def typical_distance(unmoved: Float[np.ndarray, "n d"], *, seed: int = 0) -> flo
     n = len(unmoved)
     if n < 2:
         raise MeasureError(
-            f"{n} image(s) have no distance between them", where="typical_distance", remedy="give two or more images"
+            f"{n} image(s) where 2 are needed for a distance",
+            where="typical_distance",
+            remedy="give two or more images",
         )
     if n > ALL_PAIRS:
         chosen = np.random.default_rng(seed).choice(n, ALL_PAIRS, replace=False)
         unmoved = unmoved[np.sort(chosen)]
+    # n (n - 1) / 2 distances: 16 MB for 2,000 images.
     pairs = torch.nn.functional.pdist(torch.from_numpy(unmoved.astype(np.float64)))
     return float(np.median(pairs.numpy()))
 
@@ -101,7 +105,7 @@ def sensitivity_euclidean(distances: Float[np.ndarray, "n m"], unit: float) -> F
 
     Args:
         distances: Euclidean `distance`, per image and move; NaN = no value. Over `unit` they are the sensitivity map.
-        unit: the `typical_distance`. Intervals over images take it as given, though it comes from the same images.
+        unit: the `typical_distance`. Intervals over images treat it as a constant, though it comes from the same images.
 
     Returns:
         Sensitivity per image, at least 0; NaN where an image has no value.
@@ -123,7 +127,7 @@ def in_units(distances: Float[np.ndarray, "n m"], unit: float) -> Float[np.ndarr
 
     Args:
         distances: Euclidean `distance`, per image and move.
-        unit: the `typical_distance`; 0 is right only for a constant network, whose distances are all 0 (and stay 0).
+        unit: the `typical_distance`; 0 only for a constant network, whose distances are all 0 and stay 0.
 
     Returns:
         distances / unit.
@@ -142,17 +146,17 @@ def in_units(distances: Float[np.ndarray, "n m"], unit: float) -> Float[np.ndarr
     if unit == 0 and not np.nan_to_num(distances).any():
         return distances.astype(np.float64)
     raise MeasureError(
-        f"typical distance {unit}: the unmoved pictures' outputs do not differ, but moves change them",
+        f"typical distance {unit}: the outputs for unmoved pictures are equal, but moves change them",
         where="sensitivity",
         remedy="give more, and more different, pictures",
     )
 
 
-def sensitivity_cosine(distances: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
+def sensitivity_cosine(distances_cosine: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " n"]:
     """Translation sensitivity by the cosine: the mean over moves of one minus the cosine similarity, per image.
 
     Args:
-        distances: cosine `distance`, per image and move; NaN = no value.
+        distances_cosine: cosine `distance`, per image and move; NaN = no value.
 
     Returns:
         Sensitivity in [0, 2] per image; 0 = the output keeps its direction.
@@ -166,12 +170,13 @@ def sensitivity_cosine(distances: Float[np.ndarray, "n m"]) -> Float[np.ndarray,
     Differs:
         One minus the similarity; see `distance`.
     """
-    return _row_mean(distances)
+    return _row_mean(distances_cosine)
 
 
 def _unit(f: Tensor) -> Tensor:
     """Each vector over its length, in two steps so that tiny and huge ones survive; zero stays zero."""
     largest = f.abs().amax(-1, keepdim=True)
+    # The square of 1e-30 is 0 in float32, that of 1e30 infinite.
     f = f / torch.where(largest > 0, largest, torch.ones_like(largest))
     length = torch.linalg.vector_norm(f, dim=-1, keepdim=True)
     return f / torch.where(length > 0, length, torch.ones_like(length))

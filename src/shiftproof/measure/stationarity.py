@@ -1,4 +1,4 @@
-"""Are the statistics of pictures or series the same at every position? A share, a test, and a map."""
+"""Whether the statistics of pictures or series are the same at every position: a share, a test and a map."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shiftproof.errors import MeasureError
 
 @dataclass(frozen=True, eq=False)
 class PositionTest:
-    """How much of a statistic's variation position explains, and how probable as much is where it explains nothing.
+    """The share of a statistic's variation that position explains, and how likely that share is by chance.
 
     Args:
-        share: of the variation within pictures, in [0, 1].
-        chance: the mean share under the null hypothesis, about 1 / n.
+        share: explained part of the variation within pictures, in [0, 1].
+        chance: mean share under the null hypothesis, about 1 / n.
         p: (1 + draws with at least this share) / (1 + draws).
         map: the mean over pictures at each position, minus the mean over positions.
     """
@@ -28,30 +28,30 @@ class PositionTest:
 
     @property
     def explained(self) -> float:
-        """The share beyond chance, (share - chance) / (1 - chance); about 0 where position says nothing."""
+        """The share beyond chance, (share - chance) / (1 - chance); about 0 if position explains nothing."""
         return (self.share - self.chance) / (1 - self.chance)
 
 
 def position_test(cells: Float[np.ndarray, "n h w b"], *, draws: int = 999, seed: int = 0) -> PositionTest:
-    """Whether a statistic differs by position more than pictures that were each moved by chance would have it.
+    """Whether a statistic differs by position more than it does after each picture is moved at random.
 
-    With x_i(p) the b values of picture i at position p, its own mean over positions taken off, and m(p) their mean over
-    the n pictures:
+    With x_i(p) the b values of picture i at position p, minus the picture's mean over positions, and m(p) their mean over the
+    n pictures:
 
         share = n sum_p |m(p)|^2 / sum_i sum_p |x_i(p)|^2
 
-    Null hypothesis: the pictures are independent and each one's law is the same after every move (stationarity). Then
-    moving each picture's cells round the torus by its own random amount changes nothing in law, and the share is one of
-    its draws. Moves keep what neighbours have in common, which a permutation of cells would destroy: it would call any
+    Null hypothesis: the pictures are independent, and the distribution of each is the same after every move (stationarity).
+    Then moving each picture's cells around the torus by a random amount does not change the distribution, and the share is one
+    of its draws. Moves preserve the correlation of neighbours. A permutation of cells would destroy it, and would call every
     smooth picture non-stationary.
 
     Args:
-        cells: a statistic of each cell of a regular grid over each picture; series are grids of width 1.
-        draws: random moves of all pictures.
-        seed: of the draws; the global random state is not touched.
+        cells: for each picture, a statistic of each cell of a regular grid; series are grids of width 1.
+        draws: number of times that all pictures are moved at random.
+        seed: seed of the draws; the global random state is not used.
 
     Raises:
-        MeasureError: fewer than two pictures or positions, or a value that is not finite.
+        MeasureError: there are fewer than two pictures or positions, or a value is not finite.
 
     >>> gradient = np.arange(8.0).reshape(1, 8, 1, 1) + np.random.default_rng(0).normal(size=(20, 8, 1, 1))
     >>> found = position_test(gradient)
@@ -61,18 +61,20 @@ def position_test(cells: Float[np.ndarray, "n h w b"], *, draws: int = 999, seed
     Reference: random toroidal shifts: Lotwick and Silverman 1982, Methods for analysing spatial processes of several types
         of points, J. R. Stat. Soc. B 44, 406-413; (1 + r) / (1 + draws): Davison and Hinkley 1997, Bootstrap Methods,
         section 4.2.
-    Differs: exact where the content wraps; a picture that does not has a seam after the move, see the experiment
-        *stationarity* for the size of the test on such pictures.
+    Differs: the test is exact if the content wraps. Any other picture has a seam after the move; the experiment
+        *stationarity* measures the size of the test on such pictures.
     """
     n, h, w, b = cells.shape
     if n < 2 or h * w < 2 or not np.isfinite(cells).all():
         raise MeasureError(
-            f"{n} pictures of {h} x {w} cells, or a value that is not finite",
+            f"{n} pictures of {h} x {w} cells, or a value is not finite",
             where="position_test",
-            remedy="at least two pictures and two positions",
+            remedy="give at least two pictures, two positions and finite values",
         )
     x = cells.astype(np.float64).reshape(n, h * w, b)
+    # Without each picture's own mean: a dark and a bright picture differ, but not by position.
     x = x - x.mean(axis=1, keepdims=True)
+    # Moves only reorder a picture's cells, so the denominator is the same in every draw.
     total = float((x**2).sum())
     if total == 0:
         return PositionTest(0.0, 0.0, 1.0, np.zeros((h, w, b)))
@@ -85,9 +87,12 @@ def position_test(cells: Float[np.ndarray, "n h w b"], *, draws: int = 999, seed
     rows = np.arange(n)[:, None]
     drawn = np.empty(draws)
     for k in range(draws):
+        # Each picture by a move of its own: one move for all would leave the mean map as it is, at another place.
         dy, dx = rng.integers(h, size=(n, 1)), rng.integers(w, size=(n, 1))
         drawn[k] = share(x[rows, (y + dy) % h * w + (z + dx) % w])
     found = share(x)
+    # The data count as a draw of their own, so p is never 0. Draws equal up to rounding count as equal: for tiny grids
+    # the same arrangement can come up again.
     p = (1 + int((drawn >= found * (1 - 1e-12)).sum())) / (1 + draws)
     return PositionTest(found, float(drawn.mean()), p, x.mean(axis=0).reshape(h, w, b))
 
@@ -96,8 +101,8 @@ def cell_means(values: Float[np.ndarray, "h w *b"], grid: tuple[int, int]) -> Fl
     """The mean of each cell of a regular grid over an array.
 
     Args:
-        values: a value, or b of them, a pixel.
-        grid: cells along y and x; pixels are shared out as evenly as they can be.
+        values: one value, or b values, per pixel.
+        grid: number of cells along y and x; pixels are divided among them as evenly as possible.
 
     >>> cell_means(np.arange(6.0).reshape(2, 3), (1, 3))[..., 0].tolist()
     [[1.5, 2.5, 3.5]]

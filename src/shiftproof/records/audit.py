@@ -2,327 +2,56 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from shiftproof.errors import RecordError
-from shiftproof.records.plain import from_plain, to_plain
+from shiftproof.records import audit_card, comma_separated, printing
+from shiftproof.records.audit_parts import AuditParts
+from shiftproof.records.consistency import consistent
+from shiftproof.records.plain import from_plain, to_plain, without_schema
 
 SCHEMA = "shiftproof.audit/1"
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One figure with its interval, clustered by image.
-
-    Args:
-        value: the estimate, in the metric's own unit (fractions in [0, 1]).
-        low: lower end of the interval at `Protocol.confidence`.
-        high: upper end of the interval.
-        n: number of images (clusters) it was estimated from.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def half_width(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A map's mean over all moves of (nearly) the same length, with its interval.
-
-    Args:
-        radius_px: Euclidean lengths of the moves, rounded to whole pixels, ascending.
-        values: mean at that length.
-        low: lower ends of the intervals, clustered by image.
-        high: upper ends of the intervals.
-    """
-
-    radius_px: list[float]
-    values: list[float]
-    low: list[float]
-    high: list[float]
-
-
-@dataclass(frozen=True)
-class Map:
-    """One figure per translation.
-
-    Args:
-        offsets_px: the moves, each [dy, dx], in the order of the set.
-        values: the mean over images at each move; None where no image gave one.
-        low: lower ends of the intervals, clustered by image.
-        high: upper ends of the intervals.
-        radial: the same against the length of the move.
-    """
-
-    offsets_px: list[list[float]]
-    values: list[float | None]
-    low: list[float | None]
-    high: list[float | None]
-    radial: Curve
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """Relative equivariance error of one layer, RMS over moves and images; aliasing + border + position = total.
-
-    Args:
-        total: propagated, from the moved picture to this layer.
-        local: this layer alone, given a perfectly moved input; None where its input is no map.
-        aliasing: part of total: moves off the layer's stride grid, in cells no padding reaches.
-        border: part of total: cells that padding (or the edge) reaches.
-        position: the rest of total.
-    """
-
-    total: Metric
-    local: Metric | None
-    aliasing: Metric
-    border: Metric
-    position: Metric
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of the profile, in the order in which the layers ran.
-
-    Args:
-        name: module path; `#2` is appended at a module's second use, and so on.
-        operator: class name of the module, or operator of the graph.
-        stride: cumulative [y, x] stride in pixels a cell; None where the output is no map (it is then judged as invariant).
-        interior: fraction of the layer's cells that no padding reaches.
-        error: the errors.
-    """
-
-    name: str
-    operator: str
-    stride: list[float] | None
-    interior: float
-    error: LayerError
-
-
-@dataclass(frozen=True)
-class Witness:
-    """A picture and a move on which the answer changed, most telling first.
-
-    Args:
-        item: the picture's identity in the data (file name or index).
-        dy: pixels down.
-        dx: pixels to the right.
-        label: the true class, in words, if known.
-        before: the answer on the unmoved picture, in words.
-        after: the answer on the moved picture.
-        probability_before: probability of `before` on the unmoved picture.
-        probability_after: probability of that same class on the moved picture.
-        picture: name of the unmoved picture's PNG in the run folder; None if no pictures were kept.
-        moved: name of the moved picture's PNG.
-    """
-
-    item: str
-    dy: float
-    dx: float
-    label: str | None
-    before: str
-    after: str
-    probability_before: float
-    probability_after: float
-    picture: str | None = None
-    moved: str | None = None
-
-
-@dataclass(frozen=True)
-class BadItem:
-    """An item that was skipped, and why."""
-
-    item: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """Which model it was.
-
-    Args:
-        word: what the user typed, or the class name of a module given in Python.
-        parameters: number of weights; None where it cannot be known (ONNX).
-        input_size: (c, h, w) in pixels.
-        mean: per channel, in the unit of the scaled picture.
-        std: per channel.
-        scale: a picture in [0, 1] is multiplied by this before mean and std (1 or 255).
-        task: "classification" or "dense".
-        weights: file of the weights, if any.
-        sha256: of all parameters and buffers, or of the file.
-    """
-
-    word: str
-    parameters: int | None
-    input_size: list[int]
-    mean: list[float]
-    std: list[float]
-    scale: float
-    task: str
-    weights: str | None
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which pictures they were.
-
-    Args:
-        word: what the user typed, or "tensor".
-        items: number of pictures in the data.
-        used: number of pictures in the figures.
-        labelled: whether labels were used.
-        scene: where the pixels moved in come from ("circular wrap", "constant fill 0", "the picture's own margin" ...).
-        bad: the items that were skipped.
-    """
-
-    word: str
-    items: int
-    used: int
-    labelled: bool
-    scene: str
-    bad: list[BadItem] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How it was measured: enough to repeat it.
-
-    Args:
-        boundary: circular, zero, reflect or crop.
-        fill: the constant moved in under `zero`, in [0, 1].
-        translations: the set, its kind and parameters, as `TranslationSet.to_dict` gives it.
-        views_per_image: number of translations.
-        interpolator: what made sub-pixel moves; "none" for whole pixels.
-        interpolator_error: relative round-trip error of that interpolator on these pictures: the floor of every figure.
-        order: how pictures were drawn ("seeded permutation").
-        seed: of the order and of every random choice.
-        confidence: of every interval, e.g. 0.95.
-        intervals: the method of the intervals, in words.
-        precision: asked half-width at which the run stops; None if all pictures were used.
-        period: [y, x] if only one view per residue was run, because the model was verified to be periodic; else None.
-        preparation: resizing and cropping, in words.
-        layer_images: number of images in the layer profile.
-    """
-
-    boundary: str
-    fill: float
-    translations: dict[str, Any]
-    views_per_image: int
-    interpolator: str
-    interpolator_error: float
-    order: str
-    seed: int
-    confidence: float
-    intervals: str
-    precision: float | None
-    period: list[int] | None
-    preparation: str
-    layer_images: int
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What it cost. FE: CPU seconds over those of one bare forward of one image (same model, batch size and process).
-
-    Args:
-        views: number of pictures that went through the model.
-        forward_equivalents: of the whole run.
-        forward_equivalents_per_view: that over views.
-        seconds: wall clock, all sessions of a resumed run together.
-        cpu_seconds: likewise.
-        forward_s: CPU seconds of one bare forward of one image.
-        batch_size: views a forward.
-        peak_memory_bytes: of the process (on a GPU: of its allocator).
-    """
-
-    views: int
-    forward_equivalents: float
-    forward_equivalents_per_view: float
-    seconds: float
-    cpu_seconds: float
-    forward_s: float
-    batch_size: int
-    peak_memory_bytes: int
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Where it ran.
-
-    Args:
-        versions: of shiftproof, python, torch and the libraries that decide the figures.
-        platform: operating system and processor.
-        device: "cpu" or the accelerator's name.
-        threads: torch's intra-op threads.
-        date: ISO 8601, UTC.
-    """
-
-    versions: dict[str, str]
-    platform: str
-    device: str
-    threads: int
-    date: str
-
-
-@dataclass(frozen=True)
-class AuditRecord:
+class AuditRecord(AuditParts):
     """How much a model's answer changes when the picture moves: every figure, and all that is needed to repeat it.
 
-    Printed, it is a short table; in a notebook, an HTML table with the map. `to_dict` is the JSON of docs/record.md.
+    It prints itself as a short table, and in a notebook as an HTML table with a map. `to_dict` is the JSON of docs/record.md.
     """
-
-    model: Model
-    data: Data
-    protocol: Protocol
-    metrics: dict[str, Metric]
-    maps: dict[str, Map]
-    layers: list[Layer]
-    witnesses: list[Witness]
-    cost: Cost
-    environment: Environment
-    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of docs/record.md as plain dicts, lists, strings and numbers; pictures are named, not contained."""
-        plain = {f.name: to_plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "pictures"}
-        return {"schema": SCHEMA, **plain}
+        # First, so that whoever opens the file sees what it is.
+        return {"schema": SCHEMA, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> AuditRecord:
         """The record that `to_dict` made.
 
         Raises:
-            RecordError: another schema, or a key missing or of the wrong kind.
+            RecordError: another schema; a key that is missing or unknown; a value of the wrong type or not among a field's
+                choices; a part that contradicts itself (`records.consistency`).
         """
-        found = plain.get("schema") if isinstance(plain, Mapping) else None
-        if found != SCHEMA:
-            raise RecordError(
-                f"schema {found!r} is not {SCHEMA!r}", remedy="read it with the version of shiftproof that wrote it"
-            )
-        try:
-            return from_plain(cls, {k: v for k, v in plain.items() if k != "schema"})
-        except (KeyError, TypeError, ValueError) as e:
-            raise RecordError(f"not a valid record: {e}") from e
+        return consistent(from_plain(cls, without_schema(plain, SCHEMA)))
+
+    def to_csv(self) -> str:
+        """Metrics, maps and layers as comma-separated values, one line per figure; see `records.comma_separated`."""
+        return comma_separated.to_csv(self)
+
+    def to_pandas(self) -> Any:
+        """The table of `to_csv` as a `pandas.DataFrame`.
+
+        Raises:
+            RecordError: pandas is not installed.
+        """
+        return comma_separated.to_pandas(self)
 
     def __str__(self) -> str:
-        from shiftproof.records.printing import lines
-
-        return "\n".join(lines(self))
+        return "\n".join(printing.lines(self))
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from shiftproof.records.printing import notebook_html
-
-        return notebook_html(self)
+        return audit_card.notebook_html(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import textwrap
 
-from shiftproof.records.experiment import ExperimentRecord
+from shiftproof.records.experiment_parts import ExperimentParts
 from shiftproof.records.layout import (
     AGREES,
     Laid,
@@ -17,16 +17,20 @@ from shiftproof.records.layout import (
     source_words,
     stand_in,
 )
+from shiftproof.records.numbers import count_words, seconds_words
+from shiftproof.records.plain import printable_record
 
 WIDTH = 100
 
 
-def lines(record: ExperimentRecord) -> list[str]:
+def lines(record: ExperimentParts) -> list[str]:
     """The record as text: claim, finding, tables, footnotes, how it was made."""
-    shown = [f"{record.name} ({', '.join(record.systems)})", ""]
+    record = printable_record(record)
+    shown = [record.name, ""]
     shown += _wrapped("claimed  ", f"{record.claim} ({source_words(record.source)})")
     for n, sentence in enumerate(record.finding):
         shown += _wrapped("         " if n else "found    ", sentence)
+    # Eight by eight digits are not MNIST: this must stand before any figure that is compared with a published one.
     shown += _wrapped("note     ", stand_in(record))
     for laid in laid_out(record):
         shown += ["", laid.table.title, *_table(laid), *_wrapped("  ", "; ".join(_below(laid)))]
@@ -35,14 +39,14 @@ def lines(record: ExperimentRecord) -> list[str]:
     return [*shown, "", *_wrapped("", made_words(record)), f"$ {record.command}"]
 
 
-def made_words(record: ExperimentRecord) -> str:
+def made_words(record: ExperimentParts) -> str:
     """Data, seeds, seconds, device, date."""
     e = record.environment
     parts = [
         record.data,
         f"seeds {', '.join(str(s) for s in record.seeds)}" if record.seeds else "",
-        f"{record.seconds:,.1f} s",
-        f"{e.device}, {e.threads} thread" + ("" if e.threads == 1 else "s"),
+        seconds_words(record.seconds),
+        f"{e.device}, {count_words(e.threads, 'thread')}",
         e.date[:10],
     ]
     return "; ".join(p for p in parts if p)
@@ -57,7 +61,7 @@ def _below(laid: Laid) -> list[str]:
 
 
 def _table(laid: Laid) -> list[str]:
-    """Columns side by side where they fit; else a line a figure."""
+    """Columns side by side where they fit; else one line per figure."""
     cells = {at: (f"{measured_words(f)} {AGREES[f.holds]}".rstrip(), beside_words(f)) for at, f in laid.figures.items()}
     first = max(len(r) for r in (laid.table.corner, *laid.rows))
     widths = [max([len(c), *(len(p) for r in laid.rows for p in cells.get((r, c), ("",)))]) for c in laid.columns]
@@ -66,6 +70,7 @@ def _table(laid: Laid) -> list[str]:
         for row in laid.rows:
             for part in (0, 1):
                 texts = [cells.get((row, c), ("", ""))[part] for c in laid.columns]
+                # A second line, for published figures, only in rows that have one.
                 if part == 0 or any(texts):
                     lead = row if part == 0 else ""
                     shown.append([lead.ljust(first), *(t.rjust(w) for t, w in zip(texts, widths, strict=True))])
@@ -77,9 +82,10 @@ def _table(laid: Laid) -> list[str]:
     ]
 
 
-def notebook_html(record: ExperimentRecord) -> str:
+def notebook_html(record: ExperimentParts) -> str:
     """The record as HTML for a notebook: claim, finding, tables."""
-    parts = [f"<b>{html.escape(record.name)}</b> ({html.escape(', '.join(record.systems))})"]
+    record = printable_record(record)
+    parts = [f"<b>{html.escape(record.name)}</b>"]
     parts.append(f"<p><i>claimed</i> {html.escape(record.claim)} ({html.escape(source_words(record.source))})</p>")
     parts += [f"<p>{html.escape(sentence)}</p>" for sentence in record.finding]
     parts += [f"<p><b>{html.escape(stand_in(record))}</b></p>"] if stand_in(record) else []

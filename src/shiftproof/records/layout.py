@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shiftproof.records.experiment import ExperimentRecord, Figure, Source, Table
+from shiftproof.records.citation import Citation
+from shiftproof.records.experiment_parts import ExperimentParts
+from shiftproof.records.figures import Figure, Table
+from shiftproof.records.numbers import from_to, signed_points, written
 
 AGREES = {True: "✓", False: "✗", None: ""}
-KEYS = {  # what a table's signs mean; each is said only where it is used
+KEYS = {  # what the signs of a table mean; a table explains only those that it uses
     "±": "± standard deviation over seeds",
-    "sd": "sd: the difference to the published figure in these standard deviations",
+    "sd": "sd: the difference from the published figure, in these standard deviations",
     "✓": "✓ agrees with what was claimed, ✗ does not",
 }
 
@@ -21,7 +24,7 @@ class Laid:
 
     Args:
         table: title, corner and note.
-        rows: names, in the order in which they first stand in the record.
+        rows: names, in the order of their first figure in the record.
         columns: likewise.
         figures: by (row, column); a place may be empty.
     """
@@ -32,52 +35,20 @@ class Laid:
     figures: dict[tuple[str, str], Figure]
 
 
-def laid_out(record: ExperimentRecord) -> list[Laid]:
+def laid_out(record: ExperimentParts) -> list[Laid]:
     """Every table of the record that has a figure; figures of a table without a layout come last, under its name."""
     known = {t.name: t for t in record.tables}
     for figure in record.figures:
+        # A figure without a layout is shown all the same: leaving one out would be worse than an ugly table.
         known.setdefault(figure.table, Table(figure.table, figure.table))
     found = []
     for name, table in known.items():
         figures = [f for f in record.figures if f.table == name]
         if figures:
+            # A dict keeps the order in which names first came: that is how the experiment laid them out.
             rows, columns = (list(dict.fromkeys(getattr(f, key) for f in figures)) for key in ("row", "column"))
             found.append(Laid(table, rows, columns, {(f.row, f.column): f for f in figures}))
     return found
-
-
-def written(value: float, unit: str = "", *, places: int | None = None) -> str:
-    """A figure with its unit; fractions in per cent, counts in thousands.
-
-    Args:
-        value: the figure.
-        unit: of a `Figure`.
-        places: decimals of a per cent; None for as many as it needs, four figures at most.
-
-    >>> [written(0.9820, "fraction", places=2), written(0.5, "fraction"), written(1e-9, "fraction")]
-    ['98.20 %', '50 %', '1.0e-07 %']
-    >>> [written(16006144000, "count"), written(2.0, "px"), written(0.12345), written(1.5e-16)]
-    ['16,006,144,000', '2 px', '0.1235', '1.5e-16']
-    """
-    if not math.isfinite(value):
-        return "–"
-    if unit == "fraction":
-        return f"{_number(100 * value, places)} %"
-    text = _number(value, None)
-    return f"{text} px" if unit == "px" else text
-
-
-def _number(value: float, places: int | None) -> str:
-    """The shortest that says enough; what is not zero never reads as zero."""
-    if value == 0:
-        return "0" if places is None else f"{0:.{places}f}"
-    if places is not None:
-        return f"{value:.1e}" if abs(value) < 0.5 * 10**-places else f"{value:.{places}f}"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    if abs(value) < 1e-3 or abs(value) >= 1e9:
-        return f"{value:.1e}"
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def measured_words(figure: Figure) -> str:
@@ -93,9 +64,7 @@ def measured_words(figure: Figure) -> str:
     text = written(figure.measured, figure.unit, places=places)
     if figure.spread is None:
         return text
-    spread = written(figure.spread, figure.unit, places=places)
-    stem, unit = text.partition(" ")[0], text.partition(" ")[2]
-    return f"{stem} ± {spread.partition(' ')[0]} {unit}".rstrip()
+    return from_to(text, written(figure.spread, figure.unit, places=places), "±")
 
 
 def interval_words(figure: Figure) -> str:
@@ -107,8 +76,7 @@ def interval_words(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
         return ""
     places = 2 if figure.unit == "fraction" else None
-    low, high = (written(end, figure.unit, places=places) for end in (figure.low, figure.high))
-    return f"{low.partition(' ')[0]} – {high}"
+    return from_to(*(written(end, figure.unit, places=places) for end in (figure.low, figure.high)))
 
 
 def published_words(figure: Figure) -> str:
@@ -121,7 +89,7 @@ def published_words(figure: Figure) -> str:
 
 
 def difference_words(figure: Figure) -> str:
-    """What the measured figure is more than the published one, in its own spread where it has one.
+    """How much the measured figure exceeds the published one: in its own spread if it has one.
 
     >>> difference_words(Figure("t", "r", "c", 0.98, values=[0.97, 0.98, 0.99], published=0.975))
     '+0.5 sd'
@@ -133,16 +101,16 @@ def difference_words(figure: Figure) -> str:
     if figure.deviation is not None:
         return f"{figure.deviation:+.1f} sd"
     difference = figure.measured - figure.published
+    # Exact figures are often quotients, which may differ from the published decimal in the last binary digit.
     if math.isclose(figure.measured, figure.published, rel_tol=1e-9):
         return "equal"
-    sign = "+" if difference > 0 else "-"
     if figure.unit == "fraction":
-        return f"{sign}{_number(abs(100 * difference), 2)} points"
-    return sign + written(abs(difference), figure.unit)
+        return signed_points(difference, 2)
+    return ("+" if difference > 0 else "-") + written(abs(difference), figure.unit)
 
 
 def beside_words(figure: Figure) -> str:
-    """The published figure and the difference to it, in one line; empty where there is none."""
+    """The published figure and the difference from it, in one line; empty where there is none."""
     return f"published {published_words(figure)}, {difference_words(figure)}" if figure.published is not None else ""
 
 
@@ -158,26 +126,26 @@ def keys(laid: Laid) -> list[str]:
 
 
 def intervals(laid: Laid) -> str:
-    """What the intervals of a table are, each kind once; empty where all figures are exact."""
+    """The kinds of intervals in a table, each kind once; empty if all figures are exact."""
     return "; ".join(dict.fromkeys(f.interval for f in laid.figures.values() if f.low is not None))
 
 
-def agreement(record: ExperimentRecord) -> tuple[int, int]:
-    """How many figures agree with what was claimed, of how many of which something was."""
+def agreement(record: ExperimentParts) -> tuple[int, int]:
+    """(number of figures that agree with what was claimed, number of figures about which something was claimed)."""
     judged = [f.holds for f in record.figures if f.holds is not None]
     return sum(judged), len(judged)
 
 
-def source_words(source: Source) -> str:
+def source_words(source: Citation) -> str:
     """A source in one line, without its address."""
     return ", ".join(part for part in (source.paper, source.where) if part)
 
 
-def stand_in(record: ExperimentRecord) -> str:
-    """A sentence where the record was made on scikit-learn's digits instead of MNIST; else empty."""
-    if "digits" not in record.data.split(", "):
+def stand_in(record: ExperimentParts) -> str:
+    """A sentence that says so if the record was made on scikit-learn's digits instead of MNIST; otherwise empty."""
+    if not record.stand_in:
         return ""
     return (
-        "Made on scikit-learn's 8 x 8 digits, which stand in for MNIST: published figures are about MNIST, and differences to "
-        "them say nothing."
+        "This was run on scikit-learn's 8 x 8 digits instead of MNIST. The published figures are for MNIST, so differences from "
+        "them mean nothing here."
     )

@@ -1,108 +1,146 @@
-"""How an audit's record prints itself, in a terminal and in a notebook."""
+"""How an audit's record prints itself: its rows in words, its headline, and the record in a terminal and a notebook."""
 
 from __future__ import annotations
 
-import html
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from shiftproof.records.audit import AuditRecord, Map
+from shiftproof.boundaries import BOUNDARIES
+from shiftproof.records.audit_parts import AuditParts, Metric
+from shiftproof.records.measures import MapMeasure, Measure
+from shiftproof.records.metrics import METRICS, in_order, metric_row
+from shiftproof.records.numbers import (
+    confidence_words,
+    count_words,
+    fixed,
+    from_to,
+    in_unit,
+    seconds_words,
+    without_rounding,
+)
+from shiftproof.records.plain import printable_record
 
-PERCENT = {  # metrics printed in per cent, in this order, with the words for them
-    "accuracy_unmoved": "accuracy, unmoved",
-    "accuracy": "accuracy, mean over moves",
-    "accuracy_worst_move": "accuracy at the worst move",
-    "accuracy_every_move": "right at every move",
-    "consistency": "consistency (all pairs)",
-    "consistency_adjusted": "consistency, adjusted",
-    "flip_rate": "flip rate",
-    "mean_flip_rate": "mean flip rate along path",
-    "wobble": "wobble of the probability",
-    "mask_agreement_interior": "mask agreement, interior",
-    "mask_agreement_border": "mask agreement, border",
-    "equivariance_error_interior": "equivariance error, interior",
-    "equivariance_error_border": "equivariance error, border",
-}
-PLAIN = {"sensitivity": "sensitivity (Euclidean)", "sensitivity_cosine": "sensitivity (cosine)"}
-
-
-def metric_rows(record: AuditRecord) -> list[tuple[str, str, str]]:
-    """(words, value, interval) of every metric, in reading order, as printed."""
-    rows = []
-    for name, words in (PERCENT | PLAIN).items():
-        if metric := record.metrics.get(name):
-            scale, unit, places = (100, " %", 2) if name in PERCENT else (1, "", 4)
-            value, low, high = (_number(scale * v, places) for v in (metric.value, metric.low, metric.high))
-            rows.append((words, value + unit, f"{low} – {high}"))
-    return rows
+RANDOM = " with random weights (no figure holds for the trained model)"
+FEW = 20  # pictures; with fewer, an interval of a figure without finite bounds covers less than it says (docs/intervals.md)
 
 
-def _number(value: float, places: int) -> str:
-    """Fixed places, but what is not zero never prints as zero."""
-    return f"{value:.1e}" if 0 < abs(value) < 0.5 * 10**-places else f"{value:.{places}f}"
+@dataclass(frozen=True)
+class Row:
+    """One metric of a record, ready to print.
+
+    Args:
+        measure: its row in the table of measures.
+        value: the figure with its unit.
+        interval: low and high, the unit once.
+        metric: the figure itself.
+    """
+
+    measure: Measure
+    value: str
+    interval: str
+    metric: Metric
+
+    @property
+    def mark(self) -> str:
+        """A star after an interval that rests on too few pictures; `few_words` says what it means."""
+        return " *" if self.metric.n < FEW and not all(map(math.isfinite, self.measure.bounds)) else ""
 
 
-def headline(record: AuditRecord) -> str:
+def in_words(value: float, measure: Measure | MapMeasure) -> str:
+    """A value of the measure with its unit; what is only rounding is 0.
+
+    >>> in_words(1.8e-14, metric_row("equivariance_error_interior")), in_words(1.8e-14, metric_row("flip_rate"))
+    ('0.00 %', '0.00 %')
+    """
+    return in_unit(without_rounding(value) if measure.rounds else value, measure.unit)
+
+
+def interval_in_words(low: float, high: float, measure: Measure | MapMeasure) -> str:
+    """An interval of the measure, its unit once.
+
+    >>> interval_in_words(0.25, 0.5, metric_row("accuracy")), interval_in_words(0.0, 2.0, metric_row("sensitivity"))
+    ('25.00 – 50.00 %', '0.0000 – 2.0000')
+    """
+    return from_to(in_words(low, measure), in_words(high, measure))
+
+
+def rows(record: AuditParts) -> list[Row]:
+    """Every metric of the record in the order of the table, those that this version does not know last."""
+    found = []
+    for name in in_order(record.metrics, METRICS):
+        measure, metric = metric_row(name), record.metrics[name]
+        interval = interval_in_words(metric.low, metric.high, measure)
+        found.append(Row(measure, in_words(metric.value, measure), interval, metric))
+    return found
+
+
+def title(record: AuditParts) -> str:
+    """The model and the data in one line, which says of random weights that they are."""
+    return f"{record.model.word}{RANDOM if record.model.random_weights else ''} on {record.data.word}"
+
+
+def few_words(found: Iterable[Row]) -> str:
+    """What the star after an interval means; empty if none of the rows has one."""
+    return (
+        f"* fewer than {FEW} pictures: too few for this interval, which may be too narrow"
+        if any(r.mark for r in found)
+        else ""
+    )
+
+
+def headline_row(record: AuditParts) -> Row | None:
+    """The metric that the headline is about; None if the record holds none that has a sentence."""
+    return next((row for row in rows(record) if row.measure.sentence), None)
+
+
+def headline(record: AuditParts) -> str:
     """The result in one sentence."""
-    p, m = record.protocol, record.metrics
-    set_words = f"{p.views_per_image} moves ({p.boundary}) of {record.data.used} pictures"
-    if metric := m.get("flip_rate"):
-        ends = f"({100 * metric.low:.2f} – {100 * metric.high:.2f} %)"
-        if metric.value == 0:
-            return f"No answer changed in {set_words}: flip rate 0 {ends}."
-        return f"The answer changes in {100 * metric.value:.2f} % {ends} of {set_words}."
-    if metric := m.get("mask_agreement_interior"):
-        return f"Away from the border, {100 * metric.value:.2f} % of the mask's cells keep their class in {set_words}."
-    return f"{set_words} were measured."
+    p = record.protocol
+    counts = f"{count_words(record.data.used, 'picture')} × {moves_words(p.views_per_image, p.boundary)}"
+    row = headline_row(record)
+    # A record of another version may hold metrics that this one has no sentence for.
+    if row is None:
+        return f"{counts} were measured."
+    # "0.00 % of cases" would leave open whether it is a small number.
+    never = row.metric.value == 0 and row.measure.never
+    sentence = never or row.measure.sentence.format(value=row.value)
+    return f"{sentence} ({counts}), {confidence_words(p.confidence)} interval {row.interval}."
 
 
-def lines(record: AuditRecord) -> list[str]:
+def moves_words(count: int, boundary: str) -> str:
+    """A number of moves, with what the boundary makes of them.
+
+    >>> moves_words(25, "crop"), moves_words(1, "zero")
+    ('25 camera moves', '1 move on a constant background')
+    """
+    text = BOUNDARIES[boundary].moves if boundary in BOUNDARIES else "moves"
+    return f"{count:,} {text.replace('moves', 'move') if count == 1 else text}"
+
+
+def lines(record: AuditParts) -> list[str]:
     """The record as a short table, for a terminal without colours."""
-    rows = metric_rows(record)
-    wide = [max((len(r[i]) for r in rows), default=0) for i in range(3)]
-    c = record.cost
+    record = printable_record(record)
+    found = rows(record)
+    cells = [(row.measure.words, row.value, row.interval, row.mark) for row in found]
+    wide = [max((len(c[i]) for c in cells), default=0) for i in range(3)]
+    p, c = record.protocol, record.cost
+    made = [
+        f"{confidence_words(p.confidence)} intervals clustered by picture",
+        f"seed {p.seed}",
+        f"{count_words(c.views, 'view')}",
+        f"{fixed(c.forward_equivalents_per_view, 2)} FE per view",
+        seconds_words(c.seconds),
+    ]
+    skipped = [f"  {count_words(len(record.data.bad), 'item')} skipped"] if record.data.bad else []
     return [
-        f"{record.model.word} on {record.data.word}",
+        title(record),
+        *(f"Note: {note.text}" for note in record.notes),
         headline(record),
         "",
-        *(f"  {a:<{wide[0]}}  {b:>{wide[1]}}  [{i}]" for a, b, i in rows),
+        *(f"  {a:<{wide[0]}}  {b:>{wide[1]}}  [{i}]{mark}" for a, b, i, mark in cells),
+        *([f"  {few}"] if (few := few_words(found)) else []),
         "",
-        f"  {record.protocol.confidence:.0%} intervals clustered by image, seed {record.protocol.seed}; "
-        f"{c.views} views, {c.forward_equivalents_per_view:.2f} FE a view, {c.seconds:.1f} s",
-        *([f"  {len(record.data.bad)} items were skipped"] if record.data.bad else []),
+        f"  {'; '.join(made)}",
+        *skipped,
     ]
-
-
-def notebook_html(record: AuditRecord) -> str:
-    """The record as a table with its map, for a notebook."""
-    cells = "".join(
-        f"<tr><td style='text-align:left'>{html.escape(a)}</td><td>{html.escape(b)}</td><td>[{html.escape(i)}]</td></tr>"
-        for a, b, i in metric_rows(record)
-    )
-    title = html.escape(f"{record.model.word} on {record.data.word}")
-    name = next((n for n in ("accuracy", "agreement", "mask_agreement") if n in record.maps), None)
-    picture = _map_svg(record.maps[name], name) if name else ""
-    return (
-        f"<div><b>{title}</b><br>{html.escape(headline(record))}"
-        f"<div style='display:flex;gap:1.5em;align-items:flex-start'>"
-        f"<table><thead><tr><th style='text-align:left'>metric</th><th>value</th>"
-        f"<th>{record.protocol.confidence:.0%} interval</th></tr></thead><tbody>{cells}</tbody></table>{picture}</div></div>"
-    )
-
-
-def _map_svg(m: Map, name: str) -> str:
-    """The map as small coloured squares at (dx, dy), darker = lower, each with its figure as a tooltip."""
-    drawn = [(dy, dx, v) for (dy, dx), v in zip(m.offsets_px, m.values, strict=True) if v is not None]
-    if not drawn or len(drawn) > 4096:
-        return ""
-    reach = max(max(abs(dy), abs(dx)) for dy, dx, _ in drawn) or 1
-    lowest = min(v for *_, v in drawn)
-    span = (max(v for *_, v in drawn) - lowest) or 1
-    squares = "".join(
-        f"<rect x='{dx - 0.5}' y='{dy - 0.5}' width='1' height='1' fill='hsl(210 70% {25 + 65 * (v - lowest) / span:.0f}%)'>"
-        f"<title>dy {dy:g}, dx {dx:g}: {v:.2%}</title></rect>"
-        for dy, dx, v in drawn
-    )
-    side = 2 * reach + 1
-    return (
-        f"<figure style='margin:0'><svg width='180' height='180' viewBox='{-reach - 0.5} {-reach - 0.5} {side} {side}'>"
-        f"{squares}</svg><figcaption>{html.escape(name)} by move</figcaption></figure>"
-    )

@@ -1,4 +1,4 @@
-"""What every page shares: one self-contained file that loads nothing, with the charts' script and a policy that forbids more."""
+"""Common parts of all pages: one self-contained file with the charts' script and a policy that forbids loading anything else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shiftproof.printable import printable, printable_strings
+from shiftproof.records import numbers
+from shiftproof.records.colours import PALETTE
 from shiftproof.report import chart, words
 from shiftproof.report.chart import Figure
 
@@ -21,12 +24,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def document(template: str, drawn: Sequence[Figure], **shown: Any) -> str:
-    """A page as HTML: its charts, pictures, style and script inside.
+    """A page as HTML, with its charts, pictures, style and script inside.
 
     Args:
-        template: its file, which fills the blocks of `frame.html.j2`.
-        drawn: its charts; `payload` of each goes to the script.
-        shown: what the template shows; all text is escaped.
+        template: file of the template, which fills the blocks of `frame.html.j2`.
+        drawn: the charts; the script gets the `payload` of each.
+        shown: the template's values; all text is escaped.
     """
     import jinja2
     from markupsafe import Markup
@@ -35,30 +38,34 @@ def document(template: str, drawn: Sequence[Figure], **shown: Any) -> str:
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=_printable,
+        # A misspelt name in a template is an error and not an empty place on the page.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": words.count_words, "percent": words.percent, "stride": words.stride_words}
-    style = environment.get_template("page.css.j2").render(palette=chart.PALETTE, font=Markup(chart.FONT))
+    environment.filters |= {"count": numbers.count_words, "percent": numbers.percent, "stride": words.stride_words}
+    style = environment.get_template("page.css.j2").render(palette=PALETTE, font=Markup(chart.FONT))
     script = (TEMPLATES / "page.js").read_text("utf-8")
+    # Nearly a megabyte: pages without charts do without it.
     bundle = _vega() if drawn else ""
     return environment.get_template(template).render(
         policy=_policy([script, bundle] if drawn else [script], style),
         style=Markup(style),
         bundle=Markup(bundle),
         script=Markup(script),
-        payload=Markup(_script_json({"palette": chart.PALETTE, "figures": [f.payload() for f in drawn]})),
+        payload=Markup(_script_json({"palette": PALETTE, "figures": [f.payload() for f in drawn]})),
         words=words,
+        numbers=numbers,
         **shown,
     )
 
 
 @functools.cache
 def _vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, as vl-convert carries them; made without the network."""
+    """Vega, Vega-Lite and Vega-Embed in one script; vl-convert bundles them, so no network is needed."""
     import vl_convert
 
+    # The closing tag inside a string of the library would end the page's script.
     return vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;").replace("</script", "<\\/script")
 
 
@@ -69,18 +76,20 @@ def _policy(scripts: Sequence[str], style: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
 
     return (
+        # By digest: a script that a name or message from outside smuggled in
+        # would not run, as its digest is not listed.
         f"default-src 'none'; script-src {' '.join(hashed(s) for s in scripts)}; style-src {hashed(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
 def _script_json(value: Any) -> str:
-    r"""JSON that cannot end the script element it stands in.
+    r"""JSON that cannot close the script element around it.
 
     >>> _script_json({"name": "</script><!--"})
     '{"name":"\\u003c/script\\u003e\\u003c!--"}'
     """
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(printable_strings(value), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -95,7 +104,8 @@ class EmbeddedPicture:
 
 
 def embedded(png: bytes | None) -> EmbeddedPicture | None:
-    """The picture as a data URI; None if there is none or it is no PNG."""
+    """The picture as a data URI; None if it is missing or not a PNG."""
+    # Bytes 16 to 24 of a PNG are its width and height, in the first chunk.
     if png is None or len(png) < 24 or not png.startswith(_PNG):
         return None
     width, height = struct.unpack(">II", png[16:24])
@@ -103,7 +113,5 @@ def embedded(png: bytes | None) -> EmbeddedPicture | None:
 
 
 def _printable(value: object) -> object:
-    """User text without control characters, which no page may hold; everything else as it is."""
-    if type(value) is not str:
-        return value
-    return "".join(c if c.isprintable() or c in "\n\t\u00a0\u2009\u202f" else "\ufffd" for c in value)
+    """The text with control characters escaped, because they could change how a browser or terminal shows the page's source."""
+    return printable(value, keep="\n\t") if type(value) is str else value

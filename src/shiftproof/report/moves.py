@@ -1,4 +1,4 @@
-"""How a set of moves lies in the plane (a lattice, a line, scattered points), and a small raster of it."""
+"""The layout of a set of moves in the plane (a lattice, a line, scattered points), and a small raster of a map."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Lie:
-    """How moves lie in the plane.
+    """The layout of a set of moves in the plane.
 
     Args:
         kind: "lattice" (every crossing of even rows and columns), "line" (all on one straight line), or "scatter".
-        step_px: side of one cell: the lattice's spacing; for points, the distance typical of neighbours.
+        step_px: side of one cell: the spacing of the lattice, or the typical distance between neighbouring points.
         direction: unit vector (dy, dx) of a line; (0, 0) otherwise.
         along_px: signed position of every move on its line; empty otherwise.
     """
@@ -27,7 +27,7 @@ class Lie:
 
 
 def lie(offsets_px: Sequence[Sequence[float]]) -> Lie:
-    """How the moves lie.
+    """The layout of these moves.
 
     >>> lie([[0, 0], [0, 1], [1, 0], [1, 1]]).kind
     'lattice'
@@ -38,8 +38,10 @@ def lie(offsets_px: Sequence[Sequence[float]]) -> Lie:
     """
     points = [(float(dy), float(dx)) for dy, dx in offsets_px]
     downs, rights = sorted({dy for dy, _ in points}), sorted({dx for _, dx in points})
+    # As many different points as crossings: every crossing is there, once.
     if len(downs) > 1 and len(rights) > 1 and len(set(points)) == len(points) == len(downs) * len(rights):
         step = _even(downs), _even(rights)
+        # Cells are drawn as squares.
         if step[0] and step[1] and math.isclose(step[0], step[1], rel_tol=1e-6):
             return Lie("lattice", step[0])
     direction = _straight(points)
@@ -47,11 +49,12 @@ def lie(offsets_px: Sequence[Sequence[float]]) -> Lie:
         along = tuple(round(dy * direction[0] + dx * direction[1], 3) for dy, dx in points)
         return Lie("line", _even(sorted(set(along))) or 1.0, direction, along)
     reach = max((max(abs(dy), abs(dx)) for dy, dx in points), default=0.0)
+    # n points spread evenly over a square of side 2 r lie about 2 r / sqrt(n) apart.
     return Lie("scatter", max(1.0, 2 * reach / max(1.0, math.sqrt(len(points)))) if points else 1.0)
 
 
 def _even(values: list[float]) -> float | None:
-    """The common distance of ascending values, if there is one."""
+    """The common distance of ascending values, or None."""
     gaps = [b - a for a, b in itertools.pairwise(values)]
     return gaps[0] if gaps and all(math.isclose(g, gaps[0], rel_tol=1e-6, abs_tol=1e-9) for g in gaps) else None
 
@@ -63,6 +66,7 @@ def _straight(points: list[tuple[float, float]]) -> tuple[float, float] | None:
     if not length:
         return None
     dy, dx = far[0] / length, far[1] / length
+    # The cross product with the direction: the distance from the line.
     if any(abs(p[0] * dx - p[1] * dy) > 1e-6 * max(1.0, length) for p in points):
         return None
     backwards = sum(p[0] * dy + p[1] * dx for p in points) < 0
@@ -72,9 +76,9 @@ def _straight(points: list[tuple[float, float]]) -> tuple[float, float] | None:
 def binned(
     offsets_px: Sequence[Sequence[float]], values: Sequence[float | None], most_cells: int
 ) -> tuple[list[list[float | None]], tuple[float, float, float, float]]:
-    """A small raster of the map: rows from the lowest dy down, None where no move fell; with (dy0, dy1, dx0, dx1).
+    """A small raster of the map, with (dy0, dy1, dx0, dx1): rows from the lowest dy down, None in cells without a move.
 
-    Each cell is the mean of the moves in it. Whole-pixel sets that fit get one cell a pixel; wider ones are put into at
+    Each cell is the mean of the moves in it. Whole-pixel sets that fit get one cell per pixel; wider sets share at
     most `most_cells` x `most_cells` cells.
 
     >>> binned([[0, 0], [0, 1], [1, 0]], [1.0, 0.5, None], 9)

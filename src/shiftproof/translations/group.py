@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from jaxtyping import Shaped
 from torch import Tensor
 
+from shiftproof.boundaries import Boundary
 from shiftproof.errors import TranslationError
 from shiftproof.translations.action import translate
-from shiftproof.translations.boundaries import Boundary, check_boundary
+from shiftproof.translations.boundaries import check_boundary
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Translation:
         dy: down, in px; negative is up; may be fractional.
         dx: right, in px; negative is left; may be fractional.
         boundary: circular, zero, reflect or crop.
-        fill: the constant moved in under `zero`.
+        fill: the constant that moves in under `zero`.
 
     Raises:
         TranslationError: an unknown boundary, or a number that is not finite.
@@ -43,7 +44,7 @@ class Translation:
         check_boundary(self.boundary)
         if not all(map(math.isfinite, (self.dy, self.dx, self.fill))):
             raise TranslationError(
-                f"dy={self.dy}, dx={self.dx}, fill={self.fill} is no move", remedy="give finite numbers"
+                f"dy={self.dy}, dx={self.dx}, fill={self.fill} is not a move", remedy="give finite numbers"
             )
 
     @classmethod
@@ -53,11 +54,12 @@ class Translation:
 
     @property
     def is_integer(self) -> bool:
-        """Whether it moves by whole pixels, so that no interpolator is needed."""
+        """Whether it moves by whole pixels and needs no interpolator."""
         return float(self.dy).is_integer() and float(self.dx).is_integer()
 
     def inverse(self) -> Translation:
-        """The move back, (-dy, -dx): it undoes this one on all cells that stayed in the picture (circular: on all)."""
+        """The move back, (-dy, -dx). It undoes this one on all cells that stayed in the picture; under circular, on all cells."""
+        # 0.0 - x, because -x of 0.0 is -0.0, which prints as "-0".
         return Translation(0.0 - self.dy, 0.0 - self.dx, self.boundary, self.fill)
 
     def compose(self, other: Translation) -> Translation:
@@ -76,5 +78,5 @@ class Translation:
     __matmul__ = compose
 
     def __call__(self, x: Shaped[Tensor, "n c h0 w0"], *, margin_px: int = 0) -> Shaped[Tensor, "n c h w"]:
-        """The pictures moved, as `translate` does it; under `crop` they lose `margin_px` on every side."""
+        """Moves pictures as `translate` does; under `crop` they lose `margin_px` on every side."""
         return translate(x, [(self.dy, self.dx)], self.boundary, fill=self.fill, margin_px=margin_px)[:, 0]

@@ -5,18 +5,19 @@ e^(-2 pi i k d / h) gives; exact for band-limited pictures. Its kernel is Dirich
 Nyquist frequency stands for a cosine and is multiplied by cos(pi d), so that real pictures stay real; there alone two
 sub-pixel moves do not compose.
 
-Other boundaries: sinc(t) under a Kaiser window of 16 taps. It keeps waves of up to 0.38 cycles a pixel to a few
-thousandths and damps or distorts finer ones, up to the Nyquist frequency of 0.5.
+Other boundaries: sinc(t) under a Kaiser window of 16 taps. It preserves waves of up to 0.38 cycles per pixel to within
+a few thousandths, and damps or distorts finer ones, up to the Nyquist frequency of 0.5.
 
 Reference:
     Trefethen (2000), Spectral Methods in MATLAB, ch. 3, https://doi.org/10.1137/1.9780898719598 (Dirichlet).
     Kaiser & Schafer (1980), On the use of the I0-sinh window for spectrum analysis,
     https://doi.org/10.1109/TASSP.1980.1163349 (window).
-    Differs: the window's weights are scaled to sum to 1, so that constants stay as they are.
+    Differs: the window's weights are scaled to sum to 1, so that constants are unchanged.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -30,7 +31,7 @@ KAISER_BETA = 6.0
 
 
 def interpolator(boundary: str) -> str:
-    """What makes the sub-pixel moves under that boundary, in words."""
+    """The name of the interpolator of sub-pixel moves under a boundary."""
     if boundary == "circular":
         return "Fourier (trigonometric interpolant)"
     return f"sinc, Kaiser window (beta {KAISER_BETA:g}), {2 * REACH_PX} taps"
@@ -45,13 +46,15 @@ def move_by_matrices(
     margin_px: int,
     pairing: str,
 ) -> Float[Tensor, "n *m c h w"]:
-    """The pictures moved by any real (dy, dx): R(dy) x C(dx)^T; arguments as `translate` takes them.
+    """The pictures moved by any real (dy, dx): R(dy) x C(dx)^T. The arguments are those of `translate`.
 
-    Computed in float32 at least; each different dy and dx makes its matrix once.
+    The computation is in float32 or wider. Each distinct dy and dx gets its matrix once.
     """
     ground = constant(x, fill) if boundary == "zero" else None
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    # Relative to the background, what lies outside is 0, and the matrices need not know the fill.
     wide = wide if ground is None else wide - ground
+    # A grid of 17 x 17 moves has 17 different dy: each matrix, and the product by rows, is made once.
     (dy, at_y), (dx, at_x) = (torch.unique(d, return_inverse=True) for d in moves.T)
     rows = axis_matrices(dy, x.shape[2], boundary, margin_px).to(wide.dtype).to(x.device)
     columns = axis_matrices(dx, x.shape[3], boundary, margin_px).to(wide.dtype).to(x.device).mT
@@ -75,8 +78,10 @@ def axis_matrices(
     size = extent - 2 * margin_px
     if boundary == "circular":
         lag = torch.arange(size)
+        # A circulant matrix: row i is row 0 rolled by i, so only the kernel's n values are computed.
         return dirichlet(lag - (d % size)[:, None], size)[:, (lag[:, None] - lag) % size]
     if boundary == "reflect":
+        # The mirrored line has that period; with smaller moves `floor` and `folded` stay exact.
         d = torch.remainder(d, max(1, 2 * (size - 1)))
     elif boundary == "zero":
         d = d.clamp(-size - REACH_PX, size + REACH_PX)
@@ -87,6 +92,7 @@ def axis_matrices(
     at = folded(at, size, boundary)
     inside = (at >= 0) & (at < extent)
     matrices = torch.zeros(len(d), size, extent, dtype=torch.float64)
+    # Added, not set: under `reflect` two taps can fall on one cell.
     return matrices.scatter_add_(2, at.clamp(0, extent - 1), weights[:, None] * inside)
 
 
@@ -105,6 +111,15 @@ def windowed_sinc(t: Float[Tensor, "k taps"]) -> Float[Tensor, "k taps"]:
     whole = t == t.round()  # where sin(pi t) is 0, not 1e-16
     weights = torch.where(whole, (t == 0).to(t), torch.sinc(t)) * window
     return weights / weights.sum(-1, keepdim=True)
+
+
+def margin_of(moves: Shaped[Tensor, "k 2"]) -> int:
+    """The margin that `crop` needs on every side, in px: the longest |dy| or |dx|, plus the interpolator's reach.
+
+    >>> margin_of(torch.tensor([[0.0, -3.0]])), margin_of(torch.tensor([[0.0, 2.5]])), margin_of(torch.zeros(0, 2))
+    (3, 11, 0)
+    """
+    return math.ceil(float(moves.abs().max())) + reach_px(moves) if len(moves) else 0
 
 
 def reach_px(moves: Shaped[Tensor, "k 2"]) -> int:

@@ -1,4 +1,4 @@
-"""What the interpolator of sub-pixel moves loses."""
+"""How much the interpolator of sub-pixel moves loses."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from shiftproof.translations.boundaries import continued
 from shiftproof.translations.interpolation import REACH_PX
 from shiftproof.translations.sets import TranslationSet, offsets_tensor
 
-CHUNK_CELLS = 2**23  # of moved pictures held at a time
+CHUNK_CELLS = 2**23  # cells of moved pictures in memory at a time
 
 
 def roundtrip_error(x: Float[Tensor, "n c h w"], translations: TranslationSet) -> float:
-    """The loss in moving there and back, ||T^-1 T x - x|| / ||x|| over all moves of the set; 0.0 for whole pixels.
+    """The loss of moving there and back, ||T^-1 T x - x|| / ||x|| over all moves of the set; 0.0 for whole pixels.
 
-    Before, the picture is continued beyond its edge as the boundary says (`crop`: mirrored), so far that no content is
-    lost over the edge. Cells that the interpolator reaches from the edge, 8 px, are left out, or as many as leave one
-    (`circular` has no edge). It is the floor under every figure that is measured with the set.
+    The picture is first continued beyond its edge as the boundary says (`crop`: mirrored), far enough that no content is lost
+    over the edge. Cells within 8 px of the edge, which the interpolator reaches from outside, are left out, but at least one
+    cell stays (`circular` has no edge). The loss is a lower bound of what can be measured with the set.
 
     Args:
         x: pictures (n, c, h, w).
         translations: the set whose interpolator is measured.
 
     Returns:
-        The relative Euclidean norm, >= 0; 0.0 also for pictures of zeros.
+        The relative Euclidean norm, 0 or more; 0.0 for pictures of zeros.
 
     >>> from shiftproof.translations import grid
     >>> roundtrip_error(torch.rand(1, 1, 8, 8), grid(2, "zero"))
@@ -38,6 +38,7 @@ def roundtrip_error(x: Float[Tensor, "n c h w"], translations: TranslationSet) -
         return 0.0
     n, _, h, w = x.shape
     margin_px, rim_y, rim_x = translations.margin_px, min(REACH_PX, (h - 1) // 2), min(REACH_PX, (w - 1) // 2)
+    # Twice the margin: once for the way there, once for the way back.
     far, beyond = 2 * margin_px, "reflect" if translations.boundary == "crop" else translations.boundary
     wide, acting = continued(x, (far, far, far, far), beyond, translations.fill), "crop"
     if translations.boundary == "circular":

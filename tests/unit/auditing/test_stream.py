@@ -1,4 +1,4 @@
-"""Which views are run, in which batches, and the thread that makes them ahead."""
+"""Views in batches, and the threads that make them ahead."""
 
 import threading
 
@@ -7,23 +7,7 @@ import pytest
 import torch
 
 import shiftproof as sp
-from shiftproof.auditing.stream import ahead, batches, find_period, is_out_of_memory, plan_moves, views
-from shiftproof.models import wrap
-
-
-def test_the_unmoved_picture_comes_first_and_every_move_runs_once():
-    asked = np.array([(1, 0), (0, 0), (2, -1), (1, 0)], float)
-    plan = plan_moves(asked)
-    assert plan.run[0].tolist() == [0, 0]
-    assert len(plan.run) == 3
-    assert np.array_equal(plan.run[plan.source], asked)
-    assert plan_moves(np.array([(3.0, 3.0)])).run.tolist() == [[0, 0], [3, 3]]
-
-
-def test_a_period_folds_the_moves():
-    asked = np.array([(0, 0), (5, 1), (-1, 9)], float)
-    plan = plan_moves(asked, (4, 8))
-    assert np.array_equal(plan.run[plan.source], np.array([(0, 0), (1, 1), (3, 1)]))
+from shiftproof.auditing.stream import ahead, batches, views
 
 
 @pytest.mark.parametrize(("total", "size"), [(1, 64), (64, 64), (65, 64), (289, 32), (7, 3)])
@@ -68,19 +52,19 @@ def test_ahead_leaves_the_callers_threads_alone():
     assert torch.get_num_threads() == threads
 
 
-def test_what_counts_as_out_of_memory():
-    assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory"))
-    assert not is_out_of_memory(RuntimeError("shapes do not match"))
-    assert not is_out_of_memory(ValueError("out of memory"))
+def test_ahead_computes_no_more_than_it_was_told_to():
+    begun: list[int] = []
+    jobs = ahead(((lambda i=i: begun.append(i) or i) for i in range(100)), depth=3, threads=2)
+    assert next(jobs) == 0
+    jobs.close()
+    assert max(begun) <= 3
 
 
-def test_find_period_finds_the_smallest_and_none_where_there_is_none():
-    pool = wrap(lambda x: torch.nn.functional.avg_pool2d(x, 1, (2, 3)).amax((2, 3)), (1, 12, 12))
-    picture = torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    assert find_period(pool, picture, seed=0) == (2, 3)
-    flat = wrap(lambda x: x.flatten(1), (1, 12, 12))
-    assert find_period(flat, picture, seed=0) is None
-    constant = wrap(lambda x: x.sum((2, 3)), (1, 12, 12))
-    assert find_period(constant, picture, seed=0) == (1, 1)
+def test_ahead_works_on_several_threads_and_keeps_order():
+    both = threading.Barrier(2, timeout=20)  # two jobs that wait for each other: one thread alone would hang
+
+    def job(i):
+        both.wait()
+        return i
+
+    assert list(ahead(((lambda i=i: job(i)) for i in range(6)), depth=4, threads=2)) == list(range(6))

@@ -49,7 +49,7 @@ def test_what_depends_on_values_is_unknown_with_the_line_that_stops_it(kind):
 
 def test_a_module_of_two_arguments_says_what_it_lacks():
     (finding,) = sp.check(Two(), (1, 4, 4)).findings
-    assert finding.detail == "it does not take one batch of pictures: missing a required argument: 'y'"
+    assert finding.detail == "the model does not take one batch of pictures: missing a required argument: 'y'"
 
 
 class Remembers(nn.Module):
@@ -79,7 +79,7 @@ class Remembers(nn.Module):
 def test_a_module_that_running_changes_is_proved_from_its_state_only(how):
     verdict = sp.check(Remembers(how), (1, 8, 8))
     assert verdict.circular.status == "proved"
-    assert any("(last)" in c for c in verdict.circular.conditions)
+    assert any("reset last to" in c for c in verdict.circular.conditions)
 
 
 def test_a_buffer_that_is_only_read_is_no_state():
@@ -110,11 +110,11 @@ def test_numbers_that_running_changes_are_state_too(held):
     inside = Counts(held)
     verdict = sp.check(nn.Sequential(inside), (1, 8, 8))
     assert verdict.circular.status == "proved"
-    assert f"running it changes it: set back, before each picture, to what it is now (0.{held})" in (
+    assert f"a run changes the model: before each picture, reset 0.{held} to the current value" in (
         verdict.circular.conditions
     )
     assert (inside.seen, inside.more, hasattr(inside, "new")) == (0, {"seen": [0]}, False)
-    assert not any("running it" in c for c in sp.check(Counts("nowhere"), (1, 8, 8)).circular.conditions)
+    assert not any("a run changes" in c for c in sp.check(Counts("nowhere"), (1, 8, 8)).circular.conditions)
 
 
 def test_what_is_no_module_is_refused():
@@ -142,7 +142,7 @@ def line_that_stops(kind) -> str:
     return f"test_export.py:{start + next(i for i, line in enumerate(lines) if 'stops here' in line)}"
 
 
-@pytest.mark.parametrize(("kind", "says"), [(Absent, "KeyError: 'logits'"), (Endless, "calls itself without end")])
+@pytest.mark.parametrize(("kind", "says"), [(Absent, "KeyError: 'logits'"), (Endless, "calls itself endlessly")])
 def test_what_fails_without_torch_export_too_is_the_models_own_error(kind, says):
     with pytest.raises(ModelError, match=says) as found:
         sp.check(kind(), (1, 4, 4))
@@ -160,7 +160,7 @@ def test_what_runs_and_is_not_followed_is_unknown_with_its_line():
 def test_a_size_that_the_model_does_not_take_is_an_error_about_the_size(size):
     net = nn.Sequential(nn.Conv2d(3, 4, 3))
     state = {k: v.clone() for k, v in net.state_dict().items()}
-    with pytest.raises(ModelError, match=f"takes no picture of {size[0]} x {size[1]} x {size[2]}") as found:
+    with pytest.raises(ModelError, match=f"does not take pictures of {size[0]} x {size[1]} x {size[2]}") as found:
         sp.check(net, size)
     assert "input_size" in found.value.remedy
     assert all(torch.equal(v, state[k]) for k, v in net.state_dict().items())
@@ -171,8 +171,8 @@ def test_a_size_that_the_model_does_not_take_is_an_error_about_the_size(size):
 def test_a_torchscript_module_is_told_from_one_that_branches():
     net = nn.Sequential(torch.jit.script(nn.Conv2d(1, 2, 3)))
     (finding,) = sp.check(net, (1, 8, 8)).findings
-    assert finding.detail == "0 is a TorchScript module, into which torch.export does not look"
-    assert finding.mend == "check the module that it was scripted or traced from"
+    assert finding.detail == "0 is a TorchScript module, which torch.export does not look into"
+    assert finding.mend.code == "check the module that it was scripted or traced from"
 
 
 def test_a_lazy_module_must_have_seen_a_picture():
@@ -196,11 +196,27 @@ class Answers(nn.Module):
 def test_a_module_without_an_answer_is_unknown(what):
     verdict = sp.check(Answers(what), (1, 4, 4))
     assert {verdict.circular.status, verdict.window.status, verdict.canvas.status} == {"unknown"}
-    assert verdict.findings[0].detail == "it answers with no tensor"
+    assert verdict.findings[0].detail == "the model returns no tensor"
     assert refuted(verdict, Answers(what)) is verdict
 
 
 @pytest.mark.parametrize("size", [(-1, 8, 8), (1, 0, 8), (0, 8, 8)])
 def test_a_size_of_no_picture_is_refused(size):
-    with pytest.raises(sp.errors.ModelError, match="no picture is of"):
+    with pytest.raises(sp.errors.ModelError, match="input_size is"):
         sp.check(nn.ReLU(), size)
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        (torch.rand(1, 3, 32, 32), r"input_size=\(3, 32, 32\)"),
+        (224, "channels first"),
+        ((1, 3, 32, 32), r"without the batch: \(3, 32, 32\)"),
+        ((32, 32), "does not take pictures of"),
+        ((3, 32.5, 32), "three whole numbers"),
+        ("3,32,32", "channels first"),
+    ],
+)
+def test_a_size_of_another_kind_says_what_is_wanted(size, says):
+    with pytest.raises(ModelError, match=says):
+        inspect.unwrap(sp.check)(nn.Conv2d(3, 2, 3), size)  # past the annotations, which a user's call does not check

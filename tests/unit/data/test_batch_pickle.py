@@ -1,7 +1,11 @@
 """Python batches: read without executing them. Every refusal has a twin that shows what unpickling would have done."""
 
+import io
 import os
 import pickle
+import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -63,7 +67,7 @@ class Evil:
 def test_code_is_refused_and_does_not_run(tmp_path, protocol, wrap):
     made = tmp_path / "made"
     content = pickle.dumps(wrap(Evil(made)), protocol)
-    with pytest.raises(DataError, match="nothing of it was executed") as caught:
+    with pytest.raises(DataError, match="nothing was executed") as caught:
         read_batch_pickle(written(tmp_path, content))
     assert not made.exists()
     if protocol >= 2:
@@ -109,7 +113,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_instructions_that_a_batch_does_not_need(tmp_path, content):
-    with pytest.raises(DataError, match=r"nothing of it was executed|that can be read"):
+    with pytest.raises(DataError, match=r"nothing was executed|that can be read"):
         read_batch_pickle(written(tmp_path, content))
 
 
@@ -126,6 +130,84 @@ def test_arrays_of_other_sizes_than_their_bytes(tmp_path, cifar_pickle):
     content = cifar_pickle(ROWS, [3, 8], ["a.png", "b.png"]).replace(b"K\x01M\x02\x00M", b"K\x01M\x03\x00M")
     with pytest.raises(DataError, match="not made of as many bytes"):
         read_batch_pickle(written(tmp_path, content))
+
+
+DEEP = b")" + b"q\x01h\x01\x86" * 60  # a pair of a pair of ...: 2^60 empty tuples, each only once in memory
+LONG = b"X\x00\x00\x10\x00" + b"a" * 2**20 + b"q\x01"
+BOMBS = {
+    "a message about endless arguments": (b"\x80\x02cnumpy\ndtype\n" + DEEP + b"\x85R.", "dtype with other"),
+    "an endless name": (b"\x80\x04" + DEEP + DEEP + b"\x93.", "not a string"),
+    "an endless key": (b"\x80\x02}" + DEEP + b"K\x01s.", "a key of type tuple"),
+    "an endless shape": (
+        b"\x80\x02cnumpy._core.numeric\n_frombuffer\n(U\x00cnumpy\ndtype\nU\x02u1\x85R" + DEEP + b"U\x01CtR.",
+        "as many bytes",
+    ),
+    "a shape that multiplies a tuple": (
+        b"\x80\x02cnumpy._core.numeric\n_frombuffer\n(U\x00cnumpy\ndtype\nU\x02u1"
+        b"\x85R(K\x01K\x02\x86J\xff\xff\xff\x7ftU\x01CtR.",
+        "as many bytes",
+    ),
+    "a shape of a thousand huge numbers": (
+        b"\x80\x02cnumpy._core.numeric\n_frombuffer\n(U\x00cnumpy\ndtype\nU\x02u1"
+        b"\x85R(" + (b"\x8a\xff" + b"\x7f" * 255) * 100_000 + b"tU\x01CtR.",
+        "as many",
+    ),
+    "marks in marks": (b"\x80\x02" + b"(" * 500_000 + b"t" * 500_000 + b".", "does not hold a dict"),
+    "the same long text, encoded again and again": (
+        b"\x80\x02" + LONG + b"(" + b"c_codecs\nencode\nh\x01U\x06latin1\x86R" * 20_000 + b"l.",
+        "bytes of text",
+    ),
+    "a place in the memo that is far away": (b"\x80\x02}r\xff\xff\xff\x7f.", None),
+    "an array of more bytes than there are": (b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f.", "only 1 remain"),
+    "more instructions than any batch has": (b"\x80\x02" + b"N" * 2_000_001 + b".", "more than 2,000,000 instructions"),
+    "a name as bytes, again and again": (
+        b"\x80\x03}U\x09filenames](C\xff" + b"a" * 255 + b"q\x01" + b"h\x01" * 900_000 + b"es.",
+        "bytes of text",
+    ),
+    "a name as long as a book": (b"\x80\x02}U\x09filenames](" + LONG + b"h\x01" * 10_000 + b"es.", "more than 1000"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), BOMBS.values(), ids=BOMBS)
+def test_small_files_that_would_take_all_time_or_memory(tmp_path, content, said):
+    code = (
+        "import resource, sys; from pathlib import Path; from shiftproof.data.batch_pickle import read_batch_pickle\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (60, 60)); resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))\n"
+        "print(read_batch_pickle(Path(sys.argv[1])))"
+    )
+    path = written(tmp_path, content)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    if said is None:
+        assert (done.returncode, done.stdout.strip()) == (0, "{}")
+    else:
+        error = done.stderr.strip().splitlines()[-1]
+        assert error.startswith("shiftproof.errors.DataError"), error
+        assert said in error
+        assert len(error) < 1000
+
+
+def test_twin_an_unpickler_that_refuses_every_name_never_ends(tmp_path):
+    class Restricted(pickle.Unpickler):
+        def find_class(self, module, name):
+            raise pickle.UnpicklingError(f"{module}.{name}")
+
+    with pytest.raises(pickle.UnpicklingError):
+        Restricted(io.BytesIO(pickle.dumps(os.system))).load()
+    code = (
+        "import pickle, resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (2, 10))\n"
+        "class Restricted(pickle.Unpickler):\n    def find_class(self, module, name): raise ValueError\n"
+        "Restricted(open(sys.argv[1], 'rb')).load()"
+    )
+    path = written(tmp_path, BOMBS["an endless key"][0])
+    assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == -signal.SIGXCPU
+
+
+def test_a_file_larger_than_any_batch_is_not_read(tmp_path):
+    path = tmp_path / "test_batch"
+    with open(path, "wb") as file:
+        file.truncate(2**28 + 1)  # takes no room on the disk
+    with pytest.raises(DataError, match=r"takes more than 268,435,456 bytes \(.*test_batch\)"):
+        read_batch_pickle(path)
 
 
 @given(at=st.integers(0, 400), byte=st.integers(0, 255), cut=st.integers(1, 400) | st.none())

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shiftproof.data.decode import decode
-from shiftproof.errors import BadItemError
+from shiftproof.data.photographs import open_album
+from shiftproof.errors import BadItemError, DataError
 
 
 def test_lossless_formats(tmp_path, save, random_bytes):
@@ -118,6 +119,20 @@ def test_a_bomb(tmp_path, monkeypatch, save, random_bytes):
                 warnings.simplefilter(action)
                 with pytest.raises(BadItemError, match=r"too large.*big\.png"):
                     decode(path)
+
+
+def test_a_jpeg_of_a_thousand_scans(tmp_path, random_bytes):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(random_bytes(3000, 4000)).resize((4000, 3000)).save(path, progressive=True)
+    content = path.read_bytes()
+    assert 2 < content.count(b"\xff\xda") < 20
+    assert decode(path).shape == (3000, 4000, 1)
+    last = content.rindex(b"\xff\xda")
+    path.write_bytes(content[:-2] + content[last : last + 40] * 200 + content[-2:])
+    with pytest.raises(BadItemError, match=r"more than 178 scans \(.*a\.jpg\)"):
+        decode(path)
+    with pytest.raises(DataError, match="more than 178 scans"):
+        open_album(tmp_path)
 
 
 def test_postscript_is_not_run(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import os
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -333,6 +334,9 @@ TABLES = {  # text -> labels of a.png and b.png
     "gaps saved as floats": ("file,label\na.png,1.0\nb.png,2.0", (1, 2)),
     "no header": ("a.png,1\nb.png,2", (1, 2)),
     "no header, a byte order mark": ("\ufeffa.png,1\nb.png,2", (1, 2)),
+    "no header, words": ("a.png,dog\nb.png,cat", (1, 0)),
+    "no header, a picture that is not there first": ("gone.png,1\na.png,1\nb.png,2", (1, 2)),
+    "a column of another name": ("file,breed\na.png,dog\nb.png,cat", (1, 0)),
     "backslashes and dots": ("file,label\n.\\a.png,1\n./b.png,2", (1, 2)),
     "names": ("file,label\na.png,dog\nb.png,cat", (1, 0)),
     "the same twice": ("file,label\na.png,1\nb.png,2\na.png,1", (1, 2)),
@@ -349,13 +353,63 @@ def test_tables(tmp_path, text, expected):
     assert labels.classes == (["cat", "dog"] if "dog\nb.png,cat" in text else None)
 
 
+NAMES = {  # text -> name of each class
+    "imagenet": (
+        "file,index,wnid,name\na.png,207,n02,golden retriever\nb.png,1,n01,goldfish",
+        {207: "golden retriever", 1: "goldfish"},
+    ),
+    "class beside label": ("file,label,class\na.png,0,cat\nb.png,1,dog", {0: "cat", 1: "dog"}),
+    "label beside index": ("file,label,class_index\na.png,cat,3\nb.png,cat,3", {3: "cat"}),
+    "class_name": ("file,class_name,label\na.png,cat,3\nb.png,,4", {3: "cat"}),
+    "names of the pictures": ("file,label,name\na.png,0,sunset\nb.png,0,dawn", {}),
+    "numbers": ("file,label,name\na.png,0,5\nb.png,1,6", {}),
+    "no names": ("file,label\na.png,0\nb.png,1", {}),
+    "no header": ("a.png,0,cat\nb.png,1,dog", {}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), NAMES.values(), ids=NAMES)
+def test_a_table_may_name_the_classes_beside_their_numbers(tmp_path, put, text, expected):
+    put("a.png", "b.png")
+    (tmp_path / "labels.csv").write_text(text)
+    source = open_data(str(tmp_path))
+    assert source.class_names == expected
+    assert source.classes is None
+
+
+def test_class_subfolders_and_words_name_their_classes(tmp_path, put):
+    put("cat/a.png", "dog/b.png")
+    assert open_data(str(tmp_path)).class_names == {0: "cat", 1: "dog"}
+    (tmp_path / "labels.csv").write_text("cat/a.png,zebra\ndog/b.png,ape\n")
+    assert open_data(str(tmp_path)).class_names == {0: "ape", 1: "zebra"}
+
+
+@pytest.mark.parametrize(
+    ("file", "word"),
+    [
+        ("test_batch.webp", "cifar10:{}"),
+        ("cifar-10-batches-bin/data_batch_1.bin", "cifar10:{}/cifar-10-batches-bin"),
+        ("cifar-10-batches-py/test_batch", "cifar10:{}/cifar-10-batches-py"),
+        ("t10k-images-idx3-ubyte.gz", "mnist:{}"),
+        ("raw/train-images.idx3-ubyte", "mnist:{}/raw"),
+    ],
+)
+def test_a_folder_of_batches_says_which_word_opens_it(tmp_path, put, file, word):
+    put("a.png")  # a picture of the data set's web page, say
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(b"")
+    with pytest.raises(DataError, match="holds the batches of a data set, not pictures") as caught:
+        open_data(str(tmp_path))
+    assert caught.value.remedy == f"did you mean {word.format(tmp_path)}?"
+
+
 FAULTS = {
     "negative": ("file,label\na.png,1\nb.png,-1", "label '-1' is not a whole number from 0, labels.csv line 3"),
     "a word among numbers": ("file,label\na.png,1\nb.png,dog", "label 'dog' is not a whole number"),
     "half": ("file,label\na.png,1\nb.png,1.5", "'1.5' is not a whole number"),
     "no cell": ("file,label\na.png,1\nb.png", "no label in labels.csv line 3"),
     "an enormous number": (f"file,label\na.png,1\nb.png,{'9' * 5000}", "is not a whole number"),
-    "two labels": ("file,label\na.png,1\nb.png,2\nb.png,3", "a second, other label in labels.csv line 4"),
+    "two labels": ("file,label\na.png,1\nb.png,2\nb.png,3", "a second, different label in labels.csv line 4"),
 }
 
 
@@ -371,7 +425,15 @@ def test_rows_that_spoil_their_item_only(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n\n", b"file\na.png", b"file,name\na.png,cat", b'file,label\n"a.png,1', b"\xff\xfe\x00", b"a\0b,1"],
+    [
+        b"",
+        b"\n\n",
+        b"file\na.png",
+        b"file,name,author\na.png,cat,me",
+        b'file,label\n"a.png,1',
+        b"\xff\xfe\x00",
+        b"a\0b,1",
+    ],
 )
 def test_no_table(tmp_path, put, content):
     put("a.png")
@@ -387,6 +449,8 @@ def test_no_table(tmp_path, put, content):
 def test_the_real_imagenet_samples(shared_data):
     source = open_data(str(shared_data / "photos" / "imagenet_samples"))
     assert (len(source), source.labelled, source.classes) == (125, True, None)
+    assert len(source.class_names) == 125
+    assert source.class_names[4] == "hammerhead"
     items = [source.read(i) for i in range(125)]
     assert [item.label for item in items] == list(range(4, 1000, 8))  # one of every eighth class
     assert items[0].name == "n01494475_hammerhead.JPEG"
@@ -397,3 +461,54 @@ def test_the_real_photographs(shared_data):
     source = open_data(str(shared_data / "photos" / "kodak"))
     assert (len(source), source.labelled) == (10, False)
     assert {source.read(i).picture.shape for i in range(10)} <= {(512, 768, 3), (768, 512, 3)}
+
+
+def test_folders_of_links_to_folders_of_links(tmp_path, save, random_bytes):
+    for k in range(30):  # 2^30 paths lead to the picture
+        (tmp_path / f"d{k}").mkdir()
+        for name in "ab":
+            (tmp_path / f"d{k}" / name).symlink_to(tmp_path / f"d{k + 1}", target_is_directory=True)
+    save(tmp_path / "d30" / "x.png", random_bytes(4, 4))
+    with pytest.raises(DataError, match=r"more than 1,000 visits \(.*/d0/.*\): give a smaller folder"):
+        open_data(str(tmp_path / "d0"))
+    assert len(open_data(str(tmp_path / "d25"))) == 32
+
+
+def test_folders_deeper_than_anybody_sorts_pictures(tmp_path):
+    deep = tmp_path
+    for _ in range(80):
+        deep /= "d"
+        deep.mkdir()
+    with pytest.raises(DataError, match="more than 64 levels"):
+        open_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n" + "," * 5_000_001, "more than 5,000,000 parts"),
+        ("x" * 140_000 + ",1\n", "unreadable table: field larger than field limit"),
+        ("file,label\n" + "s" * 20_000 + ",1\n", r"a name of more than 1,000 characters.*labels\.csv line 2"),
+        ("file,label\na.png,\x1b[2J\n", None),
+    ],
+    ids=["cells", "a long cell", "a long name", "an escape sequence"],
+)
+def test_tables_of_strangers(tmp_path, save, random_bytes, content, words):
+    save(tmp_path / "a.png", random_bytes(4, 4))
+    (tmp_path / "labels.csv").write_text(content)
+    if words is None:
+        assert open_data(str(tmp_path)).read(0).label == 0
+        return
+    with pytest.raises(DataError, match=words) as caught:
+        open_data(str(tmp_path))
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_table_as_wide_as_it_is_long(tmp_path):
+    row = ",".join(["w"] * 1500)
+    (tmp_path / "labels.csv").write_text("\n".join([row] * 1500))
+    began = time.monotonic()
+    with pytest.raises(DataError, match="no column of labels") as caught:
+        read_labels(tmp_path / "labels.csv")
+    assert time.monotonic() - began < 20  # column by column it would be thousands of passes
+    assert len(str(caught.value)) < 1000

@@ -1,4 +1,6 @@
 import gzip
+import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_a_gzip_of_a_wrong_checksum(tmp_path, idx_bytes):
     content[-8] ^= 255
     path = tmp_path / "spoilt.gz"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="CRC"):
+    with pytest.raises(DataError, match="incorrect data check"):
         read_idx(path, 3)
 
 
@@ -70,6 +72,32 @@ def test_sizes_that_no_machine_has(tmp_path):
     path = tmp_path / "huge"
     path.write_bytes(bytes([0, 0, 8, 3]) + b"\xff" * 12)
     with pytest.raises(DataError, match="over 2 GiB"):
+        read_idx(path, 3)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_a_gzip_may_have_several_members(tmp_path, idx_bytes, members):
+    array = np.arange(1800, dtype=np.uint8).reshape(2, 30, 30)
+    content = idx_bytes(array)
+    cuts = [len(content) * i // members for i in range(members + 1)]
+    path = tmp_path / "members.gz"
+    path.write_bytes(b"".join(gzip.compress(content[a:b]) for a, b in pairwise(cuts)) + bytes(7))  # padded with zeros
+    assert np.array_equal(read_idx(path, 3), array)
+
+
+def test_zeros_that_inflate_a_thousandfold(tmp_path):
+    path = tmp_path / "bomb.gz"
+    one = gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">3I", 300, 1000, 1000) + bytes(300_000_000))
+    path.write_bytes(one)
+    assert path.stat().st_size < 300_000
+    with pytest.raises(DataError, match=r"more than 268,435,456 bytes inflated \(.*bomb\.gz\)"):
+        read_idx(path, 3)
+
+
+def test_a_hundred_thousand_empty_members(tmp_path):
+    path = tmp_path / "members.gz"
+    path.write_bytes(gzip.compress(b"") * 100_002)
+    with pytest.raises(DataError, match="more than 100,000 parts"):
         read_idx(path, 3)
 
 

@@ -92,7 +92,7 @@ def test_pickled_objects_are_refused_and_do_not_run(save_npz, random_bytes, name
     made = tmp_path / "made"
     arrays = {"x": random_bytes(1, 4, 4), "y": np.array([0])} | {name: np.array([Evil(made)], dtype=object)}
     word = save_npz(**arrays)
-    with pytest.raises(DataError, match="Python objects are not opened"):
+    with pytest.raises(DataError, match="Python objects are refused"):
         open_data(word)
     assert not made.exists()
     with np.load(word, allow_pickle=True) as twin:
@@ -123,3 +123,50 @@ def test_missing(tmp_path, save_npz):
         open_data(save_npz(z=np.zeros(3)))
     with pytest.raises(DataError, match="3 labels for 2 pictures"):
         open_data(save_npz(x=np.zeros((2, 4, 4), np.uint8), y=np.zeros(3, int)))
+
+
+def zipped(path, **entries):
+    """A zip whose entries are an .npy header and as many zeros as given, deflated."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, (shape, count) in entries.items():
+            held = io.BytesIO()
+            np.lib.format.write_array_header_1_0(held, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            with archive.open(f"{name}.npy", "w") as file:
+                file.write(held.getvalue())
+                for _ in range(0, count, 2**20):
+                    file.write(bytes(min(count, 2**20)))
+    return str(path)
+
+
+def test_zeros_that_inflate_a_thousandfold(tmp_path):
+    word = zipped(tmp_path / "bomb.npz", x=((300, 1024, 1024), 300 * 2**20))
+    assert (tmp_path / "bomb.npz").stat().st_size < 2**20
+    with pytest.raises(DataError, match=r"more than 268,435,456 bytes inflated \(.*bomb\.npz\)"):
+        open_data(word)
+    half = ((200, 1024, 1024), 200 * 2**20)
+    with pytest.raises(DataError, match="bytes inflated"):  # the arrays share one budget
+        open_data(zipped(tmp_path / "two.npz", x=half, y=half))
+
+
+def test_a_header_that_claims_what_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="only 16 of 1,024 bytes"):
+        open_data(zipped(tmp_path / "a.npz", x=((4, 16, 16), 16)))
+    with pytest.raises(DataError, match="bytes inflated"):
+        open_data(zipped(tmp_path / "b.npz", x=((2**20, 2**20), 16)))
+    for shape in ((-4, 4), (2**70, 2**70)):
+        with pytest.raises(DataError, match=r"c\.npz"):
+            open_data(zipped(tmp_path / "c.npz", x=(shape, 16)))
+
+
+def test_more_entries_than_any_data_set_has(tmp_path):
+    path = tmp_path / "many.npz"
+    path.write_bytes(b"PK\x01\x02" * 100_001)
+    with pytest.raises(DataError, match="more than 100,000 parts"):
+        open_data(str(path))
+
+
+def test_a_way_of_packing_that_takes_memory(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x.npy", b"")
+    with pytest.raises(DataError, match="neither stored nor deflated"):
+        open_data(str(tmp_path / "a.npz"))

@@ -42,3 +42,12 @@ def test_an_empty_folder_and_a_broken_picture_are_told(tmp_path):
     (tmp_path / "x.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"x\.png"):
         open_album(tmp_path)
+
+
+def test_postscript_under_the_name_of_a_png_is_refused(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    with Image.open(path) as image:  # Pillow itself would go by the content and start an interpreter for it
+        assert image.format == "EPS"
+    with pytest.raises(DataError, match="cannot identify"):
+        open_album(tmp_path)

@@ -83,7 +83,7 @@ def test_exact_takes_the_middle_and_refuses_what_is_too_small():
     with_margin, mirrored = prepare(pixels, (3, 32, 32), **PLAIN, fit="exact", margin_px=2)
     assert np.array_equal(with_margin.transpose(1, 2, 0), pixels[2:38])
     assert not mirrored
-    with pytest.raises(BadItemError, match="40 x 36 px, and the model takes 32 x 48"):
+    with pytest.raises(BadItemError, match="40 x 36 px, but the model takes 32 x 48"):
         prepare(pixels, (3, 32, 48), **PLAIN, fit="exact")
 
 
@@ -148,7 +148,7 @@ def test_pictures_too_long_to_be_scaled():
         {"crop_fraction": 1.1},
         {"crop_fraction": float("nan")},
         {"margin_px": -1},
-        {"interpolation": "nearest"},
+        {"interpolation": "cubic"},
     ],
 )
 def test_arguments_out_of_range(change):

@@ -31,7 +31,7 @@ def test_digits_are_those_that_scikit_learn_has_under_the_name():
 
 
 def test_the_model_trains_on_digits_that_are_not_tested():
-    from shiftproof.models.digits import split_digits
+    from shiftproof.models.networks.digits import split_digits
 
     train, test = split_digits()
     assert np.array_equal(train, split_indices("train"))

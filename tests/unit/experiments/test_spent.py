@@ -5,46 +5,59 @@ import pytest
 from shiftproof.experiments import Lab, spent
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still but where it is told to go on."""
-    now = [100.0]
-    monkeypatch.setattr(spent.time, "perf_counter", lambda: now[0])
+class Clock:
+    """A clock that stands still until it is told to go on."""
 
-    def work(seconds):
-        now[0] += seconds
-        return seconds
+    now = 100.0
 
-    return work
+    def __call__(self):
+        return self.now
 
 
-def measured(lab: Lab, work) -> float:
+clock = Clock()
+
+
+def work(seconds):
+    clock.now += seconds
+    return seconds
+
+
+def part(lab):
+    return lab.kept(work, 5)
+
+
+def around(lab, seconds):
+    return part(lab) + work(seconds)
+
+
+@pytest.fixture(autouse=True)
+def a_clock_that_stands_still(monkeypatch):
+    monkeypatch.setattr(spent.time, "perf_counter", clock)
+
+
+def measured(lab: Lab) -> float:
     """Seconds of a small experiment in all: 10 of its own, 5 and 3 and 1 of parts, of which one is inside two others."""
-
-    def part():
-        return lab.kept("part", lambda: work(5))
-
-    before = spent.time.perf_counter()
+    before = clock()
     work(10)
-    lab.kept("first", lambda: part() + work(3))
-    part()
-    lab.kept("second", lambda: part() + work(1))
-    lab.kept("first", lambda: work(1000))
-    return spent.time.perf_counter() - before + lab.spent.earlier_s
+    lab.kept(around, lab, 3)
+    part(lab)
+    lab.kept(around, lab, 1)
+    lab.kept(around, lab, 3)
+    return clock() - before + lab.spent.earlier_s
 
 
-def test_a_run_and_its_repetition_say_the_same(clock, tmp_path):
-    assert measured(Lab(tmp_path, "x"), clock) == 19
-    assert measured(Lab(tmp_path, "x"), clock) == 19
+def test_a_run_and_its_repetition_say_the_same(tmp_path):
+    assert measured(Lab(tmp_path, "x")) == 19
+    assert measured(Lab(tmp_path, "x")) == 19
 
 
-def test_a_run_that_was_killed_in_between_says_the_same(clock, tmp_path):
+def killed(lab):
+    part(lab)
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_was_killed_in_between_says_the_same(tmp_path):
     before = Lab(tmp_path, "x")
-
-    def killed():
-        before.kept("part", lambda: clock(5))
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        before.kept("first", killed)
-    assert measured(Lab(tmp_path, "x"), clock) == 19
+        before.kept(killed, before)
+    assert measured(Lab(tmp_path, "x")) == 19

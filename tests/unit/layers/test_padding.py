@@ -33,7 +33,7 @@ def test_any_whole_number_pads():
     "padding", [1.5, (1.5, 0, 0, 0), True, (True, 0, 0, 0), -1, (1, 2), (1, 2, 3, 4, 5), "1234", None]
 )
 def test_no_padding_is_refused(padding):
-    with pytest.raises(LayerError, match="is no padding"):
+    with pytest.raises(LayerError, match="is not a padding"):
         made(CircularPad2d, padding)
 
 

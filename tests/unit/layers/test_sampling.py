@@ -234,7 +234,7 @@ PROVED = {
         lambda: nn.Sequential(sl.CircularConv2d(1, 2, 19, padding="same"), sl.GlobalPool2d()),
         (1, 1),
     ),
-    "padding that goes round twice": (lambda: nn.Sequential(sl.CircularPad2d(9), nn.Conv2d(1, 2, 19)), (1, 1)),
+    "padding that goes around twice": (lambda: nn.Sequential(sl.CircularPad2d(9), nn.Conv2d(1, 2, 19)), (1, 1)),
 }
 
 
@@ -271,7 +271,7 @@ def test_twin_the_check_does_not_prove_what_does_not_hold(make):
         (lambda: sl.CircularPad2d(-1), "give one number from 0"),
         (lambda: sl.CircularConv2d(1, 1, 3, padding=-1), "give a number from 0"),
         (lambda: sl.CircularConv2d(1, 1, 3, padding="full"), "give a number from 0"),
-        (lambda: sl.CircularConv2d(1, 1, 3, padding_mode="zeros"), "has the other modes"),
+        (lambda: sl.CircularConv2d(1, 1, 3, padding_mode="zeros"), "for the other modes"),
         (lambda: sl.GlobalPool2d("lp", 0), "above 0"),
         (lambda: sl.IdealLowPass2d(0), "use 1 or more"),
         (lambda: sl.IdealLowPass2d(2)(torch.rand(1, 1, 7, 8)), r"does not divide maps of 7 x 8"),

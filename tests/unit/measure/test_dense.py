@@ -169,9 +169,13 @@ def test_off_the_stride_is_no_better_than_the_signal_allows():
     x = torch.randn(1, 16, 16, dtype=torch.float64)
     moves = [(1, 2)]
     found = dense_agreement(
-        moved_circularly(x, moves)[..., ::4, ::4], x[:, ::4, ::4], moves, boundary="circular",
-        input_size=(16, 16), border_px=0,
-    )  # fmt: skip
+        moved_circularly(x, moves)[..., ::4, ::4],
+        x[:, ::4, ::4],
+        moves,
+        boundary="circular",
+        input_size=(16, 16),
+        border_px=0,
+    )
     assert found["equivariance_error"] > 0.5
 
 
@@ -196,11 +200,16 @@ def test_ragged_sizes_are_refused_or_given_a_stride():
         dense_agreement(outputs, cut(x), moves, boundary="zero", input_size=(13, 13), border_px=1)
     found = dense_agreement(outputs, cut(x), moves, boundary="zero", input_size=(1, 13, 13), border_px=1, stride=(2, 2))
     np.testing.assert_array_equal(found["equivariance_error"], 0.0)
-    # circular, but the cells do not tile the circle: cells that would wrap round are left out
+    # circular, but the cells do not tile the circle: cells that would wrap around are left out
     around = dense_agreement(
-        cut(moved_circularly(x, moves)), cut(x), moves, boundary="circular", input_size=(13, 13), border_px=0,
+        cut(moved_circularly(x, moves)),
+        cut(x),
+        moves,
+        boundary="circular",
+        input_size=(13, 13),
+        border_px=0,
         stride=(2, 2),
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(around["equivariance_error"], 0.0)
 
 

@@ -1,29 +1,38 @@
 """Intervals: against scipy, at their edges, and their coverage by simulation, each beside one that must fail."""
 
+import json
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from shiftproof.errors import MeasureError
-from shiftproof.measure import adjusted_consistency, consistency, statistics
+from shiftproof.measure import adjusted_consistency, consistency
 from shiftproof.measure.statistics import function_interval, map_interval, mean_interval, moments_interval, radial
 from shiftproof.records import Curve
 
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+import coverage
+
+sys.path.pop(0)
 UNIT = (0.0, 1.0)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99, 0.999])
-def test_t_quantile_against_scipy(level):
-    for df in (*range(1, 60), 100, 1000, 10**6):
-        assert statistics._t(level, df) == pytest.approx(scipy.stats.t.ppf((1 + level) / 2, df), rel=2e-6)
+@pytest.mark.parametrize("n", [2, 3, 5, 30, 60, 101, 10**6])
+def test_the_t_interval_against_scipy(level, n):
+    expected = scipy.stats.t.interval(level, n - 1, loc=2.0, scale=math.sqrt(3.0 / n))
+    metric = moments_interval(2.0, 3.0, n, confidence=level)
+    assert (metric.low, metric.high) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 10), (5, 10), (10, 10), (37, 500), (0, 1), (1, 1)])
-def test_yes_or_no_values_get_wilsons_interval(k, n):
+def test_yes_or_no_values_get_the_interval_of_clopper_and_pearson(k, n):
     values = np.array([1.0] * k + [0.0] * (n - k))
-    expected = scipy.stats.binomtest(k, n).proportion_ci(method="wilson")
+    expected = scipy.stats.binomtest(k, n).proportion_ci(method="exact")
     metric = mean_interval(values, bounded=UNIT)
     assert (metric.low, metric.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert (metric.value, metric.n) == (k / n, n)
@@ -47,7 +56,13 @@ def test_moments_give_the_same_interval():
     kurtosis = scipy.stats.kurtosis(values, fisher=False)
     for bounded in (None, UNIT, (0.0, math.inf)):
         by_moments = moments_interval(
-            values.mean(), values.var(ddof=1), 40, kurtosis=float(kurtosis), confidence=0.9, bounded=bounded
+            values.mean(),
+            values.var(ddof=1),
+            40,
+            kurtosis=float(kurtosis),
+            seen=(values.min(), values.max()),
+            confidence=0.9,
+            bounded=bounded,
         )
         metric = mean_interval(values, confidence=0.9, bounded=bounded)
         assert (by_moments.low, by_moments.high) == pytest.approx((metric.low, metric.high), rel=1e-12)
@@ -141,7 +156,7 @@ def test_function_refusals():
             function_interval(np.ones((1, 2)), _ratio)
         with pytest.raises(MeasureError, match="undefined at these means"):
             function_interval(np.zeros((4, 2)), _ratio)
-        with pytest.raises(MeasureError, match="rests on one image"):
+        with pytest.raises(MeasureError, match="undefined without one of the images"):
             function_interval(np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]), _ratio)
 
 
@@ -184,16 +199,19 @@ def test_moves_and_columns_must_agree():
             function(OFFSETS[:4], np.zeros((2, 5)))
 
 
-# ---- coverage, by simulation ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("n", [1, 5, 60])
+def test_a_model_that_never_changes_has_zero_as_its_lower_end(n):
+    never, always = mean_interval(np.zeros(n), bounded=UNIT), mean_interval(np.ones(n), bounded=UNIT)
+    assert (never.low, always.high) == (0.0, 1.0)
+    assert (
+        never.high == pytest.approx(1 - always.low) == pytest.approx(1 - 0.025 ** (1 / n))
+    )  # the rule of three, exactly
 
-REPEATS, VIEWS = 1000, 33
 
+# ---- coverage, by simulation: the populations and the methods are those of the benchmark ----------------------------
 
-def _clustered(rng, n, p, icc, share=1.0):
-    """Per-image fractions of yes among views: a share of the images says yes at its own beta-distributed rate."""
-    mean = p / share
-    rate = rng.beta(mean * (1 - icc) / icc, (1 - mean) * (1 - icc) / icc, n) * (rng.random(n) < share)
-    return rng.binomial(VIEWS, rate) / VIEWS
+REPEATS = 1000
+NEAR = coverage.CONFIDENCE - coverage.SLACK
 
 
 def _coverage(interval, draw, truth):
@@ -202,50 +220,58 @@ def _coverage(interval, draw, truth):
     return sum(low <= truth <= high for low, high in found) / REPEATS
 
 
-def _ours(values):
-    metric = mean_interval(values, bounded=UNIT)
-    return metric.low, metric.high
+@pytest.mark.parametrize("population", coverage.SIMULATED)
+def test_simulated_populations_are_covered_from_five_pictures_on(population):
+    for n in coverage.PICTURES:
+        assert coverage.covered(coverage.in_use, *coverage.simulated(population, n))[0] >= NEAR, n
 
 
-def _views_as_independent(values):
-    """Broken: counts every view as one more image."""
-    n = len(values) * VIEWS
-    ci = scipy.stats.binomtest(round(values.sum() * VIEWS), n).proportion_ci(method="wilson")
-    return ci.low, ci.high
+@pytest.mark.parametrize("population", [name for name in coverage.real() if not name.startswith("sensitivity")])
+def test_real_audits_are_covered_from_five_pictures_on(population):
+    for n in coverage.PICTURES:
+        assert coverage.covered(coverage.in_use, *coverage.drawn(coverage.real()[population], n))[0] >= NEAR, n
 
 
-def _all_degrees_of_freedom(values):
-    """Broken where few images say yes: n - 1 degrees of freedom whatever the tails."""
-    metric = moments_interval(values.mean(), values.var(ddof=1), len(values), bounded=UNIT)
-    return metric.low, metric.high
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95, 0.99])
+def test_yes_or_no_is_covered_at_every_rate_and_confidence(level):
+    for n in (1, 2, *coverage.PICTURES):
+        assert coverage.worst_yes_or_no(coverage.in_use, n, level)[0] >= level - 1e-9, n
 
 
-SCENES = [  # images, mean, intra-image correlation, share of the images that can say yes
-    (50, 0.5, 0.1, 1.0),
-    (50, 0.1, 0.1, 0.2),
-    (50, 0.1, 0.5, 1.0),
-    (100, 0.9, 0.3, 1.0),
-    (100, 0.03, 0.3, 0.2),
-    (200, 0.03, 0.5, 1.0),
-    (200, 0.5, 0.9, 1.0),
-    (200, 0.01, 0.1, 1.0),
-]
+def test_many_pictures_are_not_covered_at_any_price():
+    drawn = [coverage.simulated(name, 400, 500) for name in coverage.SIMULATED]
+    found = [coverage.covered(coverage.in_use, *draw) for draw in drawn]
+    assert max(rate for rate, _ in found) <= 0.99
+    wider = [coverage.covered(coverage.of_pictures, *draw) for draw in drawn]
+    assert all(ours <= theirs for (_, ours), (_, theirs) in zip(found, wider, strict=True))
 
 
-@pytest.mark.parametrize(("n", "p", "icc", "share"), SCENES)
-def test_fractions_are_covered(n, p, icc, share):
-    assert 0.93 <= _coverage(_ours, lambda rng: _clustered(rng, n, p, icc, share), p) <= 0.98
+def test_twin_methods_that_were_not_chosen_undercover():
+    few = coverage.simulated("seldom, uneven", 5)
+    assert coverage.covered(coverage.effective, *few)[0] < 0.92  # the interval until 0.1
+    many = coverage.drawn(coverage.real()["consistency, mobilenet1-imagenet-crop"], 100, 400)
+    assert coverage.covered(coverage.beta_binomial, *many)[0] < 0.8  # rates are not beta distributed
+    for method in (coverage.of_pictures, coverage.added(0.5)):
+        assert coverage.worst_yes_or_no(method, 20)[0] < 0.9
 
 
 def test_twin_counting_views_as_independent_undercovers():
-    for n, p, icc, share in SCENES[:4]:
-        assert _coverage(_views_as_independent, lambda rng, s=(n, p, icc, share): _clustered(rng, *s), p) < 0.85
+    def views_as_independent(x, level):
+        return coverage.wilson(x, np.full(len(x), coverage.z(level) ** 2 / (x.shape[1] * coverage.VIEWS)))
+
+    for population in ("half, alike", "seldom, uneven", "rare, uneven"):
+        assert coverage.covered(views_as_independent, *coverage.simulated(population, 50))[0] < 0.85
 
 
-def test_twin_without_the_kurtosis_undercovers_rare_flips():
-    n, p, icc = 50, 0.03, 0.5
-    assert _coverage(_all_degrees_of_freedom, lambda rng: _clustered(rng, n, p, icc), p) < 0.90
-    assert 0.92 <= _coverage(_ours, lambda rng: _clustered(rng, n, p, icc), p) <= 0.98
+def test_the_table_in_the_documents_is_of_the_method_in_use():
+    """What is committed of the benchmark is what its functions give now, wherever that takes no time."""
+    rows = json.loads((coverage.RESULTS / "coverage.json").read_text())["fractions"]
+    name = next(method for method, function in coverage.METHODS.items() if function is coverage.in_use)
+    kept = [row for row in rows if row["method"] == name]
+    assert {row["population"] for row in kept} >= {f"simulated: {p}" for p in coverage.SIMULATED}
+    assert min(min(row["coverage"]) for row in kept) >= NEAR
+    worst = next(row for row in kept if row["population"] == coverage.YES_OR_NO)
+    assert worst["coverage"] == [round(coverage.worst_yes_or_no(coverage.in_use, n)[0], 4) for n in coverage.PICTURES]
 
 
 def test_unbounded_means_are_covered_and_one_standard_error_is_not():

@@ -34,8 +34,26 @@ def test_dense_scores_are_kept():
 
 
 @pytest.mark.parametrize(
-    "output", [torch.rand(2), torch.rand(2, 3, 4), {}, {"loss": 1.0}, None, "cat", SimpleNamespace()]
+    "output", [torch.rand(2, 3, 4), torch.rand(2, 3, 4, 5, 6), {}, {"loss": 1.0}, None, "cat", SimpleNamespace()]
 )
 def test_anything_else_is_refused(output):
     with pytest.raises(ModelError):
         answer(output)
+
+
+def test_one_number_per_picture_is_a_column():
+    numbers = torch.rand(3)
+    assert torch.equal(answer(numbers), numbers[:, None])
+    assert answer(torch.tensor(0.5)).tolist() == [[0.5]]  # what `squeeze` leaves of a batch of one
+
+
+def test_three_axes_are_what_their_kind_says_or_a_map_of_the_pictures_size():
+    maps = torch.rand(2, 6, 7)
+    assert torch.equal(answer(maps, grid=(6, 7)), maps[:, None])
+    assert torch.equal(answer(maps, kind="values"), maps[:, None])
+    assert torch.equal(answer(maps, kind="embedding", grid=(6, 7)), maps.flatten(1))
+    for options in ({"grid": (7, 6)}, {"kind": "scores", "grid": (6, 7)}):
+        with pytest.raises(
+            ModelError, match=r"shape \(2, 6, 7\), which may be vectors or a map of one channel: say what"
+        ):
+            answer(maps, **options)

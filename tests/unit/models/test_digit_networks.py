@@ -9,9 +9,9 @@ import shiftproof as sp
 from shiftproof.data.memory import open_labelled
 from shiftproof.errors import ModelError
 from shiftproof.layers import UnsharedConv2d
-from shiftproof.models.capsule_net import CapsuleNet, capsule_loss
-from shiftproof.models.conv_net import ConvNet
-from shiftproof.models.dense_net import DenseNet
+from shiftproof.models.networks.capsule_net import CapsuleNet, capsule_loss
+from shiftproof.models.networks.conv_net import ConvNet
+from shiftproof.models.networks.dense_net import DenseNet
 
 SMALL = {"input_size": (1, 8, 8)}
 
@@ -100,7 +100,7 @@ def test_the_capsule_loss_has_both_parts():
     ids=["shared", "unshared", "dense", "capsules"],
 )
 def test_it_learns_digits_that_it_has_not_seen(build, loss):
-    from shiftproof.experiments.training import Training, cross_entropy, train
+    from shiftproof.training.loop import Training, cross_entropy, train
 
     data, test = open_labelled("digits", "train"), open_labelled("digits", "test")
     net = train(build, data, Training(epochs=6, batch_size=32, rate=4e-3), seed=0, loss=loss or cross_entropy)

@@ -66,14 +66,20 @@ def test_a_function_is_a_model_without_layers():
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("resnet18", "write timm:NAME"),
+        ("no-such-thing-at-all", "write timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME"),
+        ("resnet18", r"'resnet18' is not a model: did you mean timm:resnet18 or torchvision:resnet18\?"),
+        ("resnet18.a1_in1k", r"did you mean timm:resnet18\.a1_in1k\?"),
+        ("mobilenet_v3_smal", "did you mean torchvision:mobilenet_v3_small"),
+        ("digits-cn", r"did you mean builtin:digits-cnn\?"),
+        ("timm/resnet18.a1_in1k", r"did you mean hf-hub:timm/resnet18\.a1_in1k\?"),
+        ("hf_hub:timm/resnet18", "did you mean hf-hub"),
         ("digits-cnn", "did you mean builtin:digits-cnn"),
         ("tim:resnet18", "did you mean timm"),
         ("toonvision:resnet18", "did you mean torchvision"),
         ("weights/best.pth", "timm:NAME with weights best.pth"),
         ("model.pt2", "no such file"),
         ("model.onnx", "no such file"),
-        ("", "no model word"),
+        ("", "is not a model"),
         ("builtin:", "no built-in model"),
     ],
 )
@@ -85,8 +91,8 @@ def test_words_that_cannot_be_used_say_why(word, said):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"input_size": (3, 0, 8)}, "no picture size"),
-        ({"input_size": (8, 8)}, "no picture size"),
+        ({"input_size": (3, 0, 8)}, "not a picture size"),
+        ({"input_size": (8, 8)}, "not a picture size"),
         ({"mean": (0.5, 0.5)}, "do not fit 3 channels"),
         ({"std": 0}, "do not fit"),
         ({"scale": 0}, "positive"),
@@ -98,6 +104,47 @@ def test_words_that_cannot_be_used_say_why(word, said):
 def test_options_that_do_not_fit_say_why(options, said):
     with pytest.raises(ModelError, match=said):
         load_model("builtin:constant", **options)
+
+
+def test_names_of_classes_come_before_the_models_own():
+    pytest.importorskip("torchvision")
+    assert load_model("torchvision:squeezenet1_1").labels[0] == "tench"
+    assert load_model("torchvision:squeezenet1_1", labels=["a", "b"]).labels == ["a", "b"]
+
+
+def test_the_size_of_the_data_is_used_where_nothing_else_says_it(tmp_path):
+    (tmp_path / "net.py").write_text("import torch\nbuild = torch.nn.Flatten()\n")
+    word = f"{tmp_path}/net.py:build"
+    model = load_model(word, default_size=(1, 28, 28))
+    assert model.input_size == (1, 28, 28)
+    assert "input_size" in model.assumed
+    asked = load_model(word, default_size=(1, 28, 28), input_size=(3, 8, 8))
+    assert (asked.input_size, "input_size" in asked.assumed) == ((3, 8, 8), False)
+    own = load_model("builtin:digits-cnn", default_size=(1, 28, 28))
+    assert (own.input_size, "input_size" in own.assumed) == ((1, 8, 8), False)
+    with pytest.raises(ModelError, match=r"size of its input is not known .*--input 3,32,32"):
+        load_model(word)
+
+
+def test_the_data_gives_only_the_sizes_that_a_graph_leaves_free(tmp_path):
+    class Mean(nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3))
+
+    free = {2: torch.export.Dim("h"), 3: torch.export.Dim("w")}
+    program = torch.export.export(
+        Mean(), (torch.rand(2, 3, 8, 9),), dynamic_shapes=({0: torch.export.Dim("n")} | free,)
+    )
+    torch.export.save(program, tmp_path / "m.pt2")
+    model = load_model(f"{tmp_path}/m.pt2", default_size=(1, 28, 20))
+    assert model.input_size == (3, 28, 20)
+
+
+def test_every_interpolation_is_one_that_pictures_can_be_resized_with():
+    from shiftproof.data.prepare import INTERPOLATIONS
+    from shiftproof.models.loading import description
+
+    assert sorted(INTERPOLATIONS) == sorted(description.INTERPOLATIONS)
 
 
 def test_options_come_before_what_the_model_says():
@@ -114,5 +161,8 @@ def test_files_with_weights_take_no_others(word):
         load_model(word, weights="w.safetensors")
 
 
-def test_the_loaders_can_be_read():
-    assert set(LOADERS) == {"timm", "torchvision", "builtin", ".pt2", ".onnx", ".py"}
+def test_every_loader_is_named_where_a_word_has_none():
+    """A kind of model that is in the table is in the error of a word that names none, too."""
+    with pytest.raises(ModelError) as told:
+        load_model("squirrel")
+    assert [kind for kind in LOADERS if kind not in str(told.value)] == []

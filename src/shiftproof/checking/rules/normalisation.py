@@ -1,55 +1,66 @@
-"""Normalisation: by stored statistics it works cell by cell; by those of the picture it is a reduction and a division."""
+"""Normalisation. By stored statistics it works cell by cell; by the picture's own it is a reduction and a division.
+
+`eps`, `momentum` and `cudnn_enabled` are single numbers and switches: they treat every position alike.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from shiftproof.checking.rules.op import Op, Rule
-from shiftproof.checking.rules.pointwise import met
+from shiftproof.checking.rules.pointwise import met, told_apart
 from shiftproof.checking.rules.reduction import reduced
-from shiftproof.checking.types import Constant, Dim, Signal, Type, axes
+from shiftproof.checking.types import Constant, Signal, Type, axes
 
 
 def batch(op: Op) -> Type:
-    """By stored statistics, or by those of the one picture; a scale and an offset for each channel."""
+    """Batch normalisation by stored statistics, or in training mode by those of the picture."""
     signal = op.signal("input")
+    # A batch holds one picture here, so statistics over batch and positions are the picture's own.
     if op.get("training", op.get("train", False)):
         found = reduced(op, signal, [signal.dims[0], *signal.dims[2:]])
-        return _scaled(op, found, ("weight", "bias"), [signal.dims[1]])
-    return _scaled(op, signal, ("weight", "bias", "running_mean", "running_var"), [signal.dims[1]])
+        return _scaled(op, found, ("weight", "bias"), [1])
+    return _scaled(op, signal, ("weight", "bias", "running_mean", "running_var"), [1])
 
 
 def batch_native(op: Op) -> tuple[Type, ...]:
-    """The same with its statistics as further results."""
+    """Batch normalisation by stored statistics, with two further results that are constants."""
     found = batch(op)
     return (found, *(Constant(f"{op.node}[{i + 1}]", tuple(s)) for i, s in enumerate(op.shape[1:])))
 
 
 def layer(op: Op) -> Type:
-    """By mean and variance over the last dimensions."""
+    """Normalisation by statistics over the last dimensions (`layer_norm`, `rms_norm`)."""
     signal = op.signal("input")
-    dims = signal.dims[-len(op["normalized_shape"]) :]
-    return _scaled(op, reduced(op, signal, dims), ("weight", "bias"), dims)
+    rank = len(signal.dims)
+    at = range(rank - len(op["normalized_shape"]), rank)
+    # The scale has an entry per cell of these dimensions: over positions its values decide.
+    return _scaled(op, reduced(op, signal, [signal.dims[i] for i in at]), ("weight", "bias"), at)
 
 
 def group(op: Op) -> Type:
-    """By mean and variance over groups of channels and all positions."""
+    """Normalisation by mean and variance over groups of channels and all positions."""
     signal = op.signal("input")
-    op.need(not axes(signal.dims[1]), "groups of channels that are positions")
-    return _scaled(op, reduced(op, signal, signal.dims[1:]), ("weight", "bias"), [signal.dims[1]])
+    op.need(not axes(signal.dims[1]), "group normalisation over channels that are positions")
+    # Mean and variance run over all positions, whichever channels a group holds: the same after a move.
+    return _scaled(op, reduced(op, signal, signal.dims[1:]), ("weight", "bias"), [1])
 
 
 def instance(op: Op) -> Type:
-    """By mean and variance over all positions of a channel."""
+    """Normalisation of each channel by mean and variance over all positions, or by stored ones."""
     signal = op.signal("input")
-    op.need(op["use_input_stats"], "instance normalisation by stored statistics")
-    return _scaled(op, reduced(op, signal, signal.dims[2:]), ("weight", "bias"), [signal.dims[1]])
+    if not op["use_input_stats"]:
+        return _scaled(op, signal, ("weight", "bias", "running_mean", "running_var"), [1])
+    return _scaled(op, reduced(op, signal, signal.dims[2:]), ("weight", "bias"), [1])
 
 
-def _scaled(op: Op, signal: Signal, names: Iterable[str], dims: Sequence[Dim]) -> Signal:
+def _scaled(op: Op, signal: Signal, names: Iterable[str], at: Sequence[int]) -> Signal:
+    """The signal scaled by constants that lie along the dimensions `at`."""
+    signal = told_apart(signal, at)
+    dims = [signal.dims[i] for i in at]
     for name in names:
         found = op.get(name)
-        op.need(not isinstance(found, Signal), f"a {name} that depends on the picture")
+        op.need(not isinstance(found, Signal), f"a normalisation whose {name} depends on the picture")
         if isinstance(found, Constant):
             signal = met(op, signal, found, dims)
     return signal

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from shiftproof.checking.findings import BREAKS, Finding
-from shiftproof.checking.types import Constant, Reach, Signal, Type
+from shiftproof.checking.findings import BREAKS
+from shiftproof.checking.types import AXES, Constant, Dim, Reach, Signal, Type, atoms
+from shiftproof.records.verdict_parts import WORLDS, Finding, Mend
 
 
 class NoRuleError(Exception):
-    """Raised by a rule that cannot judge this use of its operator; the walk claims nothing past it."""
+    """A rule cannot judge this use of its operator; the walk claims nothing about the result."""
 
 
 @dataclass
 class Op:
-    """One operator with its arguments: types where they are tensors, plain Python elsewhere.
+    """One operator and its arguments: types in place of tensors, plain Python values elsewhere.
 
     Args:
-        operator: as ATen calls it, without overload.
-        arguments: by the schema's names, defaults filled in.
-        shape: of the result, or a tuple of shapes.
+        operator: its ATen name, without the overload.
+        arguments: by their names in the schema, with defaults filled in.
+        shape: shape of the result; a tuple of shapes if there are several results.
         input_size: (c, h, w) of the picture.
-        read: the values of a constant, or None where there are none (a module on the meta device).
+        read: gives the values of a constant; None where they are not known, as on the meta device.
         module: path of the calling module.
         source: "file:line".
         node: name of the node.
-        overload: which form of the operator.
-        dtypes: of every node's result, by name.
-        summed: of a product, the dimensions over which a sum follows at once: its factors are a kernel's weights.
+        overload: name of the overload.
+        dtypes: dtype of every node's result, by name.
+        summed: for a product, the dimensions over which its only user sums: its factors act as the weights of a kernel.
+        drawn: as `read`, of a network whose parameters were drawn at random; None where that is what `read` does.
         found: findings so far.
-        kept_away: for the canvas world, pixels that an object must stay from the border for this operator's sake.
-        relied: constants whose values a proof now hangs on.
+        kept_away: for the canvas world, distances in pixels that this operator requires between an object and the border.
+        relied: names of the constants whose values the proof depends on.
+        together: (axis, operators): this one takes all groups together again that those made of the axis.
     """
 
     operator: str
@@ -47,28 +50,31 @@ class Op:
     overload: str = ""
     dtypes: dict[str, Any] = field(default_factory=dict)
     summed: frozenset[int] = frozenset()
+    drawn: Callable[[str], Any] | None = None
     found: list[Finding] = field(default_factory=list)
     kept_away: list[Fraction] = field(default_factory=list)
     relied: list[str] = field(default_factory=list)
+    together: list[tuple[str, frozenset[str]]] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.arguments[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An argument that not every form of the operator has."""
+        """An argument that not every overload has; None counts as missing."""
         found = self.arguments.get(name)
         return default if found is None else found
 
     def signal(self, name: str) -> Signal:
-        """An argument that must depend on the picture ("self" and "input" are the same)."""
+        """An argument that must depend on the picture; "self" and "input" name the same one."""
+        # ATen calls the first tensor "input" in `conv2d` and `layer_norm`, "self" in nearly all others.
         other = {"self": "input", "input": "self"}.get(name, name)
         return self.as_signal(self.arguments[name if name in self.arguments else other])
 
     def as_signal(self, value: Any) -> Signal:
-        """A type as a signal."""
+        """The value, if it depends on the picture."""
         if isinstance(value, Signal):
             return value
-        raise NoRuleError(f"{self.operator} of a constant and the picture")
+        raise NoRuleError(f"{self.operator} takes a constant where its rule expects the picture")
 
     def tensors(self) -> list[Type]:
         """Every tensor among the arguments."""
@@ -78,45 +84,63 @@ class Op:
         return flat
 
     def need(self, value: Any, what: str) -> None:
-        """Refuses to judge unless something holds."""
+        """Raises NoRuleError unless `value` is true; `what` names the use that the rule does not cover."""
         if not value:
             raise NoRuleError(what)
 
     def value(self, constant: Constant) -> Any:
-        """The values of a constant, a torch tensor; None where they are not known."""
+        """The values of a constant as a torch tensor; None where they are not known."""
         return self.read(constant.name)
 
+    def value_by_design(self, constant: Constant) -> Any:
+        """As `value`, but what holds for it holds whatever the values of the parameters are."""
+        return (self.drawn or self.read)(constant.name)
+
     def rely(self, constant: Constant) -> None:
-        """Notes that the proof holds for these values of a constant."""
+        """Notes that the proof depends on the values of a constant."""
         self.relied.append(constant.name)
+
+    def keep_away(self, dims: Sequence[Dim]) -> None:
+        """For the canvas world: no cell of these dimensions may see both an object and what padding reaches.
+
+        The walk asks this of every tensor of the graph. A rule must ask it of dimensions that vanish inside it, such as those
+        over which a product is summed: its factors meet there, and each may see what the other does not.
+        """
+        for a in atoms(dims):
+            if a.axis is not None:
+                extent = self.input_size[1 + AXES.index(a.axis)]
+                self.kept_away.extend(edges(a.size, a.stride, a.reach, extent, (a.reach.before, a.reach.after)))
 
     def report(
         self,
         code: str,
         axes: Iterable[str],
         detail: str,
-        mend: str,
+        mend: Mend,
         *,
         breaks: Sequence[str] | None = None,
     ) -> None:
-        """Notes a finding at this operator.
+        """Adds a finding at this operator; without an axis there is nothing to report.
 
         Args:
-            code: T1 ... T9.
-            axes: along which it acts.
-            detail: numbers, and why it breaks.
-            mend: what would mend it.
+            code: T1 ... T10.
+            axes: axes along which it holds.
+            detail: the numbers, and why the proof ends.
+            mend: the repair, as `findings.mend` makes it; this operator's module is filled in.
             breaks: worlds in which the proof ends; by default those of the code.
         """
-        along = frozenset(axes)
-        if along:
-            worlds = frozenset(BREAKS[code] if breaks is None else breaks)
+        asked = set(axes)
+        along = tuple(a for a in AXES if a in asked)
+        if along:  # where nothing moves, nothing can break
+            worlds = tuple(w for w in WORLDS if w in (BREAKS[code] if breaks is None else breaks))
             where = (self.module, self.source, self.operator)
+            mend = replace(mend, module=self.module)
             self.found.append(Finding(code, *where, detail, mend, along, worlds, self.node))
 
 
 def edges(cells: int, stride: Fraction, reach: Reach, extent: int, dirty: tuple[int, int]) -> tuple[Fraction, Fraction]:
-    """(low, high): how far from the border an object must stay so that none of the `dirty` cells at either end sees it."""
+    """(low, high): the distance in pixels from either border at which none of the `dirty` cells there sees an object."""
+    # The last dirty cell at the low end sees pixels up to this one, the first at the high end from the other on.
     low = (dirty[0] - 1) * stride + reach.last + 1
     return low, extent - (cells - dirty[1]) * stride - reach.first
 
@@ -126,7 +150,7 @@ Rule: TypeAlias = Callable[[Op], Result]
 
 
 def pair(value: Any, count: int = 2) -> tuple[int, ...]:
-    """A number or a list of numbers as `count` numbers.
+    """A number, or a list of numbers, as `count` numbers.
 
     >>> pair(3), pair([2]), pair([1, 2])
     ((3, 3), (2, 2), (1, 2))
@@ -137,7 +161,7 @@ def pair(value: Any, count: int = 2) -> tuple[int, ...]:
 
 
 def index(dim: int, count: int) -> int:
-    """A dimension's number, counted from the front.
+    """A dimension's index, counted from the front.
 
     >>> index(-1, 4)
     3

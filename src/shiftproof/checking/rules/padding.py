@@ -1,4 +1,4 @@
-"""Padding: with the circle itself it is exact; with anything else it tells where the border is."""
+"""Padding. With the circle itself it is exact; any other fill reveals where the border is."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import replace
 
 from shiftproof.checking.rules.op import Op, Rule, edges
 from shiftproof.checking.rules.sliding import Slide
-from shiftproof.checking.types import AXES, Atom, Dim, Join, Type, axes, inert, only, size
+from shiftproof.checking.types import AXES, Atom, Dim, Join, Type, axes, inert, is_uniform, only, size, uniform
 
 FILL = {"constant": "zeros", "reflect": "reflection", "replicate": "replication", "circular": "circular"}
 
 
 def padding(op: Op) -> Type:
-    """Cells added at (or, if negative, taken from) the ends of the last dimensions."""
+    """Cells added at the ends of the last dimensions, or removed where the number is negative."""
     signal = op.signal("self") if "self" in op.arguments else op.signal("input")
     mode = op.get("mode") or _mode(op.operator)
     fill = FILL[mode] if not op.get("value") else f"constant {op['value']:g}"
     asked = [int(n) for n in op.get("pad", op.get("padding"))]
     slide, dims = Slide(op, signal), list(signal.dims)
-    for i in range(len(asked) // 2):
+    for i in range(len(asked) // 2):  # torch counts the pairs from the last dimension backwards
         low, high = asked[2 * i], asked[2 * i + 1]
         if low or high:
             dims[-1 - i] = _padded(op, slide, dims[-1 - i], low, high, fill)
@@ -27,55 +27,75 @@ def padding(op: Op) -> Type:
 
 def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> Dim:
     n = size(dim) + low + high
+    if is_uniform(dim) and (max(low, high) <= 0 or not fill.startswith(("zeros", "constant"))):
+        return uniform(n)
     if not axes(dim):
         return inert(n)
     atom = only(dim)
+    # Constants beside a dimension of several parts are parts of their own, which do not move.
     if atom is None:
-        op.need(fill.startswith(("zeros", "constant")) and low >= 0 and high >= 0, "padding across atoms")
+        # Torch reflects and repeats across the end of a row of parts: which cells these are has no type.
+        op.need(
+            fill.startswith(("zeros", "constant")) and low >= 0 and high >= 0,
+            "padding a dimension of several parts other than by constants",
+        )
         return (
             Join(tuple(p for p in (inert(low) if low else None, dim, inert(high) if high else None) if p is not None)),
         )
+    # Even with circular filling this is not a roll: torch cuts first, and wraps what is left.
     if min(low, high) < 0 < max(low, high):
-        slide.note("T2", atom.axis, f"{fill}({low}, {high}): moved along, what comes in is no part of the circle")
+        slide.note(
+            "T2",
+            atom.axis,
+            f"{fill}({low}, {high}): the map is shifted, and the values that come in are not part of the circle",
+        )
     elif min(low, high) < 0:
+        # Cells that a circular padding repeated may go: the circle is then still whole.
         if n < atom.period:
             slide.note("T3", atom.axis, f"{-low} and {-high} cells are cut off the ends")
-    elif fill != "circular" or atom.wrapped:
-        slide.note("T2", atom.axis, f"{fill}({low})" if low == high else f"{fill}({low}, {high})")
+    elif fill != "circular" or atom.wrapped:  # wrapping what is wrapped already repeats the repeated cells
+        slide.note("T2", atom.axis, f"{fill}({low})" if low == high else f"{fill}({low}, {high})", pads=(low, high))
     kind = fill.partition(" ")[0]
     if kind in COPIED:
         _keep_away(op, atom, COPIED[kind](low, high))
+    # Whatever the fill, added cells count as reached by the border: in the other worlds the circle is not closed.
     reach = atom.reach.strided(atom.size, atom.stride, 1, 1, (low, high), 1)
+    # A padded map has more cells than the circle (`Atom.wrapped`): rules that count every cell ask for that.
     period = atom.period if n >= atom.period else n
     return (Atom(n, atom.axis, atom.stride, period, reach),)
 
 
-# cells at the (low, high) end of which a padding of so many cells puts copies elsewhere; torch wraps what is left after
-# cutting (negative numbers), but mirrors and repeats the border that was there before
+# How many cells at the (low, high) end a padding of (low, high) cells copies to another place. Torch wraps what is left after
+# negative numbers have cut cells off, but it mirrors and repeats the border as it was before the cut.
 COPIED = {
     "circular": lambda low, high: (max(high, 0) + max(-low, 0), max(low, 0) + max(-high, 0)),
+    # Reflection copies the cells 1 ... low and leaves out cell 0, which lies among them.
     "reflection": lambda low, high: (max(low, 0) + 1, max(high, 0) + 1),
     "replication": lambda low, high: (1, 1),
 }
 
 
 def _keep_away(op: Op, atom: Atom, copied: tuple[int, int]) -> None:
-    """In the canvas world no copy of the object may appear at the border."""
+    """Keeps objects of the canvas world away from cells that are copied: no second object may appear at the border."""
     extent = op.input_size[1 + AXES.index(atom.axis or "y")]
     op.kept_away.extend(edges(atom.size, atom.stride, atom.reach, extent, copied))
 
 
 def wrap(op: Op) -> Type:
-    """A circle closed by hand: cell i is cell (i + offset) mod n."""
+    """A circle closed by hand: cell i of the result is cell (i + offset) mod n."""
     signal, at = op.signal("self"), op["dim"]
     dim, n, count = signal.dims[at], size(signal.dims[at]), op.shape[at]
     low = -op["offset"] % n
-    low = low - n if low > n // 2 else low
-    found = inert(count)
+    low = low - n if low > n // 2 else low  # the shorter way round, so that the margins stay small
+    found = uniform(count) if is_uniform(dim) else inert(count)
     if axes(dim):
         atom = only(dim)
-        op.need(atom is not None and not atom.wrapped, "a circle closed over something that is not one axis")
+        op.need(
+            atom is not None and not atom.wrapped,
+            "closing the circle over a padded dimension, or over one of several parts",
+        )
         assert atom is not None
+        # The cells laid before the low end are copies of the last ones, those behind the high end of the first ones.
         _keep_away(op, atom, (max(0, count - n - low), max(0, low)))
         sides = [(max(0, atom.reach.before + p), max(0, atom.reach.after + q)) for p, q in [(low, count - n - low)]]
         seen = replace(

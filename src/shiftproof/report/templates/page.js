@@ -19,6 +19,7 @@
     if (value === null || value === undefined) return "–";
     if (kind === "text") return typeof value === "number" ? String(value).replace("-", "−") : value;
     const [scaled, places] = kind === "percent" ? [100 * value, 2] : [value, 4];
+    if (kind === "percent" && Math.abs(value) < 1e-9) return "0.00 %";
     const small = scaled !== 0 && Math.abs(scaled) < 0.5 * 10 ** -places;
     return (small ? scaled.toExponential(1) : scaled.toFixed(places)) + (kind === "percent" ? " %" : "");
   }
@@ -48,7 +49,7 @@
   addEventListener("keydown", (event) => event.key === "Escape" && hideTip());
 
   // ---- charts
-  const AXES = 62; // pixels beside the plotting area of a map: the axis, its title and the padding
+  const AXES = 72; // pixels beside the plotting area of a map: the axis, its title and the padding
   function size(figure, element) {
     const width = Math.max(200, Math.floor(element.clientWidth));
     return { width, height: figure.aspect ? Math.round(figure.aspect * (width - AXES)) : figure.height };

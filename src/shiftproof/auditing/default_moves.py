@@ -1,0 +1,78 @@
+"""Moves that nobody asked for: the default set, and the boundary that fits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from shiftproof.data import Source, scaling
+from shiftproof.errors import BadItemError
+from shiftproof.models import LoadedModel
+from shiftproof.translations import TranslationSet, grid
+
+LOOKED_AT = 8  # pictures, evenly spread, whose sizes decide the boundary
+MOST_PX = 8
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Moves whose boundary was chosen to fit the data, because nobody named one.
+
+    Args:
+        translations: the moves.
+        why: the boundary and the reason, in words.
+    """
+
+    translations: TranslationSet
+    why: str
+
+
+def default_moves(size: Sequence[int]) -> TranslationSet:
+    """All moves by up to 8 px along each axis, and by up to half the side of smaller pictures.
+
+    Args:
+        size: (c, h, w) of the model's input, in pixels.
+
+    >>> len(default_moves((3, 224, 224))), len(default_moves((1, 8, 8)))
+    (289, 81)
+    """
+    return grid(min(MOST_PX, min(size[-2:]) // 2), "circular")
+
+
+def fitted(moves: TranslationSet, source: Source | None, model: LoadedModel | None) -> Fitted:
+    """The moves under the boundary that fits the data: `crop` where there is more of the scene, else `circular`.
+
+    Args:
+        moves: under any boundary.
+        source: the pictures; None for tensors, of which nothing says how large the scene is.
+        model: whose input the pictures are prepared for; None with tensors.
+    """
+    margin = replace(moves, boundary="crop").margin_px
+    if source is not None and model is not None and _have_margin(source, model, margin):
+        return Fitted(
+            replace(moves, boundary="crop"),
+            "crop, the camera moves over the scene, because the pictures are larger than the model's input",
+        )
+    lacks = "tensors have" if source is None else "the pictures have"
+    return Fitted(
+        replace(moves, boundary="circular"),
+        f"circular, what leaves on one side enters on the other, because {lacks} no margin of {margin} px around the "
+        "model's input",
+    )
+
+
+def _have_margin(source: Source, model: LoadedModel, margin_px: int) -> bool:
+    """Whether the pictures that are looked at have the margin on every side once they are scaled for the model."""
+    _, h, w = model.input_size
+    count = min(LOOKED_AT, len(source))
+    seen, bare = 0, source.unlabelled()
+    for k in range(count):
+        try:
+            height, width = bare.read(k * len(source) // count).picture.shape[:2]
+        except BadItemError:
+            continue
+        factor = scaling((height, width), model.input_size, model.crop_fraction)
+        if int(height * factor + 1e-6) < h + 2 * margin_px or int(width * factor + 1e-6) < w + 2 * margin_px:
+            return False
+        seen += 1
+    return seen > 0

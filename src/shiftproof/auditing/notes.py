@@ -1,0 +1,247 @@
+"""What a reader must know before reading a figure: what was guessed, what was assumed, and what looks wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from shiftproof.records import Metric, Model, Note
+from shiftproof.records.numbers import count_words, percent
+
+NEAR_CHANCE = 0.1  # of the way from chance to always correct
+IMPLAUSIBLE = 0.5  # likewise; only where the preprocessing was assumed is so little suspicious
+MUCH_SMALLER = 2.0  # pictures whose sides are scaled by more than this are blurred
+BYTES = 2.0  # pictures in floats above this are not in [0, 1], nor usually normalised if none is negative
+
+GUESSED = {  # kind of answer -> what was assumed, and what else the output may be
+    "scores": ("class scores; the highest one decides", "an embedding or values"),
+    "mask": ("class scores per cell; the highest one decides", "a map of values"),
+    "probabilities": ("a probability per cell, with class 1 above 0.5", "a mask of scores or a map of values"),
+    "values": ("a map of values without classes", "a mask"),
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the notes are about, beside the model.
+
+    Args:
+        repeat: by how much the answer to the same batch differs, relative to the largest output; 0 within rounding.
+        neighbours: by how much the answer depends on the rest of the batch, likewise.
+        tensors: whether the pictures were given as a tensor.
+        low: smallest value of the first pictures.
+        high: largest value of the first pictures.
+        unit: whether the pictures are taken to be in [0, 1], so that the model's preprocessing applies to them.
+        crop_fraction: of the short side of the picture.
+        interpolation: by which pictures are resized.
+        enlarged: median factor by which pictures were scaled; 1 where none was.
+        resized: whether any picture was scaled.
+        mirrored: pictures whose margin is mirrored.
+        used: pictures in the figures.
+        accuracy: on the unmoved pictures, if there are labels.
+        classes: number of classes.
+    """
+
+    repeat: float = 0.0
+    neighbours: float = 0.0
+    tensors: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    unit: bool = False
+    crop_fraction: float = 1.0
+    interpolation: str = "bicubic"
+    enlarged: float = 1.0
+    resized: bool = True
+    mirrored: int = 0
+    used: int = 0
+    accuracy: Metric | None = None
+    classes: int = 0
+
+
+def notes(model: Model, facts: Facts) -> list[Note]:
+    """Every note that applies, the gravest first."""
+    found = (
+        _weights(model),
+        _repeat(facts),
+        _neighbours(facts),
+        _answer(model),
+        _accuracy(model, facts),
+        _preprocessing(model, facts),
+        _range(model, facts),
+        _size(model, facts),
+        _scene(facts),
+    )
+    return [note for note in found if note is not None]
+
+
+def chosen_boundary(why: str) -> Note:
+    """That the boundary was not asked for, and which one was chosen.
+
+    Args:
+        why: the boundary and the reason, in words.
+    """
+    return Note("moves", f"The boundary was chosen, because none was given: {why} (--boundary, translations=).")
+
+
+def not_normalised(how: str) -> Note:
+    """That pictures in [0, 1] went to a module that declares a normalisation.
+
+    Args:
+        how: what it declares, in words.
+    """
+    return Note(
+        "range",
+        f"The pictures are in [0, 1] and were given to the model as they are, but it declares {how}: normalise them, or give "
+        "them as bytes, PIL pictures or arrays, which are normalised so.",
+    )
+
+
+def settled(model: Model, facts: Facts) -> bool:
+    """Whether a guess that the output holds class scores is confirmed: they agree with the labels far more than by chance."""
+    a = facts.accuracy
+    return (
+        a is not None
+        and model.answer in ("scores", "logit", "probabilities")
+        and _beyond_chance(a.low, facts) > NEAR_CHANCE
+    )
+
+
+def _weights(model: Model) -> Note | None:
+    if not model.random_weights:
+        return None
+    return Note(
+        "weights",
+        "The weights are random: the figures say nothing about the trained model (--weights FILE, or --pretrained for the "
+        "published ones of timm and torchvision).",
+    )
+
+
+def _repeat(facts: Facts) -> Note | None:
+    if not facts.repeat:
+        return None
+    return Note(
+        "repeat",
+        f"The model does not repeat its outputs: the same batch, run twice, gave outputs that differ by "
+        f"{percent(facts.repeat, None)} of the largest. Noise or dropout is on; every figure counts its changes too.",
+        fails=True,
+    )
+
+
+def _neighbours(facts: Facts) -> Note | None:
+    if not facts.neighbours:
+        return None
+    return Note(
+        "neighbours",
+        f"The answer to a picture depends on the other pictures in its batch (by {percent(facts.neighbours, None)} of the "
+        "largest output), as with batch normalisation in training mode; every figure counts these changes too.",
+        fails=True,
+    )
+
+
+def _answer(model: Model) -> Note | None:
+    if model.answer_from != "guessed":
+        return None
+    said, other = GUESSED[model.answer]
+    return Note(
+        "answer",
+        f"The output was taken to be {said}, because nothing says what it is: if it is {other}, declare that (--answer, "
+        "answer=).",
+    )
+
+
+def _accuracy(model: Model, facts: Facts) -> Note | None:
+    a = facts.accuracy
+    if a is None or model.random_weights:
+        return None
+    beyond = _beyond_chance(a.value, facts)
+    if beyond <= NEAR_CHANCE:
+        return Note(
+            "plausibility",
+            f"Accuracy {percent(a.value, 0)} unmoved, near chance: do the labels mean this model's classes, and is the "
+            "preprocessing right?",
+        )
+    if beyond <= IMPLAUSIBLE and _assumed(model, facts):
+        return Note("plausibility", f"Accuracy {percent(a.value, 0)} unmoved: is the preprocessing right?")
+    return None
+
+
+def _preprocessing(model: Model, facts: Facts) -> Note | None:
+    parts = _assumed(model, facts)
+    if not parts:
+        return None
+    return Note(
+        "preprocessing",
+        f"The preprocessing was assumed where nothing states it: {', '.join(parts)} (--mean, --std, --scale, "
+        "--crop-fraction, --interpolation, --input, or a YAML file beside the model).",
+    )
+
+
+def _assumed(model: Model, facts: Facts) -> list[str]:
+    """What was assumed of the preprocessing, in words, as far as it decides what the model sees."""
+    if facts.tensors and not facts.unit:
+        return []
+    assumed, parts = set(model.assumed), []
+    if "input_size" in assumed:
+        parts.append(f"an input of {' × '.join(map(str, model.input_size))}, the size of the pictures")
+    mean, std = (
+        [f"{v:g}" for v in (values if len(set(values)) > 1 else values[:1])] for values in (model.mean, model.std)
+    )
+    if {"mean", "std"} <= assumed and (mean, std) == (["0"], ["1"]):
+        parts.append("no mean and standard deviation")
+    else:
+        parts += [f"mean {', '.join(mean)}"] if "mean" in assumed else []
+        parts += [f"standard deviation {', '.join(std)}"] if "std" in assumed else []
+    if "scale" in assumed:
+        parts.append("pixels from 0 to 1")
+    if facts.resized and not facts.tensors:
+        if "crop_fraction" in assumed:
+            whole = "the whole short side of the picture (crop fraction 1)"
+            parts.append(whole if facts.crop_fraction == 1 else f"crop fraction {facts.crop_fraction:.3g}")
+        if "interpolation" in assumed:
+            parts.append(f"{facts.interpolation} interpolation")
+    return parts
+
+
+def _range(model: Model, facts: Facts) -> Note | None:
+    if not facts.tensors:
+        return None
+    if facts.low >= 0 and facts.high > BYTES:
+        return Note(
+            "range",
+            f"The pictures are floats up to {facts.high:g} and were given to the model as they are: if it takes [0, 1], "
+            "divide them by 255.",
+        )
+    if (facts.low < 0 or facts.high > 1) and (model.scale != 1 or any(model.mean) or set(model.std) != {1.0}):
+        return Note(
+            "range",
+            f"The pictures reach from {facts.low:g} to {facts.high:g}, but the model normalises pictures in [0, 1]: are they "
+            "normalised twice?",
+        )
+    return None
+
+
+def _size(model: Model, facts: Facts) -> Note | None:
+    if facts.enlarged < MUCH_SMALLER or not math.isfinite(facts.enlarged):
+        return None
+    h, w = model.input_size[1:]
+    return Note(
+        "size",
+        f"The pictures are much smaller than the model's input: they were enlarged {facts.enlarged:.3g}-fold to "
+        f"{h} × {w} px, and a move of 1 px is {1 / facts.enlarged:.2g} px of theirs.",
+    )
+
+
+def _scene(facts: Facts) -> Note | None:
+    if not facts.mirrored:
+        return None
+    return Note(
+        "scene",
+        f"The scene of {facts.mirrored:,} of {count_words(facts.used, 'picture')} is partly mirrored: they end before the "
+        "camera's margin does (fewer --max-px, or a smaller --crop-fraction).",
+    )
+
+
+def _beyond_chance(accuracy: float, facts: Facts) -> float:
+    """Where an accuracy lies between chance, 0, and always correct, 1."""
+    chance = 1 / max(facts.classes, 2)
+    return (accuracy - chance) / (1 - chance)

@@ -1,0 +1,1 @@
+"""From a module to plain nodes: torch exports it, and what the exported graph hides (writes, random numbers) is made visible."""

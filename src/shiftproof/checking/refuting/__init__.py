@@ -1,0 +1,1 @@
+"""Counterexamples by running the model, in all three worlds."""

@@ -1,0 +1,409 @@
+"""Looks for counterexamples: runs the model on pictures and moved pictures, and compares the answers with the claim."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.graph.randomness import generators_restored
+from shiftproof.checking.graph.restoring import in_own_context, restored
+from shiftproof.checking.inputs import on_rows, plain_module
+from shiftproof.checking.refuting import trials
+from shiftproof.checking.refuting.trials import Move, Trial, gap, moved, pictures, precise
+from shiftproof.checking.refuting.wrong_rule import distrusted
+from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown
+from shiftproof.models import LoadedModel, evaluating
+from shiftproof.printable import said
+from shiftproof.records.conditions import ASYMMETRIC, SERIES, changes_the_model
+from shiftproof.records.verdict import Verdict
+from shiftproof.records.verdict_parts import WORLDS, Claim, Counterexample
+
+# What the user's forward() may raise. OSError is not among them: a caller's time-out, which a signal handler raises while the
+# model runs, must reach the caller.
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
+# How often `explained` changes a picture: it runs only where a difference was found, so the time is of no weight.
+JITTERS = 8
+
+__all__ = ["difference", "moved", "pictures", "refuted"]
+
+
+@in_own_context
+def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: int = 12, seed: int = 0) -> Verdict:
+    """Look for a counterexample to every claim that is not proved, by running the model.
+
+    The pictures are noise, blobs and impulses, weak and strong. The moves are those for which the fixed network would be exact.
+    Where a claim is proved, the next stronger claim is tried: a smaller step, a margin one cell smaller, or an object one pixel
+    nearer to the border. The model runs in float64 if it can. A difference does not count if changing the picture by a few units
+    of rounding changes the answer as much. Where a finding makes the layout of the answer unknown, the answer may stand still or
+    move in either direction; only an answer that does neither counts.
+
+    Args:
+        verdict: as `check` gives it.
+        model: the model that was checked; it is left as found.
+        tries: pairs of a picture and a move per axis.
+        seed: seed of the pictures.
+
+    Returns:
+        The verdict. Each claim is "refuted" and has its counterexample, or a condition says that none was found in N tries or
+        that the model cannot be run.
+    """
+    if any(f.operator == "export" for f in verdict.findings):
+        return verdict  # torch could not export the model, so running it would test nothing
+    module = plain_module(model.module if isinstance(model, LoadedModel) else model)
+    series = any(SERIES in getattr(verdict, w).conditions for w in WORLDS)
+    try:
+        with restored(module, values=True), generators_restored(), on_rows(module, series):
+            return _tried(verdict, module, tries, seed)
+    except FAILURES as e:
+        what = f"the model could not be run to look for a counterexample: {type(e).__name__}: {said(e)}"
+        claims = {w: getattr(verdict, w) for w in WORLDS}
+        return replace(verdict, **{w: replace(c, conditions=(*c.conditions, what)) for w, c in claims.items()})
+
+
+def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> Verdict:
+    module, like = _precise(model, verdict.input_size)
+    changes = any(changes_the_model(c) for w in WORLDS for c in getattr(verdict, w).conditions)
+    with evaluating(module), restored(module, values=changes) as snapshot:
+
+        def run(picture: Tensor) -> Any:
+            if changes:  # the claims are about the model as it was found
+                snapshot.put_back()
+            return module(picture.clone())
+
+        runner = runner_of(run, like, verdict.input_size, tries, seed)
+        tried = {
+            "circular": _circular(verdict, runner),
+            "window": _window(verdict, runner),
+            "canvas": _canvas(verdict, runner),
+        }
+        return distrusted(verdict, tried)
+
+
+def runner_of(run: Callable[[Tensor], Any], like: Tensor, size: tuple[int, int, int], tries: int, seed: int) -> Runner:
+    """What runs a model on trials.
+
+    Args:
+        run: maps (1, c, h, w) to an answer.
+        like: a tensor with the dtype and device of its pictures.
+        size: (c, h, w).
+        tries: pairs of a picture and a move per axis.
+        seed: seed of the pictures.
+    """
+    return Runner(run, like, _coarsest(run, size, like), tries, seed)
+
+
+@dataclass
+class Runner:
+    """Runs a model on trials, and compares its answers; `eps` is of the coarsest numbers that it computes with."""
+
+    module: Callable[[Tensor], Any]
+    like: Tensor
+    eps: float
+    tries: int
+    seed: int
+
+    def first(self, found: Iterable[Trial], tried: list[int] | None = None) -> Counterexample | None:
+        """The first trial that contradicts the claim; each trial made appends one entry to `tried`."""
+        for trial in found:
+            still, shown = (p.to(self.like) for p in trial.pictures)
+            before, after = self.run(still), self.run(shown)
+            try:
+                wanted, seen = trial.parts(before, after)
+            except ValueError:  # off the output's own grid, or nothing to compare
+                continue
+            if tried is not None:
+                tried.append(1)
+            far, size = gap(wanted, seen), max(_size(before), _size(after))
+            # The cheap test first; the other runs the model up to `JITTERS` more times.
+            if far <= _rounding(self.eps) * size or self.explained(far, still, before):
+                continue
+            return Counterexample(trial.picture, self.seed, trial.move, far, size)
+        return None
+
+    def explained(self, far: float, picture: Tensor, before: Tensor) -> bool:
+        """Whether rounding alone can cause a difference this large.
+
+        The answer may be a sum that cancels to 0, so its size does not bound its rounding error. Instead each pixel is changed at
+        random by up to 8 units of rounding. This is repeated, because one change may leave a cancelling sum exactly as it is.
+        """
+        random = torch.Generator().manual_seed(self.seed)
+        for _ in range(JITTERS):
+            jitter = 2 * torch.rand(picture.shape, generator=random, dtype=torch.float64) - 1
+            changed = picture * (1 + 8 * self.eps * jitter).to(picture)
+            # A sum of n terms in another order differs by up to n units, more
+            # than one random change of the picture shows.
+            if far <= 1e3 * gap(self.run(changed), before):
+                return True
+        return False
+
+    def run(self, picture: Tensor) -> Tensor:
+        with torch.no_grad():
+            return chosen(self.module(picture))
+
+
+def chosen(output: Any) -> Tensor:
+    """The output that a verdict is about: "logits" or else "out" of a dictionary, otherwise the first tensor.
+
+    Raises:
+        ValueError: the output holds no tensor.
+
+    >>> chosen({"aux": torch.zeros(1), "out": torch.ones(2)})
+    tensor([1., 1.])
+    """
+    named = [output.get(key) for key in ("logits", "out")] if isinstance(output, dict) else []
+    found = next((t for t in [*named, *pytree.tree_leaves(output)] if isinstance(t, Tensor)), None)
+    if found is None:
+        raise ValueError("the model returns no tensor")
+    return found
+
+
+def _circular(verdict: Verdict, runner: Runner) -> Claim:
+    claim, size, kind = verdict.circular, verdict.input_size, type_of(verdict.output)
+    if claim.status == "proved":
+        return contradiction(verdict, "circular", runner, 4) or _smallest(verdict, runner)
+    note = (
+        "the type of the answer is unknown; it was tried as if it were invariant" if isinstance(kind, Unknown) else ""
+    )
+    kind = Constant("", ()) if note else kind
+    along = [(a, _step(verdict, a)) for a, s in zip(AXES, claim.step, strict=True) if s is None]
+    return _concluded(claim, runner, _turns(size, kind, along, runner.tries, runner.seed), note)
+
+
+def _concluded(claim: Claim, runner: Runner, found: Iterable[Trial], note: str = "") -> Claim:
+    """The unproved claim with the result of the trials."""
+    tried: list[int] = []
+    counter = runner.first(found, tried)
+    if counter is None:
+        why = f"not proved, and no counterexample found in {len(tried)} tries"
+        return replace(claim, conditions=(*claim.conditions, *([note] if note else []), why))
+    if note:  # where the layout is unknown, a difference is not a counterexample
+        text = str(counter).replace("counterexample", "not invariant")
+        return replace(claim, conditions=(*claim.conditions, text))
+    return replace(claim, status="refuted", counterexample=counter)
+
+
+def contradiction(verdict: Verdict, world: str, runner: Runner, count: int) -> Claim | None:
+    """The claim of a world as refuted if it is proved and a run contradicts it, so that the proof is wrong; otherwise None.
+
+    Args:
+        verdict: what is claimed.
+        world: key of `WORLDS`.
+        runner: runs the model.
+        count: pairs of a picture and a move per axis.
+    """
+    claim, size, kind = getattr(verdict, world), verdict.input_size, type_of(verdict.output)
+    # No run can be seen to meet that condition, so none can contradict the proof.
+    if claim.status != "proved" or ASYMMETRIC in claim.conditions:
+        return None
+    steps, seed = (
+        [(a, s) for a, s in zip(AXES, claim.step, strict=True) if s and a in _moving(verdict)],
+        runner.seed + 1,
+    )
+    if world == "circular":
+        held = _turns(size, kind, steps, count, seed)
+    # the circular claim covers the canvas world, and is tried itself
+    elif not isinstance(kind, Signal) or (world == "canvas" and verdict.circular.status == "proved"):
+        return None
+    elif world == "window":
+        held = _alternating([trials.window(size, kind, a, s, count, seed) for a, s in steps])
+    else:
+        away = claim.distance_px or 0
+        held = _alternating([trials.canvas(size, kind, a, s, away, count, seed) for a, s in steps])
+    counter = runner.first(held)
+    if counter is None:
+        return None
+    # The message is for us: in exact arithmetic a proof has no counterexample, so a rule must be wrong.
+    fault = "this contradicts the proof: please report it, with the network"
+    return replace(claim, status="refuted", counterexample=counter, conditions=(*claim.conditions, fault))
+
+
+def _moving(verdict: Verdict) -> list[str]:
+    """The axes along which there is anywhere to move to: a series has one row."""
+    return [a for a, n in zip(AXES, verdict.input_size[1:], strict=True) if n > 1]
+
+
+def _turns(size, kind: Type, along: Iterable[tuple[str, int]], count: int, seed: int) -> Iterator[Trial]:
+    """Trials of the circular world that alternate between the axes."""
+    yield from _alternating([trials.circular(size, kind, a, s, count, seed) for a, s in along])
+
+
+def _alternating(several: list[Iterator[Trial]]) -> Iterator[Trial]:
+    while several:
+        for one in list(several):
+            found = next(one, None)
+            if found is None:
+                several.remove(one)
+            else:
+                yield found
+
+
+def _smallest(verdict: Verdict, runner: Runner) -> Claim:
+    """The proved claim with the result of trying smaller steps: the step over each of its prime factors."""
+    claim, notes = verdict.circular, []
+    for axis, step in zip(AXES, claim.step, strict=True):
+        for part in _parts(step or 1):
+            one = trials.circular(verdict.input_size, type_of(verdict.output), axis, part, runner.tries, runner.seed)
+            found = runner.first(one)
+            tried = f"no counterexample to a step of {part} px along {axis} in {runner.tries} tries"
+            notes.append(("", tried) if found is None else (str(found), ""))
+    if not notes:
+        return claim
+    kept = [k for _, k in notes if k]
+    text = f"no smaller step was refuted: {'; '.join(kept)}" if kept else f"a smaller step is refuted: {notes[0][0]}"
+    return replace(claim, conditions=(*claim.conditions, text))
+
+
+def _parts(step: int) -> list[int]:
+    """The step divided by each of its prime factors.
+
+    >>> _parts(12), _parts(1)
+    ([6, 4], [])
+    """
+    primes = [p for p in range(2, step + 1) if step % p == 0 and all(p % q for q in range(2, p))]
+    return [step // p for p in primes]
+
+
+def _step(verdict: Verdict, axis: str) -> int:
+    """The move to try along an axis: the fixed network's step, or a smaller one if that step is the whole picture."""
+    i = AXES.index(axis)
+    step, extent = (verdict.output.step or (1, 1))[i], verdict.input_size[1 + i]
+    return step if step < extent else max(gcd(step, extent) // 2, 1)
+
+
+def _window(verdict: Verdict, runner: Runner) -> Claim:
+    claim, size, kind = verdict.window, verdict.input_size, type_of(verdict.output)
+    if not isinstance(kind, Signal):
+        return claim
+    if claim.status != "proved":
+        along = [a for a, s in zip(AXES, claim.step, strict=True) if s is None and a in _moving(verdict)]
+        # With no clean cell left there would be nothing to compare: the whole maps are, as if there were no padding.
+        bare = kind if all(claim.clean or ()) else trials.without_margins(kind)
+        found = [trials.window(size, bare, a, _step(verdict, a), runner.tries, runner.seed) for a in along]
+        return _concluded(claim, runner, _alternating(found))
+    steps = [(a, s) for a, s in zip(AXES, claim.step, strict=True) if s and a in _moving(verdict)]
+    found = contradiction(verdict, "window", runner, 3)
+    if found is not None:
+        return found
+    # A margin that is one cell too large is true but weaker than need be; a difference
+    # right at it shows that it is tight.
+    loose, tight = [], []
+    for axis, step in steps:
+        for low in (True, False):
+            less = trials.narrower(kind, axis, low)
+            if less is not None:
+                counter = runner.first(trials.window(size, less, axis, step, runner.tries, runner.seed))
+                (loose if counter is None else tight).append(f"{axis} {'low' if low else 'high'}")
+    text = f"one cell nearer to the border differs ({', '.join(tight)})" if tight else ""
+    rest = f"no difference found one cell nearer to the border ({', '.join(loose)})" if loose else ""
+    return replace(claim, conditions=(*claim.conditions, *(t for t in (text, rest) if t)))
+
+
+def _canvas(verdict: Verdict, runner: Runner) -> Claim:
+    claim, size, kind = verdict.canvas, verdict.input_size, type_of(verdict.output)
+    distance = claim.distance_px or 0
+    if not isinstance(kind, Signal):
+        return claim
+    steps: dict[str, int] = dict(zip(AXES, kind.step, strict=True))
+    if claim.status != "proved":
+        fits = all(2 * distance + 1 + s <= n for s, n in zip(kind.step, size[1:], strict=True))
+        along = [a for a, s in zip(AXES, claim.step, strict=True) if s is None]
+        bare = kind if all(verdict.window.clean or ()) else trials.without_margins(kind)
+        places = distance if fits else 0
+        found = [trials.canvas(size, bare, a, _step(verdict, a), places, runner.tries, runner.seed) for a in along]
+        return _concluded(claim, runner, _alternating(found))
+    if verdict.circular.status == "proved":
+        return claim  # the circular claim covers this one and was tried itself
+    found = contradiction(verdict, "canvas", runner, 3)
+    if found is not None or not distance:
+        return found or claim
+    nearer = [trials.canvas(size, kind, a, steps[a], distance - 1, runner.tries, runner.seed) for a in AXES]
+    counter = runner.first(_alternating(nearer))
+    if counter is None:
+        text = f"no difference found {distance - 1} px from the border in {runner.tries * 2} tries"
+    else:
+        text = f"one pixel nearer is refuted: {counter!s}"
+    return replace(claim, conditions=(*claim.conditions, text))
+
+
+def _precise(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[torch.nn.Module, Tensor]:
+    """(module to run, tensor with the dtype and device of its pictures): a float64 copy if it runs, else the module itself."""
+    try:
+        # Rounding is 5e8 times finer than in float32, so a real difference stands out. Some models cannot run so:
+        # custom kernels, or a dtype named in `forward`.
+        found = copy.deepcopy(module).double()
+        # `double` leaves complex weights as they are, which products with double precision refuse.
+        for held in [*found.parameters(), *found.buffers()]:
+            held.data = precise(held.data) if held.is_complex() else held.data
+        like = next((p.detach() for p in found.parameters() if p.is_floating_point()), torch.empty(0).double())
+        with evaluating(found), torch.no_grad():
+            chosen(found(torch.zeros(1, *size).to(like)))
+    except FAILURES:
+        return module, next((p.detach() for p in module.parameters() if p.is_floating_point()), torch.empty(0))
+    return found, like
+
+
+class _Watched(TorchDispatchMode):
+    """Records the largest machine epsilon among the dtypes that operators return."""
+
+    eps = 0.0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        for t in found if isinstance(found, list | tuple) else [found]:
+            if isinstance(t, Tensor) and (t.is_floating_point() or t.is_complex()):
+                self.eps = max(self.eps, torch.finfo(t.dtype).eps)
+        return found
+
+
+def _coarsest(module: Callable[[Tensor], Any], size: tuple[int, int, int], like: Tensor) -> float:
+    """The largest machine epsilon in a run: some networks compute attention in float32 even on float64 input."""
+    picture = torch.zeros(1, *size).to(like)
+    with _Watched() as seen, torch.no_grad():
+        module(picture)
+    # Below every module that mode sees each operator, also those of attention that casts to float32 by itself.
+    return max(seen.eps, torch.finfo(like.dtype).eps)
+
+
+def _size(found: Tensor) -> float:
+    """The largest finite number in an answer."""
+    if not found.numel():
+        return 1e-30
+    return max(precise(found).abs().nan_to_num(0, 0, 0).max().item(), 1e-30)
+
+
+def _rounding(eps: float) -> float:
+    """The least relative difference that counts, since each layer may sum in another order: 1e5 ulp of float64, 30 of float32."""
+    return max(1e5 * torch.finfo(torch.float64).eps, 30 * eps if eps > 1e-12 else 0)
+
+
+def difference(model: Callable[[Tensor], Any], picture: Tensor, type_: Type, move: Move) -> float:
+    """The largest difference between the answer to a moved picture and the answer that the type predicts; 0 if they are equal.
+
+    Args:
+        model: maps (1, c, h, w) to one tensor.
+        picture: (1, c, h, w).
+        type_: type of the answer.
+        move: (dy, dx) in pixels, circular.
+    """
+    with torch.no_grad():
+        return gap(moved(model(picture), type_, move), model(picture.roll(move, (2, 3))))

@@ -1,0 +1,274 @@
+"""Convolution with channels, and both of its gradients, written out with plain loops."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.lab import Lab
+from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records.numbers import percent
+
+BOOK = Citation(
+    "Goodfellow, Bengio and Courville 2016, Deep Learning",
+    "section 9.5, equations 9.7 to 9.13",
+    "https://www.deeplearningbook.org/contents/convnets.html",
+)
+ROUNDED = 1e-12  # a relative error below this is rounding
+AGREE = 1e-7  # the best that central differences of a curved function can do in float64, with a margin
+GRID = 1e-4  # relative error that the grid of the one-dimensional example leaves, with a margin
+STEPS = [10.0**-k for k in range(1, 11)]  # of the finite differences
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured.
+
+    Args:
+        z: largest difference between the sum written out and torch's convolution.
+        by_kernel: the same for dJ/dK, against autograd.
+        by_input: the same for dJ/dV.
+        differences_by_kernel: relative difference between dJ/dK and central differences, by `STEPS`.
+        differences_by_input: the same for dJ/dV.
+        without_sum: relative error of V itself for dJ/dK, without the sum over positions.
+        without_flip: relative error of K not flipped for dJ/dV.
+        line: relative difference between d/dt (x * w) and x * w'.
+    """
+
+    z: float
+    by_kernel: float
+    by_input: float
+    differences_by_kernel: list[float]
+    differences_by_input: list[float]
+    without_sum: float
+    without_flip: float
+    line: float
+
+    @property
+    def best_differences(self) -> tuple[float, float]:
+        """At the best step: by the kernel, by the input."""
+        return min(self.differences_by_kernel), min(self.differences_by_input)
+
+
+def convolve(v: Float[Tensor, "h w c"], k: Float[Tensor, "m n c d"]) -> Float[Tensor, "p q d"]:
+    """Z[j, k, d] = sum over m, n, c of V[j + m, k + n, c] K[m, n, c, d]: "convolution" as networks have it, no flip.
+
+    Counting from 0; the book counts from 1, hence its j + m - 1.
+
+    >>> convolve(torch.arange(3.0).reshape(1, 3, 1), torch.tensor([-1.0, 1.0]).reshape(1, 2, 1, 1)).flatten().tolist()
+    [1.0, 1.0]
+    """
+    rows, columns = v.shape[0] - k.shape[0] + 1, v.shape[1] - k.shape[1] + 1
+    z = v.new_zeros(rows, columns, k.shape[3])
+    for m, n in itertools.product(range(k.shape[0]), range(k.shape[1])):
+        z += torch.einsum("pqc,cd->pqd", v[m : m + rows, n : n + columns], k[m, n])
+    return z
+
+
+def kernel_gradient(v: Float[Tensor, "h w c"], delta: Float[Tensor, "p q d"]) -> Float[Tensor, "m n c d"]:
+    """dJ/dK[m, n, c, d] = sum over j, k of delta[j, k, d] V[j + m, k + n, c]: the correlation of delta with V.
+
+    Args:
+        v: the input.
+        delta: dJ/dZ.
+    """
+    rows, columns = delta.shape[:2]
+    k = v.new_zeros(v.shape[0] - rows + 1, v.shape[1] - columns + 1, v.shape[2], delta.shape[2])
+    for m, n in itertools.product(range(k.shape[0]), range(k.shape[1])):
+        k[m, n] = torch.einsum("pqc,pqd->cd", v[m : m + rows, n : n + columns], delta)
+    return k
+
+
+def input_gradient(k: Float[Tensor, "m n c d"], delta: Float[Tensor, "p q d"]) -> Float[Tensor, "h w c"]:
+    """dJ/dV[i, l, c] = sum over m, n, d of delta[i - m, l - n, d] K[m, n, c, d]: the full convolution of delta with K.
+
+    The kernel runs backwards (i - m): this is a convolution in the mathematicians' sense, with the flip.
+
+    Args:
+        k: the kernel.
+        delta: dJ/dZ.
+    """
+    rows, columns = delta.shape[:2]
+    v = delta.new_zeros(rows + k.shape[0] - 1, columns + k.shape[1] - 1, k.shape[2])
+    for m, n in itertools.product(range(k.shape[0]), range(k.shape[1])):
+        v[m : m + rows, n : n + columns] += torch.einsum("pqd,cd->pqc", delta, k[m, n])
+    return v
+
+
+def difference_gradient(f: Callable[[Tensor], Tensor], at: Float[Tensor, "..."], step: float) -> Float[Tensor, "..."]:
+    """Central differences (f(x + h e) - f(x - h e)) / 2h, one coordinate after the other."""
+    found = torch.zeros_like(at)
+    for i in range(at.numel()):
+        e = torch.zeros_like(at).flatten()
+        e[i] = step
+        found.view(-1)[i] = (f(at + e.view_as(at)) - f(at - e.view_as(at))) / (2 * step)
+    return found
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """|a - b| / |b|."""
+    return (torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b)).item()
+
+
+def measure(lab: Lab) -> Numbers:
+    """Loops against torch, autograd and finite differences, on whole numbers where equality is exact."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randint(-4, 5, (7, 8, 3), generator=generator).double()
+    k = torch.randint(-4, 5, (3, 2, 3, 4), generator=generator).double()
+    delta = torch.randint(-4, 5, (5, 7, 4), generator=generator).double()
+    x, w = v.permute(2, 0, 1)[None].requires_grad_(), k.permute(3, 2, 0, 1).requires_grad_()
+    z = nn.functional.conv2d(x, w)
+    by_input, by_kernel = torch.autograd.grad(z, (x, w), delta.permute(2, 0, 1)[None])
+
+    def j_of_k(kernel: Tensor) -> Tensor:
+        return convolve(v / 4, kernel).sin().sum()  # J is curved, so that the step matters
+
+    def j_of_v(picture: Tensor) -> Tensor:
+        return convolve(picture, k / 4).sin().sum()
+
+    # dJ/dZ of J = sum sin Z. Divided by 4, Z stays within a few turns of the sine.
+    slope = convolve(v / 4, k / 4).cos()
+    of_k, of_v = kernel_gradient(v / 4, slope), input_gradient(k / 4, slope)
+    # "The derivative by the kernel is V", read at the first position.
+    one_place = v[: k.shape[0], : k.shape[1], :, None] * delta[0, 0]
+    return Numbers(
+        z=(convolve(v, k) - z[0].permute(1, 2, 0).detach()).abs().max().item(),
+        by_kernel=(kernel_gradient(v, delta) - by_kernel.permute(2, 3, 1, 0)).abs().max().item(),
+        by_input=(input_gradient(k, delta) - by_input[0].permute(1, 2, 0)).abs().max().item(),
+        differences_by_kernel=[relative(difference_gradient(j_of_k, k / 4, h), of_k) for h in STEPS],
+        differences_by_input=[relative(difference_gradient(j_of_v, v / 4, h), of_v) for h in STEPS],
+        without_sum=relative(one_place, kernel_gradient(v, delta)),
+        without_flip=relative(input_gradient(k.flip(0, 1), delta), input_gradient(k, delta)),
+        line=along_a_line(),
+    )
+
+
+def along_a_line() -> float:
+    """The relative difference between d/dt (x * w) and x * w', x a triangle and w a Gaussian, on a grid of 0.004."""
+    t = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    dt = (t[1] - t[0]).item()
+    signal = torch.where(t.abs() < 2, 1 - t.abs() / 2, 0.0)
+    bell = torch.exp(-(t**2))
+    smooth, by_bell = (
+        # Flipped, because torch correlates; times dt, so that the sum approximates the integral.
+        nn.functional.conv1d(signal[None, None], b.flip(0)[None, None], padding=2000)[0, 0] * dt
+        for b in (bell, -2 * t * bell)
+    )
+    slope = (smooth[2:] - smooth[:-2]) / (2 * dt)
+    return relative(slope, by_bell[1:-1])
+
+
+def figures(n: Numbers) -> list[Figure]:
+    """Differences to torch and to finite differences, and the errors of the short rules."""
+    found = []
+    for row, off in {
+        "Z, convolution with channels": n.z,
+        "dJ/dK, correlation of delta with V": n.by_kernel,
+        "dJ/dV, full convolution of delta with K": n.by_input,
+    }.items():
+        found.append(Figure("exact", row, "largest difference to torch", off, "", source=BOOK, holds=off == 0))
+    for row, best in zip(("dJ/dK", "dJ/dV"), n.best_differences, strict=True):
+        found.append(Figure("differences", row, "best relative difference", best, "", holds=best < AGREE))
+    for row, off in {
+        "dJ/dK: V itself, no sum over positions": n.without_sum,
+        "dJ/dV: K not flipped": n.without_flip,
+    }.items():
+        found.append(Figure("short", row, "relative error", off, "", holds=off < ROUNDED))
+    row = "d/dt (x * w) against x * w'"
+    return [*found, Figure("line", row, "relative difference", n.line, "", holds=n.line < GRID)]
+
+
+def finding(n: Numbers) -> list[Said | str]:
+    """The results, in sentences."""
+    off, best = max(n.z, n.by_kernel, n.by_input), max(n.best_differences)
+    return [
+        Said(
+            off == 0,
+            yes="The sums written out equal torch's convolution and autograd's gradients to the last bit (whole numbers, "
+            "float64).",
+            no=f"The sums written out do not equal torch's convolution and autograd's gradients: they differ by up to {off:.2g}.",
+        ),
+        Said(
+            best < AGREE,
+            yes=f"They agree with finite differences up to {best:.0e}.",
+            no=f"They do not agree with finite differences: even at the best step they differ by {best:.0e}.",
+        ),
+        Said(
+            n.without_sum >= ROUNDED,
+            yes='The short form "the derivative with respect to the kernel is V" is wrong by '
+            f"{percent(n.without_sum, 0)}: it lacks the sum over "
+            "positions.",
+            no='The short form "the derivative with respect to the kernel is V" is correct.',
+        ),
+        Said(
+            n.without_flip >= ROUNDED,
+            yes='The short form "the derivative with respect to the input is K" is wrong by '
+            f"{percent(n.without_flip, 0)}: it lacks the flip.",
+            no='The short form "the derivative with respect to the input is K" is correct.',
+        ),
+        Said(
+            n.line < GRID,
+            yes=f"In one dimension, d/dt (x * w) = x * w' holds up to {n.line:.0e}, the error of the grid.",
+            no=f"In one dimension, d/dt (x * w) = x * w' does not hold: the two differ by {n.line:.0e}.",
+        ),
+    ]
+
+
+def tables(n: Numbers) -> list[Table]:
+    """Against torch, against finite differences, the short rules, one dimension."""
+    return [
+        Table("exact", "Plain sums against torch", "quantity", "V 7 x 8 x 3, K 3 x 2 x 3 x 4, whole numbers"),
+        Table("differences", "The formulas against central differences, J = sum sin Z", "gradient"),
+        Table("short", "The rule in its common short form", "short form"),
+        Table("line", "In one dimension", "identity", "x a triangle, w a Gaussian, grid of 0.004"),
+    ]
+
+
+def charts(n: Numbers) -> list[Chart]:
+    """Central differences by step."""
+    curves = {"dJ/dK": n.differences_by_kernel, "dJ/dV": n.differences_by_input}
+    between = all(min(c) < min(c[0], c[-1]) for c in curves.values())
+    return [
+        Chart(
+            "step",
+            "Central differences against the formula",
+            "lines",
+            "step h",
+            "relative difference",
+            [Series(name, STEPS, curve) for name, curve in curves.items()],
+            x_log=True,
+            y_log=True,
+            note=Said(
+                between,
+                yes="On the right the error of the method, h^2, dominates; on the left, rounding.",
+                no="The best step is the largest or the smallest of all.",
+            ),
+        )
+    ]
+
+
+def protocol(n: Numbers) -> dict[str, object]:
+    """How to repeat it."""
+    return {"seed": 0, "dtype": "float64", "steps": STEPS}
+
+
+EXPERIMENT = Experiment(
+    name="convolution-gradients",
+    systems=("S25", "S26"),
+    shows="convolution with channels, and both of its gradients, as plain sums: equal to torch and to finite differences",
+    claim="Back-propagation through a convolution is a correlation with the input (for the kernel) and a full convolution "
+    "with the kernel (for the input).",
+    source=BOOK,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    charts=charts,
+    protocol=protocol,
+)

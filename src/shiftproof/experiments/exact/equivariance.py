@@ -1,0 +1,222 @@
+"""Invariance and equivariance as laws; convolution against any translation, with the exceptions named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.lab import Lab
+from shiftproof.measure import equivariance_error_by_move, invariance_error
+from shiftproof.records import Citation, Figure, Table
+from shiftproof.records.numbers import fixed
+from shiftproof.training import untrained
+
+BOOK = Citation(
+    "Goodfellow, Bengio and Courville 2016, Deep Learning",
+    "section 9.2: f(g(x)) = g(f(x)); 9.2: not equivariant to scale or rotation",
+    "https://www.deeplearningbook.org/contents/convnets.html",
+)
+SIDE = 12
+ROUNDED = 1e-12  # means are not whole numbers
+MOVES = [(dy, dx) for dy in range(SIDE) for dx in range(SIDE)]
+EVEN = [(dy, dx) for dy, dx in MOVES if dy % 2 == dx % 2 == 0]
+CONVOLUTION, ZEROS = "convolution, circular padding", "convolution, zero padding"
+POOLING, FACTORS = "max pooling 2 x 2, even moves", "a separate factor per position"
+EXACT = (
+    "identity",
+    CONVOLUTION,
+    "ReLU",
+    "convolution, ReLU, convolution",
+    POOLING,
+    "a mask: 1 where the convolution is above 10",
+)
+MEAN, LARGEST, DENSE = "mean over positions", "largest over positions", "dense layer on flattened maps"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured.
+
+    Args:
+        equivariance: the largest of |f(T x) - T' f(x)| over all moves, by f.
+        moves: how many moves, by f.
+        invariance: the largest of |f(T x) - f(x)| over all moves, by f.
+        stride: the smallest |f(T x) - T' f(x)| / |f(x)| for a convolution of stride 2 and odd moves, with T' the best move of
+            the map.
+        rotation: |f(T x) - T f(x)| / |f(x)| for a rotation by 90 degrees.
+        symmetric: the same for a kernel that is symmetric under this rotation.
+        scale: the same for a picture twice as large.
+    """
+
+    equivariance: dict[str, float]
+    moves: dict[str, int]
+    invariance: dict[str, float]
+    stride: float
+    rotation: float
+    symmetric: float
+    scale: float
+
+
+def whole(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Whole numbers -4..4 as float64: sums of them are exact in any order."""
+    return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def convolution(mode: str = "circular", stride: int = 1) -> nn.Conv2d:
+    """A 3 x 3 convolution of 2 channels to 3 with whole-numbered weights."""
+    how = {"stride": stride, "padding": 1, "padding_mode": mode, "dtype": torch.float64}
+    conv = untrained(lambda: nn.Conv2d(2, 3, 3, **how))  # type: ignore[arg-type]
+    conv.weight.data, conv.bias.data = whole((3, 2, 3, 3), 1), whole((3,), 2)  # type: ignore[union-attr]
+    return conv.requires_grad_(False)
+
+
+def mixing() -> nn.Conv2d:
+    """A 1 x 1 convolution of 3 channels to 2 with whole-numbered weights."""
+    conv = untrained(lambda: nn.Conv2d(3, 2, 1, dtype=torch.float64))
+    conv.weight.data, conv.bias.data = whole((2, 3, 1, 1), 5), whole((2,), 6)  # type: ignore[union-attr]
+    return conv.requires_grad_(False)
+
+
+@torch.no_grad()
+def measure(lab: Lab) -> Numbers:
+    """Every circular move of a 12 x 12 picture, exactly; then what is not a translation of the circle."""
+    x, conv = whole((2, 2, SIDE, SIDE), 0), convolution()
+    head = whole((3 * SIDE * SIDE, 10), 4)
+    maps: dict[str, tuple[Callable[[Tensor], Tensor], list[tuple[int, int]], int]] = {
+        "identity": (nn.Identity(), MOVES, 1),
+        CONVOLUTION: (conv, MOVES, 1),
+        "ReLU": (nn.ReLU(), MOVES, 1),
+        "convolution, ReLU, convolution": (nn.Sequential(conv, nn.ReLU(), mixing()), MOVES, 1),
+        POOLING: (nn.MaxPool2d(2), EVEN, 2),
+        "a mask: 1 where the convolution is above 10": (
+            lambda p: (conv(p).sum(1, keepdim=True) > 10).double(),
+            MOVES,
+            1,
+        ),
+        ZEROS: (convolution("zeros"), MOVES, 1),
+        FACTORS: (lambda p: p * whole((1, 1, SIDE, SIDE), 3), MOVES, 1),
+    }
+    answers = {
+        MEAN: lambda p: conv(p).relu().mean((2, 3)),
+        LARGEST: lambda p: conv(p).amax((2, 3)),
+        DENSE: lambda p: conv(p).relu().flatten(1) @ head,
+    }
+    symmetric = convolution()
+    # A kernel that no quarter turn changes, as a sum over the group of the four.
+    symmetric.weight.data = sum(torch.rot90(conv.weight.data, k, (2, 3)) for k in range(4))  # type: ignore[assignment]
+    larger, turned = nn.Upsample(scale_factor=2, mode="nearest"), torch.rot90(x, 1, (2, 3))
+    return Numbers(
+        equivariance={
+            name: equivariance_error_by_move(f, x, moves, "circular", stride=(stride, stride)).max().item()
+            for name, (f, moves, stride) in maps.items()
+        },
+        moves={name: len(moves) for name, (_, moves, _) in maps.items()},
+        invariance={name: invariance_error(f, x, MOVES, "circular").max().item() for name, f in answers.items()},
+        stride=off_the_stride(x),
+        rotation=_relative(conv(turned), torch.rot90(conv(x), 1, (2, 3))),
+        symmetric=_relative(symmetric(turned), torch.rot90(symmetric(x), 1, (2, 3))),
+        scale=_relative(conv(larger(x)), larger(conv(x))),
+    )
+
+
+def off_the_stride(x: Tensor) -> float:
+    """The error of a convolution of stride 2 for odd moves, at its least over these and over moves of the map."""
+    strided = convolution(stride=2)
+    # Compared with each move of the map by 0 or 1 cell: whichever is taken for T', none fits.
+    return min(
+        (strided(x.roll(v, (2, 3))) - strided(x).roll(u, (2, 3))).norm().item() / strided(x).norm().item()
+        for v in [(1, 0), (0, 1), (1, 1)]
+        for u in [(0, 0), (1, 0), (0, 1), (1, 1)]
+    )
+
+
+def _relative(a: Tensor, b: Tensor) -> float:
+    return ((a - b).norm() / b.norm()).item()
+
+
+def figures(n: Numbers) -> list[Figure]:
+    """Errors of equivariance, of invariance, and of the exceptions."""
+    found, worst = [], "largest error over all moves"
+    for row, error in n.equivariance.items():
+        holds, source = error == 0 if row in EXACT else None, BOOK if row == CONVOLUTION else None
+        found.append(Figure("equivariance", row, worst, error, "", source=source, holds=holds))
+        found.append(Figure("equivariance", row, "moves", n.moves[row], "count"))
+    for row, error in n.invariance.items():
+        found.append(Figure("invariance", row, worst, error, "", holds=error < ROUNDED))
+    stride = "stride 2, odd moves, at the best move of the map"
+    symmetric = "rotation by 90 degrees, kernel symmetrised over 4 rotations"  # this one rotation does cover
+    return [
+        *found,
+        Figure("exceptions", stride, "error", n.stride, "", holds=n.stride != 0),
+        Figure("exceptions", "rotation by 90 degrees", "error", n.rotation, "", source=BOOK, holds=n.rotation != 0),
+        Figure("exceptions", symmetric, "error", n.symmetric, "", holds=n.symmetric == 0),
+        Figure("exceptions", "scale x 2", "error", n.scale, "", source=BOOK, holds=n.scale != 0),
+    ]
+
+
+def finding(n: Numbers) -> list[Said | str]:
+    """The results, in sentences."""
+    broken = sorted(name for name in EXACT if n.equivariance[name] != 0)
+    exceptions = {
+        "zeros at the border": n.equivariance[ZEROS],
+        "moves that are not multiples of the stride": n.stride,
+        "rotation": n.rotation,
+        "scale": n.scale,
+    }
+    seen = [f"{name} (error {fixed(error, 2)})" for name, error in exceptions.items() if error > 0]
+    unseen = [name for name, error in exceptions.items() if error == 0]
+    kept = [name for name, error in n.invariance.items() if error < ROUNDED]
+    lost = [f"{name} (off by up to {fixed(error, 2)})" for name, error in n.invariance.items() if error >= ROUNDED]
+    return [
+        Said(
+            not broken,
+            yes=f"f(T x) = T' f(x) holds exactly for circular convolution at every one of the {len(MOVES)} moves, for "
+            "operations on single positions, and for pooling at moves by multiples of its stride.",
+            no=f"f(T x) = T' f(x) fails for {', '.join(broken)}.",
+        ),
+        Said(bool(seen), yes=f"These are exceptions: {', '.join(seen)}.", no="There are no exceptions."),
+        Said(not unseen, yes="", no=f"These were expected as exceptions and are none: {', '.join(unseen)}."),
+        Said(
+            bool(kept),
+            yes=f"On equivariant maps, the {' and the '.join(kept)} give an invariant answer.",
+            no="None of the readouts that were tried makes the answer invariant.",
+        ),
+        Said(bool(lost), yes=f"The {' and the '.join(lost)} {'does' if len(lost) == 1 else 'do'} not.", no=""),
+    ]
+
+
+def tables(n: Numbers) -> list[Table]:
+    """Equivariance, invariance, and the exceptions."""
+    return [
+        Table("equivariance", "f(T x) = T' f(x)", "f", "Circular moves of 12 x 12 pictures; whole numbers, float64."),
+        Table("invariance", "f(T x) = f(x)", "f"),
+        Table("exceptions", "Exceptions", "transformation", "|f(T x) - T f(x)| / |f(x)|"),
+    ]
+
+
+def protocol(n: Numbers) -> dict[str, object]:
+    """How to repeat it."""
+    return {
+        "boundary": "circular",
+        "moves": f"all {len(MOVES)}",
+        "pictures": "2 of whole numbers -4..4, seed 0",
+        "weights": "whole numbers -4..4, seeds 1 to 6",
+    }
+
+
+EXPERIMENT = Experiment(
+    name="equivariance",
+    systems=("S1", "S23"),
+    shows="invariance and equivariance as laws: which operations obey them exactly, and which do not",
+    claim="Convolution is equivariant to translation: f(g(x)) = g(f(x)). It is not equivariant to scale or rotation.",
+    source=BOOK,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    protocol=protocol,
+)

@@ -1,0 +1,296 @@
+"""Max pooling keeps its answer for small moves, within a window, and only in part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.lab import Lab
+from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records.numbers import fixed, percent
+from shiftproof.translations import translate
+
+BOOK = Citation(
+    "Goodfellow, Bengio and Courville 2016, Deep Learning",
+    "section 9.3, figure 9.8",
+    "https://www.deeplearningbook.org/contents/convnets.html",
+)
+WINDOWS = {  # three patterns in a window, which all have the same maximum
+    "[[1, 0], [0, 0]]": [[1, 0], [0, 0]],
+    "[[0, 0], [0, 1]]": [[0, 0], [0, 1]],
+    "[[0, 1], [0, 0]]": [[0, 1], [0, 0]],
+    "[1, 0, 0]": [[1, 0, 0]],
+    "[0, 0, 1]": [[0, 0, 1]],
+}
+DETECTOR = [0.3, 0.1, 1.0, 0.2, 0.1]  # figure 9.8's row, with its left neighbour
+CHANCE = 0.006  # 5 standard errors of a share of 200,000 places
+CORNER = [[1, 0, 0], [1, 0, 0], [1, 1, 1]]  # an L-shaped stroke
+POOLINGS = ((2, 2), (3, 3), (3, 2), (2, 1), (3, 1), (4, 4), (4, 2))  # window, stride
+LONGEST_PX = 12
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured.
+
+    Args:
+        maxima: of the pooled windows, by name.
+        unchanged: fraction of positions of a single 1 for which the pooled map stays as it is, after moves by 0, 1, ... px,
+            by window and stride.
+        down: pooled cells that change when the stroke moves one pixel down.
+        far: the same for two pixels down.
+        right: the same for one pixel to the right.
+        values: fraction of the textbook's detector values that change after a move by one.
+        pooled: the same for the pooled values.
+        changes: fraction of pooled values that change when a row of independent values moves by 0, 1, ... px, by window.
+    """
+
+    maxima: dict[str, float]
+    unchanged: dict[tuple[int, int], list[float]]
+    down: int
+    far: int
+    right: int
+    values: float
+    pooled: float
+    changes: dict[int, list[float]]
+
+    @property
+    def off(self) -> float:
+        """The largest difference between `changes` and the theory."""
+        pairs = ((a, theory(k)[v]) for k, found in self.changes.items() for v, a in enumerate(found))
+        return max(abs(a - b) for a, b in pairs)
+
+
+def pool_row(row: Float[Tensor, " n"], window: int, stride: int = 1) -> Float[Tensor, " m"]:
+    """Maxima of `window` neighbours, every `stride` cells, inside the row only.
+
+    >>> pool_row(torch.tensor([0.3, 0.1, 1.0, 0.2]), 3).tolist()
+    [1.0, 1.0]
+    """
+    return nn.functional.max_pool1d(row[None, None], window, stride)[0, 0]
+
+
+def unchanged_moves(window: int, stride: int, reach: int) -> list[float]:
+    """Fraction of positions of a single 1 whose pooled circle stays as it is after a move by 0, 1, ..., reach cells.
+
+    Brute force over every position, on a circle of a whole number of strides; windows may overlap.
+
+    >>> unchanged_moves(2, 2, 3)
+    [1.0, 0.5, 0.0, 0.0]
+    """
+    n = 4 * stride * window
+    ones = torch.eye(n, dtype=torch.float64)
+    # Each row holds a single 1, at another cell of the circle: all positions at once.
+    wrapped = torch.cat([ones, ones[:, : window - 1]], 1)
+    pooled = nn.functional.max_pool1d(wrapped[:, None], window, stride)[:, 0]
+    return [(pooled == pooled.roll(-v, 0)).all(1).double().mean().item() for v in range(reach + 1)]
+
+
+def theory(window: int) -> list[float]:
+    """Fraction of maxima of `window` independent values that change after moves by 0, 1, ... px: 1 - (k - v) / (k + v).
+
+    The largest of the k + v values involved must lie among the k - v shared ones for the maximum to stay.
+
+    >>> theory(3)[:3]
+    [0.0, 0.5, 0.8]
+    """
+    return [1 - max(window - v, 0) / (window + v) for v in range(LONGEST_PX + 1)]
+
+
+def stroke(y: int, x: int) -> Float[Tensor, "1 1 12 12"]:
+    """The corner-shaped pattern with its top left at (y, x) on an empty 12 x 12 picture."""
+    picture = torch.zeros(1, 1, 12, 12, dtype=torch.float64)
+    picture[0, 0, y : y + 3, x : x + 3] = torch.tensor(CORNER, dtype=torch.float64)
+    return picture
+
+
+def detected(picture: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
+    """Where the stroke is: the convolution with its own pattern, minus what a part of it would give."""
+    kernel = torch.tensor(CORNER, dtype=torch.float64)[None, None]
+    # The whole stroke answers with kernel.sum(), and any part of it with at most one less, which becomes 0.
+    return (nn.functional.conv2d(picture, kernel, padding=1) - kernel.sum() + 1).relu()
+
+
+def measure(lab: Lab) -> Numbers:
+    """Windows, moves, the stroke and the textbook's row, all by running the pooling."""
+    row = torch.tensor(DETECTOR, dtype=torch.float64)
+    before, after = row[1:], row[:-1]
+    pooled = [pool_row(torch.cat([row[:1], r, r[-1:]]), 3) for r in (before, after)]
+    noise = torch.rand(200_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return Numbers(
+        maxima={name: float(torch.tensor(w, dtype=torch.float64).max()) for name, w in WINDOWS.items()},
+        unchanged={(window, stride): unchanged_moves(window, stride, 4) for window, stride in POOLINGS},
+        down=changed_cells((1, 0)),
+        far=changed_cells((2, 0)),
+        right=changed_cells((0, 1)),
+        values=(before != after).double().mean().item(),
+        pooled=(pooled[0] != pooled[1]).double().mean().item(),
+        changes={window: changes(pool_row(noise, window)) for window in (2, 3, 5, 9)},
+    )
+
+
+def changed_cells(move: tuple[int, int]) -> int:
+    """Pooled cells that change when the stroke, found by its own filter and pooled 2 x 2, moves by (dy, dx) pixels."""
+    pool, here = nn.MaxPool2d(2), stroke(1, 1)
+    moved = translate(here, [move], "zero")[:, 0]
+    return int((pool(detected(moved)) != pool(detected(here))).sum())
+
+
+def changes(maxima: Float[Tensor, " n"]) -> list[float]:
+    """Fraction of values that differ from the value 0, 1, ... cells further on."""
+    moves = range(1, LONGEST_PX + 1)
+    return [0.0, *((maxima[: len(maxima) - v] != maxima[v:]).double().mean().item() for v in moves)]
+
+
+def figures(n: Numbers) -> list[Figure]:
+    """Windows, moves, the stroke, the textbook's row, and the theory."""
+    found = [Figure("windows", name, "maximum", value, "", holds=value == 1) for name, value in n.maxima.items()]
+    for (window, stride), shares in n.unchanged.items():
+        for v, share in enumerate(shares):
+            by_counting = share == max(window - v, 0) / window  # the law of disjoint windows
+            holds = by_counting if window == stride else None
+            found.append(Figure("moves", f"window {window}, stride {stride}", f"{v} px", share, holds=holds))
+    cells = "pooled cells that change"
+    share, theirs = "share that changes", {"published": 1.0, "source": BOOK, "holds": n.values == 1}
+    pooled = {"published": 0.5, "source": BOOK, "holds": n.pooled == 0.5}
+    return [
+        *found,
+        Figure("stroke", "one pixel down", cells, n.down, "count", holds=n.down == 0),
+        Figure("stroke", "two pixels down", cells, n.far, "count"),
+        Figure("stroke", "one pixel right", cells, n.right, "count"),
+        Figure("row", "detector values", share, n.values, **theirs),  # type: ignore[arg-type]
+        Figure("row", "pooled, window 3, stride 1", share, n.pooled, **pooled),  # type: ignore[arg-type]
+        Figure(
+            "theory",
+            "windows 2, 3, 5 and 9, moves to 12 px",
+            "largest difference",
+            n.off,
+            "",
+            holds=n.off < CHANCE,
+        ),
+    ]
+
+
+def finding(n: Numbers) -> list[Said | str]:
+    """The results, in sentences."""
+    stroke_moved = "The map of a corner-shaped stroke under a matched filter, after 2 x 2 max pooling:"
+    row = "If the textbook's row of detector values moves by one,"
+    law = (
+        "For independent values, a maximum over k cells stays the same after a move by v at (k - v) / (k + v) of all positions, "
+        "because the largest of the k + v cells involved must be one of the k - v shared cells;"
+    )
+    return [
+        Said(
+            n.down == 0,
+            yes=f"{stroke_moved} if the stroke moves one pixel down, no pooled cell changes.",
+            no=f"{stroke_moved} if the stroke moves one pixel down, {_cells(n.down)}.",
+        ),
+        Said(
+            n.far > 0,
+            yes=f"If it moves two pixels, across the edge of a window, {_cells(n.far)}.",
+            no="If it moves two pixels, across the edge of a window, no pooled cell changes.",
+        ),
+        Said(
+            n.values == 1,
+            yes=f"{row} all values change.",
+            no=f"{row} {percent(n.values, 0)} of the values change.",
+        ),
+        Said(
+            n.pooled < n.values,
+            yes=f"Of the pooled values, {percent(n.pooled, 0)} change: fewer, as claimed.",
+            no=f"Of the pooled values, {percent(n.pooled, 0)} change: not fewer, contrary to the claim.",
+        ),
+        Said(
+            n.off < CHANCE,
+            yes=f"{law} the measurement agrees within {fixed(n.off, 4)}.",
+            no=f"{law} the measurement is off by up to {fixed(n.off, 4)}.",
+        ),
+        Said(
+            n.pooled == 0.5 and n.off < CHANCE,
+            yes="For k = 3 and v = 1, this is one half, as in the textbook.",
+            no="",
+        ),
+    ]
+
+
+def _cells(n: int) -> str:
+    """How many pooled cells change, in words."""
+    return f"{n} pooled cell{' changes' if n == 1 else 's change'}"
+
+
+def tables(n: Numbers) -> list[Table]:
+    """Windows, moves, the stroke, the textbook's row, and the theory."""
+    return [
+        Table("windows", "Small moves inside a window", "window"),
+        Table(
+            "moves",
+            "Share of positions of a single 1 for which the pooled map does not change at all",
+            "pooling",
+            Said(
+                n.unchanged[3, 2][1] < n.unchanged[3, 3][1] and n.unchanged[2, 1][1] < n.unchanged[2, 2][1],
+                yes="On a circle, by brute force. Disjoint windows of k: (k - v) / k. With overlapping windows, more moves "
+                "change the map.",
+                no="On a circle, by brute force. Disjoint windows of k: (k - v) / k. With overlapping windows, not always "
+                "more moves change the map.",
+            ),
+        ),
+        Table("stroke", "A corner-shaped stroke, a matched filter, 2 x 2 max pooling", "moved"),
+        Table("row", "A row of detector values moved right by one", "stage"),
+        Table(
+            "theory",
+            "Measured share compared with 1 - (k - v) / (k + v)",
+            "pooling",
+            "200,000 independent values, seed 0",
+        ),
+    ]
+
+
+def charts(n: Numbers) -> list[Chart]:
+    """Measured shares against the theory."""
+    moves, series = list(range(LONGEST_PX + 1)), []
+    for window, found in n.changes.items():
+        series += [
+            Series(f"window {window}", moves, found),
+            Series(f"window {window}, theory", moves, theory(window), dashed=True, of=f"window {window}"),
+        ]
+    return [
+        Chart(
+            "changed",
+            "Pooled values that change when the row moves, stride 1",
+            "lines",
+            "move, px",
+            "share that changes",
+            series,
+            percent=True,
+        )
+    ]
+
+
+def protocol(n: Numbers) -> dict[str, object]:
+    """How to repeat it."""
+    return {
+        "boundary": "zero (stroke), circular (moves)",
+        "values": "float64, exact comparison",
+        "row": DETECTOR,
+        "theory": "200,000 uniform values, float64, seed 0",
+    }
+
+
+EXPERIMENT = Experiment(
+    name="max-pooling",
+    systems=("S2", "S3", "S4"),
+    shows="max pooling keeps its output for small moves: only within a window, and only partly",
+    claim="Pooling makes the representation approximately invariant to small translations: moved by one, every detector "
+    "value changes, but only half of the pooled values do.",
+    source=BOOK,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    charts=charts,
+    protocol=protocol,
+)

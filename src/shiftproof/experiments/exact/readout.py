@@ -1,0 +1,211 @@
+"""The channel-tied readout, a dense layer that has forgotten where the pattern is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from shiftproof.checking import check
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.lab import Lab
+from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records.numbers import percent
+from shiftproof.training import untrained
+
+SOURCE = Citation(
+    "Lin, Chen and Yan 2013, Network in network",
+    "section 3.2: one feature map per class, averaged over positions, then softmax",
+    "https://arxiv.org/abs/1312.4400",
+)
+SIDE, CLASSES = 5, 3
+TIED, FITTED, RANDOM = "tied over positions", "fitted with the pattern in the middle", "random"
+PATTERNS = {  # 3 x 3 strokes, and the filters that find them
+    "corner": [[1, 0, 0], [1, 0, 0], [1, 1, 1]],
+    "cross": [[0, 1, 0], [1, 1, 1], [0, 1, 0]],
+    "bar": [[1, 1, 1], [0, 0, 0], [0, 0, 0]],
+}
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What one dense layer answers to the patterns at all positions.
+
+    Args:
+        change: largest change of a probability over all positions.
+        right: fraction of patterns and positions whose class is right.
+        proved: whether the check proves invariance to moves by one pixel.
+        corner: probability of the class "corner" for the corner at each position, row by row.
+    """
+
+    change: float
+    right: float
+    proved: bool
+    corner: list[float]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured, by the weights of the dense layer: tied, fitted at one position, random."""
+
+    tied: Readout
+    fitted: Readout
+    random: Readout
+
+
+class Reader(nn.Module):
+    """A filter per pattern (circular padding), ReLU above what a part of the pattern gives, a dense layer, softmax.
+
+    Args:
+        readout: (classes, channels x 25) weights of the dense layer on the flattened maps.
+    """
+
+    def __init__(self, readout: Float[Tensor, "k f"]) -> None:
+        super().__init__()
+        how = {"padding": 1, "padding_mode": "circular", "dtype": torch.float64}
+        self.conv = untrained(lambda: nn.Conv2d(1, CLASSES, 3, **how))  # type: ignore[arg-type]
+        kernels = torch.tensor(list(PATTERNS.values()), dtype=torch.float64)[:, None]
+        ones = kernels.sum((1, 2, 3))
+        absent = 2 * kernels - 1  # a cell outside the stroke counts against it
+        self.conv.weight.data, self.conv.bias.data = absent, 0.5 - ones  # type: ignore[union-attr]
+        classes, cells = readout.shape
+        self.dense = untrained(lambda: nn.Linear(cells, classes, bias=False, dtype=torch.float64))
+        self.dense.weight.data = readout
+
+    def forward(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n k"]:
+        """Probabilities of the classes."""
+        return self.dense(self.conv(x).relu().flatten(1)).softmax(1)
+
+
+def tied() -> Float[Tensor, "k f"]:
+    """Weight 1 on the 25 cells of class k's own channel, 0 elsewhere.
+
+    >>> tied().sum(1).tolist(), tied()[1, 25:50].unique().tolist()
+    ([25.0, 25.0, 25.0], [1.0])
+    """
+    return torch.eye(CLASSES, dtype=torch.float64).repeat_interleave(SIDE * SIDE, 1)
+
+
+def pictures() -> Float[Tensor, "k m 1 h w"]:
+    """Each pattern at each of the 25 positions of the circle."""
+    strokes = torch.zeros(CLASSES, 1, SIDE, SIDE, dtype=torch.float64)
+    strokes[:, 0, 1:4, 1:4] = torch.tensor(list(PATTERNS.values()), dtype=torch.float64)
+    moves = [(dy, dx) for dy in range(SIDE) for dx in range(SIDE)]
+    return torch.stack([strokes.roll(v, (2, 3)) for v in moves], 1)
+
+
+def measure(lab: Lab) -> Numbers:
+    """The class and its probability at each position, with tied weights, random ones, and ones fitted at one position."""
+    every = pictures()
+    maps = Reader(tied()).conv(every[:, 0]).relu().flatten(1).detach()
+    fitted = (torch.linalg.pinv(maps) @ (4 * torch.eye(CLASSES, dtype=torch.float64))).T  # right where it was fitted
+    random = torch.randn(CLASSES, CLASSES * 25, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return Numbers(*(_readout(weights, every) for weights in (tied(), fitted, random)))
+
+
+def _readout(weights: Float[Tensor, "k f"], every: Float[Tensor, "k m 1 h w"]) -> Readout:
+    model = Reader(weights).requires_grad_(False).eval()
+    answers = model(every.flatten(0, 1)).reshape(CLASSES, -1, CLASSES)
+    verdict = check(model, (1, SIDE, SIDE)).circular
+    return Readout(
+        change=(answers - answers[:, :1]).abs().max().item(),
+        right=(answers.argmax(2) == torch.arange(CLASSES)[:, None]).double().mean().item(),
+        proved=verdict.status == "proved" and verdict.step == (1, 1),
+        corner=answers[0, :, 0].tolist(),
+    )
+
+
+def figures(n: Numbers) -> list[Figure]:
+    """Change, correct answers and proof for each dense layer."""
+    found = []
+    change = "largest change of a probability over all positions"
+    for row, r in {TIED: n.tied, FITTED: n.fitted, RANDOM: n.random}.items():
+        claimed = {"source": SOURCE, "holds": r.change == 0} if r is n.tied else {}
+        found += [
+            Figure("readout", row, change, r.change, "", **claimed),  # type: ignore[arg-type]
+            Figure("readout", row, "correct class, all positions", r.right),
+            Figure("readout", row, "proved invariant for one-pixel moves", float(r.proved), ""),
+        ]
+    return found
+
+
+def finding(n: Numbers) -> list[Said | str]:
+    """The results, in sentences."""
+    fitted = (
+        "A dense layer that is correct at the position where it was fitted is correct at "
+        f"{percent(n.fitted.right, 0)} of all positions"
+    )
+    return [
+        Said(
+            n.tied.change == 0,
+            yes="With weights tied over positions, the answer is exactly the same wherever the pattern is on the circle.",
+            no="With weights tied over positions, the answer changes with the position of the pattern: a probability changes by "
+            f"up to {n.tied.change:.2g}.",
+        ),
+        Said(
+            n.tied.proved,
+            yes="The check proves this invariance from the weights.",
+            no="The check does not prove invariance from the weights.",
+        ),
+        Said(
+            n.fitted.right < 1,
+            yes=f"{fitted}: it has learned the position.",
+            no=f"{fitted}: it needs no tied weights here.",
+        ),
+    ]
+
+
+def tables(n: Numbers) -> list[Table]:
+    """The three dense layers."""
+    return [
+        Table(
+            "readout",
+            "Three readouts of the same 5 x 5 maps",
+            "dense layer",
+            f"{CLASSES} patterns at all 25 positions of the circle, float64",
+        )
+    ]
+
+
+def charts(n: Numbers) -> list[Chart]:
+    """The correct class's probability at each position."""
+    rows = {TIED: n.tied, FITTED: n.fitted, RANDOM: n.random}
+    return [
+        Chart(
+            "places",
+            "Probability of the correct class as the corner moves over all positions",
+            "lines",
+            "position, row by row",
+            "probability",
+            [Series(row, list(range(SIDE * SIDE)), r.corner) for row, r in rows.items()],
+            percent=True,
+        )
+    ]
+
+
+def protocol(n: Numbers) -> dict[str, object]:
+    """How to repeat it."""
+    return {
+        "boundary": "circular",
+        "moves": "all 25",
+        "patterns": PATTERNS,
+        "random weights": "standard normal, float64, seed 0",
+    }
+
+
+EXPERIMENT = Experiment(
+    name="readout",
+    systems=("S7",),
+    shows="a dense layer with weights tied over positions makes the class exactly independent of where the pattern is",
+    claim="If class k has weight 1 on the cells of channel k and 0 elsewhere, followed by softmax, the class does not depend on "
+    "where the pattern is.",
+    source=SOURCE,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    charts=charts,
+    protocol=protocol,
+)

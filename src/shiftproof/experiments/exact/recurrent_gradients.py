@@ -1,0 +1,253 @@
+"""Back-propagation through time as a sum of products of Jacobians; the recurrent layer as weight sharing over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.lab import Lab
+from shiftproof.records import Chart, Citation, Figure, Series, Table
+
+BOOK = Citation(
+    "Zhang, Lipton, Li and Smola 2023, Dive into Deep Learning",
+    "section 9.7, equation 9.7.7",
+    "https://d2l.ai/chapter_recurrent-neural-networks/bptt.html",
+)
+STATE, INPUT, STEPS = 4, 3, 12
+SCALES, DELAYS = (0.5, 1.0, 2.0), (1, 3, 7)
+ROUNDED = 1e-13  # of a gradient that is a sum of some thousand products in float64
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of the last state by the weights, for one size of the weights.
+
+    Args:
+        off: largest difference between the sum over steps and autograd's gradient, over the largest entry of the latter.
+        last: the same for the last step's summand alone.
+        sizes: norm of each step's summand over that of the last step's, the first step first.
+    """
+
+    off: float
+    last: float
+    sizes: list[float]
+
+
+@dataclass(frozen=True)
+class Delay:
+    """The input comes some steps later.
+
+    Args:
+        shared: largest change of the state after the same delay, the weights being the same at every step.
+        unshared: the same with other weights at every step.
+    """
+
+    shared: float
+    unshared: float
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was measured.
+
+    Args:
+        gradients: by the factor of the weights.
+        delays: by the delay in steps.
+    """
+
+    gradients: dict[float, Gradient]
+    delays: dict[int, Delay]
+
+
+def step(x: Float[Tensor, " i"], h: Float[Tensor, " s"], w: Float[Tensor, "s k"]) -> Float[Tensor, " s"]:
+    """h_t = f(x_t, h_{t-1}, w) = tanh(w [x_t, h_{t-1}]), k = i + s."""
+    return torch.tanh(w @ torch.cat([x, h]))
+
+
+def run(x: Float[Tensor, "t i"], w: Float[Tensor, "s k"]) -> Float[Tensor, "t s"]:
+    """All states, from h = 0."""
+    h, states = w.new_zeros(len(w)), []
+    for x_t in x:
+        h = step(x_t, h, w)
+        states.append(h)
+    return torch.stack(states)
+
+
+def run_unshared(x: Float[Tensor, "t i"], w: Float[Tensor, "u s k"]) -> Float[Tensor, "t s"]:
+    """All states, from h = 0, with weights of their own at every step.
+
+    Args:
+        x: the inputs, one per step.
+        w: the weights, one set per step; sets that are left over are not used.
+    """
+    h, states = w.new_zeros(w.shape[1]), []
+    for x_t, w_t in zip(x, w, strict=False):
+        h = step(x_t, h, w_t)
+        states.append(h)
+    return torch.stack(states)
+
+
+def terms(x: Float[Tensor, "t i"], w: Float[Tensor, "s k"]) -> Float[Tensor, "t s s k"]:
+    """The summands of dh_T/dw: for each i the product (df/dh)_T (df/dh)_{T-1} ... (df/dh)_{i+1} (df/dw)_i.
+
+    dh_T/dw = sum over i = 1..T of (prod over j = i+1..T of dh_j/dh_{j-1}) df(x_i, h_{i-1}, w)/dw, where the last factor
+    holds h_{i-1} fixed.
+
+    Args:
+        x: the inputs, one per step.
+        w: the weights, the same at every step.
+
+    Returns:
+        Summand i at index i - 1; shape (steps, state, rows of w, columns of w).
+    """
+    states = run(x, w)
+    before = torch.cat([w.new_zeros(1, len(w)), states[:-1]])
+    slope = 1 - states**2  # of tanh
+    eye = torch.eye(len(w), dtype=w.dtype)
+    # d tanh(w z)_s / d w_rk = (1 - h_s^2) [s = r] z_k, with z = [x, h_{t-1}] held fixed.
+    direct = torch.einsum("ts,sr,tk->tsrk", slope, eye, torch.cat([x, before], 1))
+    jacobian = slope[:, :, None] * w[:, x.shape[1] :]
+    found, product = [], eye
+    # From the last step back, so that the product of Jacobians grows by one factor at a time.
+    for i in reversed(range(len(x))):
+        found.append(torch.einsum("sa,ark->srk", product, direct[i]))
+        product = product @ jacobian[i]
+    return torch.stack(found[::-1])
+
+
+def measure(lab: Lab) -> Numbers:
+    """The sum against autograd; how much each step contributes; a delayed input."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(STEPS, INPUT, generator=generator, dtype=torch.float64)
+    w = torch.randn(STATE, INPUT + STATE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    delays = {}
+    for delay in DELAYS:
+        later = torch.cat([x.new_zeros(delay, INPUT), x])
+        per_step = torch.randn(STEPS + delay, STATE, INPUT + STATE, generator=generator, dtype=torch.float64)
+        delays[delay] = Delay(
+            shared=(run(later, w)[delay:] - run(x, w)).abs().max().item(),
+            unshared=(run_unshared(later, per_step)[delay:] - run_unshared(x, per_step)).abs().max().item(),
+        )
+    # A normal matrix of n x n has a spectral radius of about sqrt(n): divided by it,
+    # states neither grow nor vanish at scale 1.
+    return Numbers({scale: _gradient(x, w * scale / STATE**0.5) for scale in SCALES}, delays)
+
+
+def _gradient(x: Float[Tensor, "t i"], w: Float[Tensor, "s k"]) -> Gradient:
+    parts = terms(x, w)
+    truth = torch.autograd.functional.jacobian(lambda v: run(x, v)[-1], w)
+    sizes = torch.linalg.vector_norm(parts.flatten(1), dim=1)
+    return Gradient(
+        off=((parts.sum(0) - truth).abs().max() / truth.abs().max()).item(),
+        last=((parts[-1] - truth).abs().max() / truth.abs().max()).item(),
+        sizes=(sizes / sizes[-1]).tolist(),
+    )
+
+
+def figures(n: Numbers) -> list[Figure]:
+    """The sum over steps against autograd, the last step alone, and states after a delay."""
+    found = []
+    for scale, g in n.gradients.items():
+        row, holds = f"weights x {scale:g}", g.off < ROUNDED
+        off = "largest relative difference from autograd"
+        found.append(Figure("gradient", row, off, g.off, "", published=0.0, source=BOOK, holds=holds))
+        found.append(Figure("gradient", row, "last step alone", g.last, ""))
+    for delay, d in n.delays.items():
+        row, holds = f"input {delay} steps later", d.shared == 0
+        change = "largest change of the state, after the same delay"
+        found.append(Figure("delay", row, change, d.shared, "", published=0.0, source=BOOK, holds=holds))
+        found.append(Figure("delay", row, "the same with other weights at every step", d.unshared, ""))
+    return found
+
+
+def finding(n: Numbers) -> list[Said | str]:
+    """The results, in sentences."""
+    worst = max(g.off for g in n.gradients.values())
+    shared, least = max(d.shared for d in n.delays.values()), min(d.unshared for d in n.delays.values())
+    return [
+        Said(
+            worst < ROUNDED,
+            yes="The sum over steps of products of Jacobians equals autograd's gradient (largest relative difference "
+            f"{worst:.0e}).",
+            no="The sum over steps of products of Jacobians does not equal autograd's gradient (largest relative difference "
+            f"{worst:.0e}).",
+        ),
+        Said(
+            shared == 0,
+            yes="A delayed input gives exactly the delayed state: the recurrent layer shares its weights over time as a "
+            "convolution shares them over positions.",
+            no=f"A delayed input does not give the delayed state: a state changes by up to {shared:.1e}.",
+        ),
+        Said(
+            least > 0,
+            yes="With different weights at every step, a delayed input does not give the delayed state: for every delay, some "
+            f"state changes by at least {least:.2g}.",
+            no="With different weights at every step, a delayed input gives the delayed state for some delay.",
+        ),
+    ]
+
+
+def tables(n: Numbers) -> list[Table]:
+    """Gradients and delays."""
+    return [
+        Table(
+            "gradient",
+            "dh_T/dw as a sum of products of Jacobians",
+            "weights",
+            f"{STEPS} steps, {STATE} states, float64",
+        ),
+        Table("delay", "A delayed input", "input", "Zeros come before the input; they leave the state at zero."),
+    ]
+
+
+def charts(n: Numbers) -> list[Chart]:
+    """What each step contributes."""
+    ago = list(range(STEPS - 1, -1, -1))
+    forgotten = [scale for scale, g in n.gradients.items() if g.sizes[0] < g.sizes[-1]]
+    grown = [f"x {scale:g}" for scale in n.gradients if scale not in forgotten]
+    note = Said(
+        not grown,
+        yes="For all weights, the first step contributes less than the last.",
+        no=Said(
+            bool(forgotten),
+            yes=f"The first step does not contribute less than the last for weights {', '.join(grown)}.",
+            no="For all weights, the first step contributes at least as much as the last.",
+        ),
+    )
+    return [
+        Chart(
+            "terms",
+            "How much each step contributes to the gradient",
+            "lines",
+            "steps ago",
+            "size relative to the last step's",
+            [Series(f"weights x {scale:g}", ago, g.sizes) for scale, g in n.gradients.items()],
+            y_log=True,
+            note=note,
+        )
+    ]
+
+
+def protocol(n: Numbers) -> dict[str, object]:
+    """How to repeat it."""
+    return {"f": "tanh(w [x, h])", "steps": STEPS, "state": STATE, "input": INPUT, "seed": 0}
+
+
+EXPERIMENT = Experiment(
+    name="recurrent-gradients",
+    systems=("S27",),
+    shows="back-propagation through time as a sum of products of Jacobians, equal to autograd; the effect of a delayed input",
+    claim="The gradient of a recurrent network with h_t = f(x_t, h_{t-1}, w) is the sum over all earlier steps of products of "
+    "the Jacobians in between.",
+    source=BOOK,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    charts=charts,
+    protocol=protocol,
+)

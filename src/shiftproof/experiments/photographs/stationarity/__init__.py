@@ -1,0 +1,1 @@
+"""Are the statistics of photographs and of series the same at every position?"""

@@ -1,0 +1,163 @@
+"""Models A, B, C, with no, one and two poolings, on digits that moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.lab import Lab
+from shiftproof.experiments.trained.accuracy_report import all_figures, all_footnotes, all_tables, digits_used, gain
+from shiftproof.experiments.trained.moved_digits import (
+    CONDITIONS,
+    LEGENDS,
+    MODELS,
+    MOVED,
+    REPORTED,
+    UNMOVED,
+    ByModel,
+    Published,
+    Setting,
+    curve_chart,
+    measure_models,
+    protocol,
+)
+from shiftproof.experiments.trained.other_protocols import OtherProtocols, measure_other_protocols
+from shiftproof.records import Chart, Citation, Figure, Table
+from shiftproof.records.numbers import from_to, percent, points, signed_points
+
+SOURCE = Citation(
+    "Goodfellow, Bengio and Courville 2016, Deep Learning",
+    "section 9.3, pooling",
+    "https://www.deeplearningbook.org/contents/convnets.html",
+)
+PUBLISHED = Published(
+    {"A": (0.974, 0.959, 0.686), "B": (0.979, 0.967, 0.718), "C": (0.987, 0.982, 0.843)},
+    Citation(REPORTED, "models A, B, C, trained on unmoved digits of MNIST"),
+)
+ADDED = {("B", "A"): "one pooling", ("C", "B"): "a second convolution and pooling"}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Accuracies of the models.
+
+    Args:
+        setting: the size of the digits.
+        train_digits: how many digits they were trained on.
+        test_digits: how many they were tested on.
+        accuracy: by model.
+        other: the same networks under other protocols; None where the digits are not MNIST's, which were published.
+    """
+
+    setting: Setting
+    train_digits: int
+    test_digits: int
+    accuracy: ByModel
+    other: OtherProtocols | None
+
+
+def measure(lab: Lab) -> Numbers:
+    """Accuracy unmoved, moved little and moved, and its curve over distance."""
+    digits, accuracy = digits_used(lab), measure_models(lab, augmented=False)
+    other = measure_other_protocols(lab, augmented=False, longer=("A",)) if not lab.stand_in else None
+    return Numbers(*digits, accuracy, other)
+
+
+def gain_of(numbers: Numbers, more: str, less: str, condition: str) -> Figure:
+    """The accuracy of one model minus another's."""
+    models = numbers.accuracy
+    return gain(f"{more} - {less}: {ADDED[more, less]}", condition, models[more], models[less], claimed=True)
+
+
+def figures(numbers: Numbers) -> list[Figure]:
+    """Accuracies, what pooling adds, the spread, and other protocols."""
+    gains = [gain_of(numbers, more, less, condition) for more, less in ADDED for condition in CONDITIONS]
+    return all_figures(numbers.accuracy, gains, PUBLISHED, numbers.other)
+
+
+def finding(numbers: Numbers) -> list[Said | str]:
+    """Whether the order is the published one, what each pooling adds, and what moving the digits still costs."""
+    moved = {m: numbers.accuracy[m].mean(MOVED) for m in MODELS}
+    lost = {m: numbers.accuracy[m].mean(UNMOVED) - a for m, a in moved.items()}
+    listed = ", ".join(f"{m} {percent(a, 1)}" for m, a in moved.items())
+    costs = ", ".join(f"{m} by {points(v)}" for m, v in lost.items())
+    changes = ", ".join(f"{m} {signed_points(-v)}" for m, v in lost.items())
+    kept = " and ".join(m for m, a in lost.items() if a <= 0)
+    return [
+        Said(
+            moved["A"] < moved["B"] < moved["C"],
+            yes=f"On moved digits, the models have the published order, A < B < C: {listed}.",
+            no=f"On moved digits, the models do not have the published order, A < B < C: {listed}.",
+        ),
+        *(_gained(*pair, gain_of(numbers, *pair, MOVED)) for pair in ADDED),
+        Said(
+            min(lost.values()) > 0,
+            yes=f"Pooling makes none of the models invariant: moving the digits lowers the accuracy of {costs}.",
+            no=f"Moving the digits does not lower the accuracy of {kept}; the accuracies change as follows: {changes}.",
+        ),
+    ]
+
+
+def _gained(more: str, less: str, found: Figure) -> Said:
+    """Whether one model is more accurate than another on moved digits."""
+    low, high = found.low, found.high
+    change = signed_points(found.measured)
+    start = f"From {less} to {more} ({ADDED[more, less]}), the accuracy on moved digits changes by {change}"
+    if low is None or high is None:
+        low = high = found.measured
+    interval = f"{start} ({from_to(signed_points(low), signed_points(high), 'to')}),"
+    return Said(
+        found.low is None,
+        yes=f"{start}, with a single seed.",
+        no=Said(
+            low > 0,
+            yes=f"{interval} a gain.",
+            no=Said(
+                high < 0, yes=f"{interval} a loss.", no=f"{interval} which these seeds cannot distinguish from zero."
+            ),
+        ),
+    )
+
+
+def tables(numbers: Numbers) -> list[Table]:
+    """How the figures are laid out."""
+    return all_tables(
+        "Accuracy on the test digits, trained without moves",
+        ("Gain in accuracy from pooling", "models"),
+        "Model A trained twice as long",
+        numbers.other,
+    )
+
+
+def charts(numbers: Numbers) -> list[Chart]:
+    """Accuracy over distance."""
+    rows = {LEGENDS[m]: a.curve for m, a in numbers.accuracy.items()}
+    return [curve_chart("Accuracy over distance, trained without moves", rows)]
+
+
+def footnotes(numbers: Numbers) -> list[Said | str]:
+    """Which digits were used, and why figures differ from the published ones."""
+    return all_footnotes(numbers.accuracy, PUBLISHED, numbers.other, (numbers.train_digits, numbers.test_digits))
+
+
+def how(numbers: Numbers) -> dict[str, Any]:
+    """The protocol."""
+    return protocol(numbers.setting, test_pictures=numbers.test_digits, augmented=False)
+
+
+EXPERIMENT = Experiment(
+    name="pooling",
+    systems=("S10",),
+    shows="accuracy on moved digits of convolutional networks with no, one and two pooling layers",
+    claim="Pooling makes a convolutional network more tolerant of small moves, and two pooling layers more than one.",
+    source=SOURCE,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    charts=charts,
+    footnotes=footnotes,
+    protocol=how,
+    trains=True,
+)

@@ -1,0 +1,1 @@
+"""Small networks whose behaviour under translation is known."""

@@ -1,0 +1,44 @@
+"""YAML from a stranger, read within a budget: no aliases, and nothing that takes longer than its text is long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from shiftproof.reading.budget import Budget
+
+OPENS = (
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+)
+CLOSES = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
+
+
+def read_yaml(text: str, budget: Budget) -> Any:
+    """The value that the text spells, of plain types.
+
+    Args:
+        text: one document.
+        budget: has the units "parts", "levels" and "digits"; a part is a token: a value, a bracket, a dash.
+
+    Raises:
+        ShiftproofError: it exceeds the budget.
+        ValueError: it has aliases. An alias stands for a part of the text, and aliases of aliases for exponentially many.
+        yaml.YAMLError: it is not YAML, or uses a tag that is not of plain data.
+    """
+    level = 0
+    # Before anything is built. PyYAML looks through all open levels at each token, and multiplies a number in base 60
+    # (1:30:00) digit by digit: both take time that grows with the square of what is counted here.
+    for token in yaml.scan(text):
+        budget.spend("parts")
+        level += isinstance(token, OPENS) - isinstance(token, CLOSES)
+        budget.at_most("levels", level)
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("aliases (*name) are not read")
+        # PyYAML may read a word that begins so as a number.
+        if isinstance(token, yaml.ScalarToken) and token.plain and token.value.startswith(tuple("+-.0123456789")):
+            budget.at_most("digits", len(token.value))
+    return yaml.safe_load(text)

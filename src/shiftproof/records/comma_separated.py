@@ -1,0 +1,189 @@
+"""Each kind of record as one table: comma-separated values for a spreadsheet, or a data frame of pandas.
+
+Numbers are written in full, fractions are in [0, 1], and a cell is empty where there is nothing to say.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from shiftproof.errors import RecordError
+from shiftproof.records.audit_parts import AuditParts, Metric
+from shiftproof.records.experiment_parts import ExperimentParts
+from shiftproof.records.metrics import MAPS, METRICS, in_order
+from shiftproof.records.verdict_parts import WORLDS, VerdictParts
+
+Record = AuditParts | ExperimentParts | VerdictParts
+Row = dict[str, Any]
+
+AUDIT = ("kind", "name", "part", "dy_px", "dx_px", "length_px", "value", "low", "high", "n")
+"""Columns of an audit: `kind` is metric, map, curve or layer. `part` is of a layer's error, or its share of interior cells."""
+
+CHECK = (
+    "kind",
+    "name",
+    "status",
+    "step_y_px",
+    "step_x_px",
+    "stride_y_px",
+    "stride_x_px",
+    "cells_y",
+    "cells_x",
+    "margin",
+    "distance_px",
+    "module",
+    "operator",
+    "source",
+    "detail",
+    "axes",
+    "breaks",
+    "alias",
+    "mend",
+    "mend_code",
+)
+"""Columns of a verdict: `kind` is claim (one per world), finding, or stage (a part of the network)."""
+
+EXPERIMENT = (
+    "experiment",
+    "table",
+    "row",
+    "column",
+    "unit",
+    "measured",
+    "low",
+    "high",
+    "interval",
+    "spread",
+    "published",
+    "deviation",
+    "holds",
+    "source",
+    "values",
+)
+"""Columns of an experiment: one line per figure. `values` are those of each seed, separated by spaces."""
+
+
+def to_csv(record: Record) -> str:
+    """The table of a record as comma-separated values, with a first line that names the columns."""
+    text = io.StringIO()
+    # The module's default of \r\n would make every line of a diff end in a control character.
+    table = csv.DictWriter(text, _columns(record), restval="", lineterminator="\n")
+    table.writeheader()
+    for row in _rows(record):
+        table.writerow({name: "" if value is None else value for name, value in row.items()})
+    return text.getvalue()
+
+
+def to_pandas(record: Record) -> Any:
+    """The table of a record as a `pandas.DataFrame`, with the columns of `to_csv`.
+
+    Raises:
+        RecordError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as e:
+        raise RecordError("pandas is not installed", where="to_pandas", remedy="pip install shiftproof[pandas]") from e
+    return pandas.DataFrame(list(_rows(record)), columns=list(_columns(record)))
+
+
+def _columns(record: Record) -> tuple[str, ...]:
+    return AUDIT if isinstance(record, AuditParts) else CHECK if isinstance(record, VerdictParts) else EXPERIMENT
+
+
+def _rows(record: Record) -> Iterator[Row]:
+    if isinstance(record, AuditParts):
+        return _of_audit(record)
+    return _of_verdict(record) if isinstance(record, VerdictParts) else _of_experiment(record)
+
+
+def _of_audit(record: AuditParts) -> Iterator[Row]:
+    """Every metric, every move of each map, every length of its curve, and every part of each layer's error."""
+    for name in in_order(record.metrics, METRICS):
+        yield {"kind": "metric", "name": name, **_figure(record.metrics[name])}
+    for name in in_order(record.maps, MAPS):
+        m = record.maps[name]
+        for (dy, dx), value, low, high in zip(m.offsets_px, m.values, m.low, m.high, strict=True):
+            yield {"kind": "map", "name": name, "dy_px": dy, "dx_px": dx, "value": value, "low": low, "high": high}
+        curve = m.radial
+        for length, value, low, high in zip(curve.radius_px, curve.values, curve.low, curve.high, strict=True):
+            yield {"kind": "curve", "name": name, "length_px": length, "value": value, "low": low, "high": high}
+    for layer in record.layers:
+        yield {"kind": "layer", "name": layer.name, "part": "interior", "value": layer.interior}
+        for part in vars(layer.error):
+            error: Metric | None = getattr(layer.error, part)
+            if error is not None:
+                yield {"kind": "layer", "name": layer.name, "part": part, **_figure(error)}
+
+
+def _figure(metric: Metric) -> Row:
+    return {"value": metric.value, "low": metric.low, "high": metric.high, "n": metric.n}
+
+
+def _of_verdict(verdict: VerdictParts) -> Iterator[Row]:
+    """What is known in each world, every finding, and every part of the network."""
+    for world in WORLDS:
+        claim = getattr(verdict, world)
+        clean = claim.clean or (None, None)
+        yield {
+            "kind": "claim",
+            "name": world,
+            "status": claim.status,
+            "step_y_px": claim.step[0],
+            "step_x_px": claim.step[1],
+            "cells_y": clean[0],
+            "cells_x": clean[1],
+            "distance_px": claim.distance_px,
+            "detail": "; ".join(claim.conditions),
+        }
+    for f in verdict.findings:
+        yield {
+            "kind": "finding",
+            "name": f.code,
+            "module": f.module,
+            "operator": f.operator,
+            "source": f.source,
+            "detail": f.detail,
+            "axes": " ".join(f.axes),
+            "breaks": " ".join(f.breaks),
+            "alias": f.alias,
+            "mend": f.mend.kind,
+            "mend_code": f.mend.code,
+        }
+    for s in verdict.stages:
+        yield {
+            "kind": "stage",
+            "name": s.name,
+            "step_y_px": s.step[0],
+            "step_x_px": s.step[1],
+            "stride_y_px": s.stride[0],
+            "stride_x_px": s.stride[1],
+            "cells_y": s.cells[0],
+            "cells_x": s.cells[1],
+            "margin": "all" if s.covered else s.margin,
+        }
+
+
+def _of_experiment(record: ExperimentParts) -> Iterator[Row]:
+    """Every figure beside the published one."""
+    for f in record.figures:
+        yield {
+            "experiment": record.name,
+            "table": f.table,
+            "row": f.row,
+            "column": f.column,
+            "unit": f.unit,
+            "measured": f.measured,
+            "low": f.low,
+            "high": f.high,
+            "interval": f.interval,
+            "spread": f.spread,
+            "published": f.published,
+            "deviation": f.deviation,
+            "holds": f.holds,
+            "source": None if f.source is None else f.source.paper,
+            "values": " ".join(repr(v) for v in f.values),
+        }

@@ -1,0 +1,79 @@
+"""What a repair made of a model: the guarantee, the changes, the verdicts before and after, and what was run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shiftproof.printable import printable
+from shiftproof.records.consistency import consistent
+from shiftproof.records.numbers import count_words, fixed
+from shiftproof.records.plain import from_plain, to_plain, without_schema
+from shiftproof.records.repair_parts import RepairParts
+from shiftproof.records.verdict import Verdict
+
+SCHEMA = "shiftproof.repair/1"
+
+
+@dataclass(frozen=True)
+class RepairRecord(RepairParts):
+    """How a model was mended.
+
+    Args:
+        model: which model it was.
+        goal: key of `GOALS`.
+        method: key of `shiftproof.repairing.METHODS`.
+        input_size: (c, h, w) in pixels.
+        guarantee: what holds now.
+        changes: what was done, place by place.
+        before: the verdict on the original model; None where torch cannot read it (ONNX).
+        after: the verdict on the mended model; on its pose alone where torch cannot read the rest.
+        confirmed: what was run.
+        cost: forward passes of the original model that one of the mended model takes; None if it was not measured.
+        files: which of `WRITTEN` were written.
+        versions: of shiftproof, torch and python.
+        date: ISO 8601, UTC.
+    """
+
+    before: Verdict | None
+    after: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain dicts, lists, strings and numbers."""
+        return {"schema": SCHEMA, **to_plain(self)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> RepairRecord:
+        """The record that `to_dict` made.
+
+        Raises:
+            RecordError: another schema; a key that is missing or unknown; a value of the wrong type or not among a field's
+                choices; a part that contradicts itself.
+        """
+        return consistent(from_plain(cls, without_schema(plain, SCHEMA)))
+
+    def __str__(self) -> str:
+        ran, worst = self.confirmed, self.confirmed.difference
+        differs = (
+            "every answer is equal to the last bit"
+            if worst == 0
+            else f"the largest difference is {worst:.2g} of the largest magnitude of the answer"
+        )
+        lines = [
+            f"{self.model.word}: repaired for the goal {self.goal} by the method {self.method}",
+            f"  {self.guarantee}",
+            *(
+                [f"  under these conditions: {'; '.join(self.guarantee.preconditions)}"]
+                if self.guarantee.preconditions
+                else []
+            ),
+            f"  not covered: {self.guarantee.uncovered}",
+            *(f"  {c}" for c in self.changes),
+            f"  confirmed by running {count_words(ran.pictures, 'picture')} at {count_words(ran.moves, 'move')} in "
+            f"{' and '.join(ran.dtypes)}: {differs}",
+            *([] if self.cost is None else [f"  cost: {fixed(self.cost, 2)} forward passes of the original model"]),
+        ]
+        return "\n".join(printable(line) for line in lines)
+
+    __repr__ = __str__

@@ -1,0 +1,104 @@
+"""A mended model: the original network, what was put around it, and the guarantee."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, nn
+
+from shiftproof.errors import GuaranteeWarning, RepairError
+from shiftproof.layers import seam
+from shiftproof.layers.pose import CanonicalPose, PhaseAlign, put_back
+from shiftproof.records import Change, Confirmed, Guarantee, RepairRecord
+
+
+class Mended(nn.Module):
+    """A network behind a pose. Maps in its answer are rolled back to where the picture lay.
+
+    Args:
+        network: (n, c, h, w) -> its answer; used as it is.
+        pose: a `CanonicalPose` or a `PhaseAlign` that also returns its origin; None for a network that needs none.
+        input_size: (c, h, w) of the pictures for which the guarantee was proved.
+        dense: whether maps in the answer, tensors (n, k, h2, w2), are put back.
+
+    The attribute `record` (a `RepairRecord`) says how it was made; `guarantee` and `changes` are parts of it.
+    """
+
+    record: RepairRecord
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pose: CanonicalPose | PhaseAlign | None,
+        input_size: tuple[int, int, int],
+        dense: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network, self.pose, self.input_size, self.dense = network, pose, input_size, dense
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What holds for every picture."""
+        return self.record.guarantee
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What was added, replaced, kept and refused, and why."""
+        return self.record.changes
+
+    @property
+    def confirmed(self) -> Confirmed:
+        """What was run to confirm the guarantee."""
+        return self.record.confirmed
+
+    def forward(self, x: Tensor) -> Any:
+        """The network's answer to the pictures (n, c, h, w) in their pose.
+
+        Raises:
+            RepairError: the pictures have another size than those of the guarantee.
+        """
+        self._fits(x)
+        if self.pose is None:
+            return self.network(x)
+        posed, origin = self.pose(x)
+        answer = self.network(posed)
+        size = (x.shape[2], x.shape[3])
+        return pytree.tree_map_only(Tensor, lambda y: self._back(y, origin, size), answer) if self.dense else answer
+
+    def _back(self, y: Tensor, origin: Tensor, size: tuple[int, int]) -> Tensor:
+        return put_back(y, origin, size) if y.ndim == 4 else y
+
+    def _fits(self, x: Tensor) -> None:
+        """The preconditions that a picture can be asked for."""
+        if tuple(x.shape[1:]) != self.input_size:
+            raise RepairError(
+                f"pictures of shape {tuple(x.shape)}",
+                where="the mended model",
+                remedy=f"the guarantee is for (n, {', '.join(map(str, self.input_size))}): resize, or repair for that size",
+            )
+        # A graph has no values to look at.
+        if self._by_object and not torch.compiler.is_compiling() and not self.covers(x).all():
+            warnings.warn(
+                "no value fills more than half of the border of a picture, so the guarantee does not hold for it "
+                "(`covers` says for which it does)",
+                GuaranteeWarning,
+                stacklevel=3,
+            )
+
+    @property
+    def _by_object(self) -> bool:
+        return isinstance(self.pose, CanonicalPose) and self.pose.origin == "object"
+
+    def covers(self, x: Tensor) -> Tensor:
+        """For each picture whether the guarantee holds for it: True or False, (n,).
+
+        For an object, more than half of the border must have one value; the others are what touches it.
+        """
+        if not self._by_object:
+            return torch.ones(len(x), dtype=torch.bool, device=x.device)
+        edge = seam.border(x)
+        same = (edge == seam.background(x)[:, :, 0]).all(1)
+        return 2 * same.sum(1) > edge.shape[2]

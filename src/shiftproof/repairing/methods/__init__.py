@@ -1,0 +1,49 @@
+"""The methods of repair: each makes a mended model of a job, or refuses it with the operator, the reason and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shiftproof.errors import RepairError
+from shiftproof.records import Change
+from shiftproof.records.repair_parts import Goal, MethodName
+from shiftproof.repairing.job import Job
+from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.methods.nothing import nothing
+from shiftproof.repairing.methods.phase import phase
+from shiftproof.repairing.methods.pose import pose
+from shiftproof.repairing.methods.refusal import refused
+
+Method = Callable[[Job], tuple[Mended, tuple[Change, ...]]]
+
+METHODS: dict[MethodName, Method] = {"nothing": nothing, "phase": phase, "pose": pose}
+
+# Those that change least come first: for each goal in the order in which they are tried.
+ORDER: dict[Goal, tuple[MethodName, ...]] = {"circular": ("nothing", "phase", "pose"), "zero": ("pose",), "crop": ()}
+
+
+def tried(job: Job, asked: MethodName | None) -> tuple[Mended, MethodName, tuple[Change, ...]]:
+    """The model by the first method that does not refuse it, the method's name, and what was changed.
+
+    Raises:
+        RepairError: every method refuses; the error is that of the last one.
+    """
+    names = (asked,) if asked else ORDER[job.goal]
+    if not names:
+        raise refused("nothing can be proved under a camera that moves", "repair", job.goal)
+    passed: list[Change] = []
+    last: RepairError | None = None
+    for name in names:
+        try:
+            mended, changes = METHODS[name](job)
+        except RepairError as e:
+            last = e
+            if name != "nothing":  # that there is something to mend is why a repair was asked for
+                passed.append(Change("refused", name, e.where, e.what))
+        else:
+            return mended, name, (*passed, *changes)
+    assert last is not None
+    raise last
+
+
+__all__ = ["METHODS", "ORDER", "Method", "refused", "tried"]

@@ -1,0 +1,20 @@
+"""How a method says that it cannot mend a model."""
+
+from __future__ import annotations
+
+from shiftproof.errors import RepairError
+
+INSTEAD = {
+    "circular": 'method="pose" puts every picture into one pose and asks nothing of the network',
+    "zero": 'goal="circular", if the picture may wrap around instead',
+    "crop": 'goal="circular" or goal="zero" have methods; they say nothing about a camera',
+}
+
+
+def refused(what: str, where: str, goal: str) -> RepairError:
+    """The error of a refusal: the reason, the module and operator concerned, and the method that would work.
+
+    >>> str(refused("zeros(1)", "conv1 (conv2d)", "circular")).split(":")[0]
+    'zeros(1) (conv1 (conv2d))'
+    """
+    return RepairError(what, where=where, remedy=INSTEAD[goal])

@@ -1,0 +1,1 @@
+"""An audit's record as an HTML page and as a terminal table."""

@@ -1,0 +1,130 @@
+"""What to do after an audit, as sentences with the commands to type."""
+
+from __future__ import annotations
+
+import math
+import shlex
+
+from shiftproof.records import CAUSES, MENDS, AuditRecord, Layer
+from shiftproof.records.numbers import percent, without_rounding
+from shiftproof.records.printing import headline_row
+from shiftproof.records.verdict_parts import CODES
+from shiftproof.report import words
+from shiftproof.report.next_steps import Next, can_be_named, is_onnx, model_options, with_option
+
+FINDINGS = {"aliasing": ("T1",), "border": ("T2",), "position": ("T4", "T5"), "undecided": ("T1", "T2")}
+"""Which findings of a check explain a cause of a layer's error."""
+
+MENDED_BY = {
+    "aliasing": "polyphase",
+    "border": "circular_padding",
+    "position": "readout",
+    "undecided": "input_size",
+}
+"""Which kind of mend fits a cause. In a world whose moves are not circular, `crop_padding` fits the border."""
+
+
+def next_steps(record: AuditRecord) -> list[Next]:
+    """What to do next, the most useful first."""
+    found = [*_weights(record), *_explained(record), *_mended(record)]
+    if record.command:
+        found.append(Next("Repeat this run.", record.command))
+        found += _guarded(record)
+    return found
+
+
+def _weights(record: AuditRecord) -> list[Next]:
+    if not record.model.random_weights:
+        return []
+    text = "The weights are random, so the figures say nothing about a trained model. Give its weights, and run again."
+    return [Next(text, with_option(record.command, "--weights", "WEIGHTS-FILE"))]
+
+
+def _explained(record: AuditRecord) -> list[Next]:
+    """The check, with the finding that explains the worst figure."""
+    model = record.model
+    if is_onnx(model.word):
+        text = (
+            "A check would say which place in the network causes this, but it cannot read ONNX files. Give it the module that "
+            "this file was exported from, or its .pt2."
+        )
+        return [Next(text, "shiftproof check FILE.py:FACTORY")]
+    options = model_options(record.command, model.weights, model.input_size)
+    command = shlex.join(["shiftproof", "check", model.word, *options]) if can_be_named(model.word) else ""
+    python = "" if command else f" In Python: shiftproof.check(model, {tuple(model.input_size)})."
+    row = headline_row(record)
+    figure = f"{row.measure.words} {row.value}" if row else "this"
+    cause = leading_cause(record.layers[-1]) if record.layers else None
+    if cause is None:
+        return [
+            Next(f"Find out which place in the network causes {figure}: a check needs no pictures.{python}", command)
+        ]
+    last, guilty = record.layers[-1], words.worst_layers(record.layers, 1)[0]
+    codes = " or ".join(f"{code} {CODES[code]}" for code in FINDINGS[cause])
+    share = getattr(last.error, cause).value / last.error.total.value
+    own = guilty.error.local
+    adds = f", which adds {words.error_words(own.value)} by itself" if own is not None else ""
+    text = (
+        f"Find out what causes {figure}. Of the error of the last layer, {last.name}, {percent(share, 0)} is {cause}, and the "
+        f"layer to look at is {guilty.name}{adds}. A check gives the reason, as finding {codes}, with the line of code and a "
+        f"fix.{python}"
+    )
+    return [Next(text, command)]
+
+
+def _mended(record: AuditRecord) -> list[Next]:
+    """The change of the network that fits the cause, with its layers; and the command that repairs it as a whole."""
+    causes = [c for layer in record.layers[-1:] if (c := leading_cause(layer))]
+    if not causes:
+        return []
+    kind = MENDED_BY[causes[0]]
+    if kind == "circular_padding" and record.protocol.boundary != "circular":
+        kind = "crop_padding"
+    same = [layer for layer in words.worst_layers(record.layers, 6) if leading_cause(layer) == causes[0]]
+    names = ", ".join(layer.name for layer in same[:3])
+    where = f" ({names})" if names else ""
+    return [Next(f"The repair that fits {causes[0]}{where}: {MENDS[kind]}"), *_posed(record)]
+
+
+POSED = {
+    "circular": "for every move around the circle",
+    "zero": "wherever an object lies on a uniform background, inside the picture",
+}
+"""The goals of `repair` that are named as the boundary of an audit is, and what holds then; the others have no method yet."""
+
+
+def _posed(record: AuditRecord) -> list[Next]:
+    """The command that repairs the model as a whole, without a change to its weights."""
+    model, goal = record.model, record.protocol.boundary
+    if goal not in POSED:
+        return []
+    text = (
+        "Or keep the network, and put a layer in front of it that brings every picture into one pose: the answer is then "
+        f"proved to be the same {POSED[goal]}. That says nothing about a camera."
+    )
+    if not can_be_named(model.word):
+        return [Next(f"{text} In Python: shiftproof.repair(model, {tuple(model.input_size)}, goal={goal!r}).")]
+    options = model_options(record.command, model.weights, model.input_size)
+    return [Next(text, shlex.join(["shiftproof", "repair", model.word, "--goal", goal, *options]))]
+
+
+def _guarded(record: AuditRecord) -> list[Next]:
+    """The bound that this run meets, for a test that fails as soon as the model becomes worse."""
+    row = headline_row(record)
+    if row is None or row.measure.better not in ("lower", "higher"):
+        return []
+    lower = row.measure.better == "lower"
+    # Outwards, so that the same run meets the bound.
+    end = math.ceil(100 * row.metric.high) / 100 if lower else math.floor(100 * row.metric.low) / 100
+    if not row.measure.bounds[0] < end < row.measure.bounds[1]:
+        return []
+    bound = f"{row.measure.name}{'<=' if lower else '>='}{end:g}"
+    text = "Keep it: with this, the run exits with status 1 as soon as the model becomes worse."
+    return [Next(text, with_option(record.command, "--require", bound))]
+
+
+def leading_cause(layer: Layer) -> str | None:
+    """The largest cause of a layer's error; None if the error is within rounding."""
+    if not without_rounding(layer.error.total.value):
+        return None
+    return max(CAUSES, key=lambda cause: getattr(layer.error, cause).value)

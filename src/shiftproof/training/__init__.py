@@ -1,0 +1,6 @@
+"""Training of small classifiers on pictures in memory, and networks with reproducible random weights."""
+
+from shiftproof.training.loop import Loss, Training, cross_entropy, draw_moves, moved, the_device, train
+from shiftproof.training.untrained import untrained
+
+__all__ = ["Loss", "Training", "cross_entropy", "draw_moves", "moved", "the_device", "train", "untrained"]

@@ -1,0 +1,230 @@
+"""The experiments that need no training: measured for real (but for one that takes long), then changed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mutations import Mutation
+from shiftproof.experiments import Lab, find
+from shiftproof.experiments.exact import (
+    body,
+    convolution_gradients,
+    equivariance,
+    max_pooling,
+    readout,
+    recurrent_gradients,
+    smoothing,
+    softmax,
+    sparse,
+    stride_and_padding,
+)
+
+
+@functools.cache
+def measured(name: str) -> Any:
+    """The numbers of the experiment, measured once per process."""
+    return find(name).measure(Lab(Path("unused"), name))
+
+
+def as_measured(name: str) -> Callable[[], Any]:
+    """Gives the numbers of the experiment, measured for real."""
+    return functools.partial(measured, name)
+
+
+def no_window_as_predicted(n: smoothing.Numbers) -> smoothing.Numbers:
+    """Averaging leaves the noise as it is, the long window is the best, and every comparison comes out the other way."""
+    stuck = {
+        name: replace(w, variance=1.0, low=2.0, high=3.0, error=1 / len(smoothing.WINDOWS[name]))
+        for name, w in n.windows.items()
+    }
+    first = stuck[smoothing.NONE]
+    stuck[smoothing.NONE] = replace(first, variance=0.5)
+    return replace(n, windows=stuck, gaps={row: float(same) for row, same in smoothing.SAME.items()})
+
+
+def one_window_outside(n: smoothing.Numbers) -> smoothing.Numbers:
+    """The theory fails for one window only."""
+    return replace(n, windows=n.windows | {"5 equal": replace(n.windows["5 equal"], low=0.5, high=0.6)})
+
+
+def nothing_lags(n: smoothing.Numbers) -> smoothing.Numbers:
+    """No window differs from the position where there is no noise."""
+    return replace(n, windows={name: replace(w, lag=0.0) for name, w in n.windows.items()})
+
+
+def nothing_kept(n: softmax.Numbers) -> softmax.Numbers:
+    """A softmax that keeps neither a constant nor an order, and for which an average over positions does not help."""
+    changed = softmax.Change(0.5, 0.5)
+    return replace(n, constant=changed, doubled=changed, permuted=0.5, moved_along=0.5, by_class=0.5, average=0.5)
+
+
+def everything_kept(n: softmax.Numbers) -> softmax.Numbers:
+    """A softmax that keeps everything: all probabilities stay where they were."""
+    kept = softmax.Change(0.0, 1.0)
+    return replace(n, constant=kept, doubled=kept, stayed=0.0)
+
+
+def not_autograds(n: recurrent_gradients.Numbers) -> recurrent_gradients.Numbers:
+    """The sum is off, the state is not delayed, weights of their own change nothing, and no step is forgotten."""
+    off = {scale: replace(g, off=0.5, sizes=[1.0] * len(g.sizes)) for scale, g in n.gradients.items()}
+    return replace(n, gradients=off, delays={d: recurrent_gradients.Delay(0.5, 0.0) for d in n.delays})
+
+
+def large_weights_grow(n: recurrent_gradients.Numbers) -> recurrent_gradients.Numbers:
+    """Large weights make the gradient grow with every step, small ones forget."""
+    return replace(n, gradients=n.gradients | {2.0: replace(n.gradients[2.0], sizes=[100.0, 1.0])})
+
+
+def ties_broken(n: readout.Numbers) -> readout.Numbers:
+    """The tied readout remembers where, and the fitted one does not."""
+    tied = replace(n.tied, change=0.5, proved=False)
+    return replace(n, tied=tied, fitted=replace(n.fitted, right=1.0))
+
+
+def no_move_is_kept(n: stride_and_padding.Numbers) -> stride_and_padding.Numbers:
+    """No move is kept, every proof says otherwise, and corners count like all the rest."""
+    kept = {at: stride_and_padding.Kept([1.0] * len(k.errors), 1, k.cells + 1) for at, k in n.kept.items()}
+    equal = dict.fromkeys(("corner", "edge", "centre"), stride_and_padding.Place(1.0, 9.0))
+    return stride_and_padding.Numbers(kept, dict.fromkeys(n.places, equal))
+
+
+def every_move_is_kept(n: stride_and_padding.Numbers) -> stride_and_padding.Numbers:
+    """Every padding keeps every move."""
+    return replace(n, kept={at: replace(k, errors=[0.0] * len(k.errors), proved=1) for at, k in n.kept.items()})
+
+
+def pooling_notices_everything(n: max_pooling.Numbers) -> max_pooling.Numbers:
+    """Pooling keeps less than it should, and the stroke moves as it should not."""
+    return replace(
+        n,
+        maxima=dict.fromkeys(n.maxima, 0.0),
+        unchanged={at: [0.125] * len(shares) for at, shares in n.unchanged.items()},
+        down=1,
+        far=0,
+        values=0.25,
+        pooled=0.75,
+        changes={window: [1.0] * len(found) for window, found in n.changes.items()},
+    )
+
+
+def another_reach(n: sparse.Numbers) -> sparse.Numbers:
+    """Every stack reaches another number of inputs, and a convolution joins as many pairs as a dense layer."""
+    off = sparse.Stack(1, agrees=False)
+    return replace(
+        n,
+        convolution=n.dense,
+        stacks=dict.fromkeys(n.stacks, off),
+        faster=dict.fromkeys(n.faster, off),
+        dense_width=3,
+        ways=n.ways * 0 + 1,
+    )
+
+
+def all_wrong(n: equivariance.Numbers) -> equivariance.Numbers:
+    """What should be exact is not, what should be an exception is none, and no readout is invariant."""
+    errors = {name: float(name in equivariance.EXACT) for name in n.equivariance}
+    none = replace(n, equivariance=errors, invariance=dict.fromkeys(n.invariance, 0.5))
+    return replace(none, stride=0.0, rotation=0.0, symmetric=0.5, scale=0.0)
+
+
+def all_invariant(n: equivariance.Numbers) -> equivariance.Numbers:
+    """Every readout is invariant."""
+    return replace(n, invariance=dict.fromkeys(n.invariance, 0.0))
+
+
+def short_rules_right(n: convolution_gradients.Numbers) -> convolution_gradients.Numbers:
+    """The sums are wrong, and the short rules are right."""
+    wrong = [0.5] * len(convolution_gradients.STEPS)
+    return convolution_gradients.Numbers(1.0, 1.0, 1.0, wrong, wrong, 0.0, 0.0, 0.5)
+
+
+def faces_found() -> body.Numbers:
+    """Made-up numbers of a detector that works: measuring them takes long."""
+    maps = dict.fromkeys([*body.PARTS, "face"], body.Map(0.0, 1.0))
+    faces = body.Called(0.75, 0.75, (0.6, 0.85), (0.6, 0.85), 50)
+    backgrounds = body.Called(0.125, 0.125, (0.05, 0.25), (0.05, 0.25), 50)
+    drawn = [np.linspace(0, 1, 36).reshape(6, 6)] * (1 + len(maps))
+    return body.Numbers((19, 0), maps, 1.0, 0.0, faces, backgrounds, drawn, drawn)
+
+
+def maps_that_stay(n: body.Numbers) -> body.Numbers:
+    """No map follows the face, the class changes, and as many backgrounds as faces are called faces."""
+    maps = dict.fromkeys(n.maps, body.Map(0.5, 0.0))
+    return replace(n, maps=maps, same=0.5, change=0.5, backgrounds=n.faces)
+
+
+def maps_that_round(n: body.Numbers) -> body.Numbers:
+    """The maps follow the face but for rounding."""
+    return replace(n, maps=dict.fromkeys(n.maps, body.Map(1e-14, 1.0)), change=1e-14)
+
+
+MUTATIONS = {
+    "equivariance": Mutation(
+        as_measured("equivariance"),
+        [all_wrong, all_invariant],
+        {"Circular moves": "names the pictures", "|f(T x)": "names the quantity"},
+    ),
+    "max-pooling": Mutation(
+        as_measured("max-pooling"),
+        [pooling_notices_everything],
+        {
+            "200,000 independent values": "names the data",
+            "because the largest of the k + v": "a theorem, nothing measured",
+        },
+    ),
+    "stride-and-padding": Mutation(
+        as_measured("stride-and-padding"),
+        [no_move_is_kept, every_move_is_kept],
+        {"On a circle of": "says how to read the table"},
+    ),
+    "readout": Mutation(
+        as_measured("readout"),
+        [ties_broken],
+        {"3 patterns at all": "names the pictures"},
+    ),
+    "softmax": Mutation(
+        as_measured("softmax"),
+        [nothing_kept, everything_kept],
+        {"1,000 random vectors": "names the data", "100 random maps": "names the data, and what a tick means"},
+    ),
+    "sparse": Mutation(
+        as_measured("sparse"),
+        [another_reach],
+        {
+            "published: 1 + L": "names the formula beside the figures",
+            "Black: the input": "says what the picture shows",
+            "There is no padding": "says what was left out, and why",
+        },
+    ),
+    "smoothing": Mutation(
+        as_measured("smoothing"),
+        [no_window_as_predicted, one_window_outside, nothing_lags],
+        {
+            "variance in units": "names the unit",
+            "largest absolute difference": "names the quantity",
+            "interval:": "names the interval",
+        },
+        [(nothing_lags, "lags behind")],
+    ),
+    "convolution-gradients": Mutation(
+        as_measured("convolution-gradients"),
+        [short_rules_right],
+        {"V 7 x 8 x 3": "names the data", "x a triangle": "names the data"},
+    ),
+    "recurrent-gradients": Mutation(
+        as_measured("recurrent-gradients"),
+        [not_autograds, large_weights_grow],
+        {"12 steps": "names the network", "Zeros come before the input": "says what the input is"},
+    ),
+    "body": Mutation(
+        faces_found,
+        [maps_that_stay, maps_that_round],
+        {"error: norm": "names the quantity", "A held-out face": "says what the picture shows"},
+    ),
+}

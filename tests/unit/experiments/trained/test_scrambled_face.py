@@ -1,0 +1,93 @@
+"""Scrambled face: every pixel stays there once, a bag of tiles cannot know their order, and the whole run."""
+
+import pytest
+import torch
+
+from few_digits import written
+from mutations.invariance import faces as made_up
+from shiftproof.experiments import reproduce
+from shiftproof.experiments.trained import scrambled_face
+from shiftproof.experiments.trained.scrambled_face import (
+    BAG,
+    BOX_PX,
+    BOXES,
+    MOVED,
+    NETWORKS,
+    SCRAMBLED,
+    TAKEN_FROM,
+    TILED,
+    TILES,
+    TWO_STAGES,
+    WHOLE,
+    bag_of_tiles,
+    called_a_face,
+    exchanged,
+    shuffled,
+)
+from shiftproof.models.networks.conv_net import ConvNet
+
+
+@pytest.fixture
+def faces():
+    return torch.arange(625.0).reshape(1, 1, 25, 25) + 1000 * torch.arange(3.0).reshape(3, 1, 1, 1)
+
+
+def test_parts_change_places_and_no_pixel_is_lost(faces):
+    found, (h, w) = exchanged(faces), BOX_PX
+    assert torch.equal(found.flatten(1).sort(1).values, faces.flatten(1))
+    assert sorted(TAKEN_FROM.values()) == sorted(BOXES)
+    assert all(part != other for part, other in TAKEN_FROM.items())
+    for part, (y, x) in BOXES.items():
+        i, j = BOXES[TAKEN_FROM[part]]
+        assert torch.equal(found[..., y : y + h, x : x + w], faces[..., i : i + h, j : j + w])
+    assert ((found != faces).flatten(1).sum(1) == 4 * h * w).all()
+
+
+def test_tiles_in_another_order(faces):
+    order = torch.randperm(25)
+    found = shuffled(faces, order)
+    assert torch.equal(found.flatten(1).sort(1).values, faces.flatten(1))
+    row, column = divmod(int(order[7]), 5)
+    assert torch.equal(found[..., 5:10, 10:15], faces[..., row * 5 : row * 5 + 5, column * 5 : column * 5 + 5])
+    assert torch.equal(shuffled(faces, torch.arange(25)), faces)
+
+
+def test_a_bag_of_tiles_cannot_know_their_order_and_a_deeper_network_can():
+    x = torch.rand(8, 1, 25, 25, dtype=torch.float64)
+    y = shuffled(x, torch.randperm(25))
+    bag, deep = bag_of_tiles().double(), ConvNet("cpcp", filters=4, input_size=(1, 25, 25), classes=2).double()
+    assert torch.allclose(bag(x), bag(y), rtol=0, atol=1e-12)
+    assert not torch.allclose(deep(x), deep(y), rtol=0, atol=1e-4)
+
+
+def test_called_a_face_is_the_mean_over_views():
+    class Bright(torch.nn.Module):
+        def forward(self, x):
+            m = x.mean((1, 2, 3))
+            return torch.stack([1 - m, m], 1)
+
+    views = torch.stack([torch.ones(3, 1, 25, 25), torch.zeros(3, 1, 25, 25)])
+    assert called_a_face(Bright(), views).tolist() == [0.5, 0.5, 0.5]
+
+
+def test_the_finding_says_who_is_fooled():
+    refuses = scrambled_face.finding(made_up(dict.fromkeys(NETWORKS, 0.9) | {TWO_STAGES: 0.4}))
+    assert "calls 90 % of the faces with exchanged parts a face, and 90 % of the whole faces" in refuses[0]
+    assert refuses[2].endswith("lowers the rate of parts at their places by more than 20 points.")
+    fooled = scrambled_face.finding(made_up(dict.fromkeys(NETWORKS, 0.9) | {BAG: 0.2}))
+    assert fooled[0].endswith("here it rejects most faces with exchanged parts.")
+    assert fooled[2].endswith("Exchanging parts lowers none of these rates by more than 20 points.")
+
+
+def test_on_faces_and_again(tmp_path):
+    record = reproduce("scrambled-face", folder=tmp_path, seeds=(0,), data="digits")
+    assert record.data == "scikit-image's face patches"
+    for network in (BAG, TWO_STAGES):
+        assert record.figure("face", network, WHOLE).measured == record.figure("face", network, MOVED).measured
+    assert record.figure("face", TILES, WHOLE).measured == record.figure("face", TILES, TILED).measured
+    bag, ordered = (record.figure("face", n, SCRAMBLED).measured for n in (BAG, TWO_STAGES))
+    assert bag > ordered
+    assert record.images["faces.png"][:4] == b"\x89PNG"
+    before = written(tmp_path)
+    assert reproduce("scrambled-face", folder=tmp_path, seeds=(0,), data="digits").figures == record.figures
+    assert written(tmp_path) == before

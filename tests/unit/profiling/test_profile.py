@@ -1,0 +1,562 @@
+"""The layer profile against loops written from its definition, and what it must leave alone."""
+
+import gc
+import json
+import math
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional
+
+import shiftproof as sp
+from shiftproof.errors import MeasureError
+from shiftproof.models.networks.resnet import CifarResNet
+from shiftproof.profiling.cells import Comparison
+from shiftproof.profiling.continued import chosen
+from shiftproof.profiling.energies import LayerEnergies
+from shiftproof.profiling.profile import LayerProfiler, layer_profile, summarise
+from shiftproof.records import CAUSES
+
+MOVES = [(0, 0), (1, 0), (0, -2), (-3, 1), (2, 2), (4, -4), (0.5, 0)]
+
+
+def offsets(moves=MOVES):
+    return torch.tensor(moves, dtype=torch.float64)
+
+
+def table(module, picture, boundary="circular", moves=MOVES, margin_px=0, **options):
+    """One picture's sums as {layer: {field: number}}."""
+    h, w = picture.shape[2] - 2 * margin_px, picture.shape[3] - 2 * margin_px
+    window = picture[:, :, margin_px : margin_px + h, margin_px : margin_px + w]
+    profiler = LayerProfiler(module, window, boundary)
+    sums = profiler.profile(picture, offsets(moves), margin_px=margin_px, **options).to_dict()
+    return {layer.name: {k: v[i] for k, v in sums.items()} for i, layer in enumerate(profiler.layers)}
+
+
+def make_net():
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"),
+        nn.ReLU(),
+        nn.Conv2d(3, 4, 3, stride=2, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    ).double()
+
+
+def net():
+    torch.manual_seed(1)
+    return make_net()
+
+
+# ---- the definition, in loops ----------------------------------------------------------------------------------------
+
+STRIDES = {"0": 1, "1": 1, "2": 2, "3": 2, "4": 2, "5": 4}
+
+
+def best_phase(net, window, view, move, boundary):
+    """(total, border) of each map's relative squared error, from the definition, cell by cell."""
+    out, y, y_moved = {}, window, view
+    for name, layer in net.named_children():
+        if name not in STRIDES:
+            break
+        y, y_moved = layer(y), layer(y_moved)
+        r, cells = STRIDES[name], y.shape[-1]
+        for phase in product(*({math.floor(v / r), math.ceil(v / r)} for v in move)):
+            inside = border = power = 0.0
+            for i, j in product(range(cells), range(cells)):
+                a, b = i - phase[0], j - phase[1]
+                if boundary == "circular":
+                    a, b = a % cells, b % cells
+                elif not all(
+                    max(0, math.ceil(v / r)) <= k < min(cells, cells + math.floor(v / r))
+                    for k, v in zip((i, j), move, strict=True)
+                ):
+                    continue
+                error = float((y_moved[0, :, i, j] - y[0, :, a, b]).square().sum())
+                power += float(y[0, :, a, b].square().sum())
+                if any(_reached(k, name, cells, boundary) for k in (i, j, a, b)):
+                    border += error
+                else:
+                    inside += error
+            if name not in out or (inside + border) / power < out[name][0]:
+                out[name] = (inside + border) / power, border / power
+    return out
+
+
+def closed(net):
+    """The same network with circular padding."""
+    copy = make_net()
+    copy.load_state_dict(net.state_dict())
+    copy[2].padding_mode, copy[2]._reversed_padding_repeated_twice = "circular", [1] * 4
+    return copy.eval()
+
+
+def loops(net, x, moves, boundary, margin=0):
+    """Sums of total and of its causes for each map: the same network with circular padding says what is not the border's."""
+    h = x.shape[-1] - 2 * margin
+    window = x[..., margin : margin + h, margin : margin + h]
+    out = {name: dict.fromkeys(("total", *CAUSES), 0.0) for name in STRIDES}
+    reached = {name: {True: [], False: []} for name in STRIDES}
+    exact = [tuple(map(Fraction, move)) for move in moves]
+    picked = chosen(exact, [(Fraction(r), Fraction(r)) for r in STRIDES.values()])
+    for j, move in enumerate(moves):
+        if not any(move):
+            continue
+        found = best_phase(net, window, sp.translate(x, [move], boundary, margin_px=margin)[0], move, boundary)
+        round_it = best_phase(closed(net), window, sp.translate(window, [move], "circular")[0], move, boundary)
+        for name, (total, border) in found.items():
+            on = all((v / STRIDES[name]).is_integer() for v in map(float, move))
+            out[name]["total"] += total
+            out[name]["position" if on else "aliasing"] += total - border
+            reached[name][on].append((border, round_it[name][1], j in picked))
+    for name, parts in reached.items():
+        for on, errors in parts.items():
+            whole = sum(b for b, _, _ in errors)
+            seen = sum(b for b, _, here in errors if here)
+            if not seen:
+                out[name]["undecided"] += whole
+                continue
+            share = min(1.0, sum(c for _, c, here in errors if here) / seen)
+            out[name]["position" if on else "aliasing"] += share * whole
+            out[name]["border"] += (1 - share) * whole
+    return out
+
+
+def _reached(k, name, cells, boundary):
+    """The strided convolution reads rows -1..15; circular padding is padding where the moves are not circular."""
+    if boundary == "circular":
+        return k == 0 and name not in "01"
+    return k in (0, cells - 1)
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero", "crop", "reflect"])
+def test_every_map_against_the_definition_in_loops(boundary):
+    model, margin = net().eval(), 12 if boundary == "crop" else 0
+    x = torch.rand(1, 2, 16 + 2 * margin, 16 + 2 * margin, dtype=torch.float64)
+    found = table(model, x, boundary, margin_px=margin, batch_size=3)
+    with torch.no_grad():
+        expected = loops(model, x, MOVES, boundary, margin)
+    for name, sums in expected.items():
+        assert found[name]["count"] == len(MOVES) - 1
+        for part, value in sums.items():
+            assert found[name][part] == pytest.approx(value, rel=1e-9, abs=1e-20), (name, part)
+    # Behind the strided, padded convolution both causes are at work, and the loops must have told them apart.
+    assert found["2"]["aliasing"] > 1e-3
+    assert found["2"]["border"] > 1e-3
+
+
+def test_vectors_are_judged_as_invariant():
+    model, x = net().eval(), torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    found = table(model, x)
+    with torch.no_grad():
+        y, views = model(x), model(sp.translate(x, MOVES, "circular")[0])
+    expected = ((views - y).square().sum(1) / y.square().sum())[1:].sum()
+    assert found["8"]["total"] == pytest.approx(float(expected), rel=1e-9)
+    parts = [found["8"][cause] for cause in CAUSES]
+    assert sum(parts) == pytest.approx(found["8"]["total"], rel=1e-12)
+    assert found["8"]["undecided"] == 0 < found["8"]["aliasing"]
+    assert "7" not in found  # flattening one cell hands on what it got
+    assert found["8"]["local_count"] == 0
+
+
+def test_a_vector_off_the_grid_of_its_map_aliases():
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, 2, 1, padding_mode="circular"), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).double()
+    x = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    for moves, aliases in (([(1, 0), (2, 1)], True), ([(2, 0), (0, -4)], False)):
+        sums = table(model, x, moves=moves)["2"]
+        assert (sums["aliasing"] > 1e-9) == aliases
+        assert sums["position"] < 1e-25
+        assert sums["border"] == 0
+
+
+def test_local_is_the_layer_alone_on_its_moved_input():
+    model, x = net().eval(), torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    moves = [(0, 0), (1, 0), (2, 0), (3, -1), (-3, 1)]
+    found = table(model, x, moves=moves, batch_size=2)
+    with torch.no_grad():
+        before = model[:2](x)
+        after = model[2](before)
+        expected = 0.0
+        for dy, dx in moves[1:]:
+            y = model[2](before.roll((dy, dx), (2, 3)))
+            expected += min(
+                float((y - after.roll((a, b), (2, 3))).square().sum())
+                for a in (math.floor(dy / 2), math.ceil(dy / 2))
+                for b in (math.floor(dx / 2), math.ceil(dx / 2))
+            )
+        expected /= float(after.square().sum())
+    assert found["2"]["local_count"] == 4
+    assert found["2"]["local"] == pytest.approx(expected, rel=1e-9)
+    assert found["3"]["local"] == found["4"]["local"] == 0  # pointwise
+    # the pooling's input has stride 2: (1, 0) and (2, 0) are both one of its cells down
+    pooled = {k: table(model, x, moves=[(0, 0), k])["5"]["local"] for k in moves[1:]}
+    assert pooled[1, 0] == pooled[2, 0] > 0
+    assert found["5"]["local"] == pytest.approx(sum(pooled.values()), rel=1e-12)
+
+
+def test_local_of_a_layer_with_several_inputs():
+    class Add(nn.Module):
+        def forward(self, x, gate, *, bias):
+            return x * gate + bias
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.add, self.pool = Add(), nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, x):
+            return self.add(x, self.pool(x), bias=torch.ones(1, 1, 1, 1, dtype=x.dtype))
+
+    sums = table(Net(), torch.rand(1, 2, 8, 8, dtype=torch.float64))["add"]
+    assert sums["local_count"] == len(MOVES) - 1
+    assert sums["local"] == 0
+
+
+# ---- what must not spoil the numbers ---------------------------------------------------------------------------------
+
+
+class Residual(nn.Module):
+    """The same network with functional, reused and in-place parts, or without."""
+
+    def __init__(self, spoiled):
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv1, self.conv2 = (nn.Conv2d(2, 2, 3, padding=1).double() for _ in range(2))
+        self.spoiled = spoiled
+        self.relu = nn.ReLU(inplace=spoiled)
+        self.relu2, self.relu3 = (self.relu, self.relu) if spoiled else (nn.ReLU(), nn.ReLU())
+
+    def forward(self, x):
+        y = self.relu2(self.conv2(self.relu(self.conv1(x))))
+        if self.spoiled:
+            y += x
+            y = functional.max_pool2d(y, 2)
+        else:
+            y = functional.max_pool2d(y + x, 2)
+        return self.relu3(y)
+
+
+def test_reused_in_place_and_functional_modules_give_the_same_numbers():
+    x = torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    clean, spoiled = table(Residual(False), x), table(Residual(True), x)
+    assert list(spoiled) == ["conv1", "relu", "conv2", "relu#2", "relu#3"]
+    assert list(clean.values()) == list(spoiled.values())
+
+
+def test_the_batch_size_changes_nothing():
+    x = torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    a, b = (table(net(), x, batch_size=size) for size in (1, 64))
+    for name in a:
+        assert list(a[name].values()) == pytest.approx(list(b[name].values()), rel=1e-9, abs=1e-25)
+
+
+def test_an_exported_graph_gives_the_numbers_of_its_modules():
+    model, x = net().eval(), torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    dims = ({0: torch.export.Dim("batch")},)
+    graph = torch.export.export(model, (torch.rand(2, 2, 16, 16, dtype=torch.float64),), dynamic_shapes=dims).module()
+    by_module, by_node = table(model, x), table(graph, x)
+    # The graph's layers have the paths of their modules. The first one pads on its own: two operators.
+    assert set(by_node) - {"0.pad", "0.conv2d"} == set(by_module) - {"0"}
+    for module in ("2", "5", "8"):
+        for field in ("reference", "count", "total", "aliasing", "border", "position", "local"):
+            assert by_node[module][field] == pytest.approx(by_module[module][field], rel=1e-9, abs=1e-25), (
+                module,
+                field,
+            )
+
+
+def test_a_graph_inside_a_module():
+    model, x = net().eval(), torch.rand(1, 2, 16, 16, dtype=torch.float64)
+    graph = torch.fx.symbolic_trace(nn.Sequential(model[:6]))
+    found = table(nn.Sequential(graph, nn.ReLU()), x)
+    assert found["1"]["total"] == found["0.0.5"]["total"] == pytest.approx(table(model, x)["5"]["total"], rel=1e-12)
+    assert "forward" not in graph.__dict__
+
+
+def test_reflected_moves_of_channels_last_layers():
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.mlp = nn.Conv2d(2, 4, 2, 2), nn.LayerNorm(4), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.mlp(self.norm(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2))
+
+    found = table(Last().double(), torch.rand(1, 2, 8, 8, dtype=torch.float64), moves=[(2, -2), (1, 0)])
+    assert found["mlp"]["position"] < 1e-25 < 1e-5 < found["mlp"]["aliasing"]
+    assert found["mlp"]["local"] < 1e-25
+    assert found["mlp"]["local_count"] == 2
+
+
+def test_a_dead_reference_counts_an_error_as_one_and_none_as_zero():
+    class Threshold(nn.Module):
+        def forward(self, x):
+            return (x - x[..., :1, :1]).relu() * (x[..., :1, :1] < 0.5)
+
+    x = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    x[..., 0, 0], x[..., 1, 1] = 1.0, 0.25
+    sums = table(Threshold(), x, moves=[(0, 0), (-1, -1), (0, -1)])["Threshold"]
+    assert (sums["count"], sums["reference"]) == (2, 0)
+    assert sums["total"] == 2  # at (-1, -1) the corner is 0.25 and lets 1.0 through; at (0, -1) it is 0 and does too
+
+
+def test_moves_without_a_finite_error_are_not_counted():
+    class Breaks(nn.Module):
+        def forward(self, x):
+            return x / (x[..., :1, :1] != 0)
+
+    x = torch.ones(1, 1, 4, 4, dtype=torch.float64)
+    x[..., 0, 3] = 0
+    sums = table(Breaks(), x, moves=[(0, 0), (0, 1), (0, 2)])["Breaks"]
+    assert sums["count"] == 1
+    assert all(math.isfinite(v) for v in sums.values())
+
+
+def test_moves_longer_than_the_map_have_nothing_to_compare():
+    sums = table(nn.Conv2d(1, 1, 3), torch.rand(1, 1, 6, 6), "zero", moves=[(0, 0), (5, 0), (1, 0)])["Conv2d"]
+    assert sums["count"] == 1
+
+
+# ---- leaving things as found -----------------------------------------------------------------------------------------
+
+
+class Watched(nn.Module):
+    """A module with everything that a profiler could disturb."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn, self.drop = nn.Conv2d(2, 2, 3, padding=1), nn.BatchNorm2d(2), nn.Dropout(0.5)
+        self.register_buffer("count", torch.zeros(1))
+        self.fails = False
+
+    def forward(self, x):
+        if self.fails and len(x) > 1:
+            raise RuntimeError("no")
+        self.count += 1
+        return self.drop(self.bn(self.conv(x))) + torch.rand(1)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_left_as_it_was_found(fails):
+    model = Watched().train()
+    model.drop.eval()
+    calls = []
+    model.conv.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.rand(1, 2, 8, 8)
+    profiler = LayerProfiler(model, x, "zero")
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    buffers = dict(model.named_buffers())
+    random, keys = torch.get_rng_state(), set(model.__dict__)
+    model.fails = fails
+    try:
+        profiler.profile(x, offsets(), batch_size=4)
+    except RuntimeError:
+        assert fails
+    else:
+        assert not fails
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(v, state[k]) for k, v in model.state_dict().items())
+    assert all(b is buffers[k] for k, b in model.named_buffers())
+    assert (model.training, model.bn.training, model.drop.training) == (True, True, False)
+    assert set(model.__dict__) == keys
+    assert [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()] == [0, 1, 0, 0]
+    assert torch.is_grad_enabled()
+    assert torch.backends.mkldnn.enabled
+
+
+def test_the_picture_is_left_as_it_was_found():
+    x = torch.rand(1, 2, 8, 8) - 0.5
+    before = x.clone()
+    table(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(2, 1, 1)), x)
+    assert torch.equal(x, before)
+
+
+def test_it_runs_inside_inference_mode():
+    with torch.inference_mode():
+        x = torch.rand(1, 2, 16, 16)
+        found = table(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(2, 1, 3)), x)
+    assert found["1"]["count"] == len(MOVES) - 1
+
+
+# ---- what it hands on ------------------------------------------------------------------------------------------------
+
+
+def test_the_answers_come_in_order_from_the_same_pass():
+    class Dict(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.seen = net().eval(), 0
+
+        def forward(self, x):
+            self.seen += len(x)
+            return {"logits": self.net(x)}
+
+    model, x, got = Dict(), torch.rand(1, 2, 16, 16, dtype=torch.float64), []
+    profiler = LayerProfiler(model, x, "zero", fill=torch.tensor([0.5, 1.0], dtype=torch.float64))
+    model.seen = 0
+    profiler.profile(x, offsets(), batch_size=3, on_output=got.append)
+    assert [len(y["logits"]) for y in got] == [3, 3, 1]
+    assert model.seen == (1 + len(MOVES)) + (1 + 4)  # every view once, and a few again without a border
+    with torch.no_grad():
+        expected = model.net(sp.translate(x, MOVES, "zero", fill=(0.5, 1.0))[0])
+    assert torch.allclose(torch.cat([y["logits"] for y in got]), expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: LayerProfiler(nn.Identity(), torch.rand(0, 1, 4, 4), "zero"), "no example"),
+        (lambda: LayerProfiler(nn.Linear(3, 3), torch.rand(1, 1, 4, 4), "zero"), "cannot be followed"),
+        (
+            lambda: LayerProfiler(nn.Identity(), torch.rand(1, 1, 4, 4), "zero").profile(
+                torch.rand(1, 1, 6, 6), offsets()
+            ),
+            "without margin",
+        ),
+        (
+            lambda: layer_profile(nn.Identity(), torch.rand(1, 1, 4, 4), sp.grid(1, "zero")),
+            "2 are needed for an interval",
+        ),
+    ],
+)
+def test_errors(make, match):
+    with pytest.raises(MeasureError, match=match):
+        make()
+
+
+def test_energies_survive_json():
+    x = torch.rand(1, 2, 16, 16)
+    sums = LayerProfiler(net(), x.double(), "zero").profile(x.double(), offsets())
+    again = LayerEnergies.from_dict(json.loads(json.dumps(sums.to_dict(), allow_nan=False)))
+    assert again.to_dict() == sums.to_dict()
+
+
+def test_records_add_up_and_need_two_pictures():
+    model, x = net().eval(), torch.rand(3, 2, 16, 16, dtype=torch.float64)
+    profiler = LayerProfiler(model, x, "circular")
+    sums = [profiler.profile(one[None], offsets()) for one in x]
+    layers = summarise(profiler.layers, sums, confidence=0.9)
+    assert [layer.name for layer in layers] == [place.name for place in profiler.layers]
+    for k, layer in enumerate(layers):
+        e = layer.error
+        assert sum(getattr(e, cause).value for cause in CAUSES) == pytest.approx(e.total.value, rel=1e-12)
+        mean = sum(s.total[k] for s in sums) / sum(s.count[k] for s in sums)
+        assert e.total.value == pytest.approx(np.sqrt(mean), rel=1e-12)
+        assert 0 <= e.total.low <= e.total.value <= e.total.high
+        assert e.total.n == 3
+        assert (e.local is None) == (layer.name == "8")
+    assert layers[2].stride == [2.0, 2.0]
+    assert summarise(profiler.layers, sums[:1]) == []
+
+
+def test_a_residual_network_with_option_a_shortcuts():
+    torch.manual_seed(0)
+    layers = layer_profile(CifarResNet(8), torch.rand(2, 3, 32, 32), sp.grid(1, "circular"))
+    strides = {layer.name: layer.stride for layer in layers}
+    shortcuts = [layer for layer in layers if layer.operator == "Shortcut"]
+    assert [layer.stride for layer in shortcuts] == [[2, 2], [4, 4]]
+    assert all(layer.error.position.value < 1e-5 for layer in layers)
+    assert set(map(str, strides.values())) == {"[1.0, 1.0]", "[2.0, 2.0]", "[4.0, 4.0]", "None"}
+
+
+# ---- real networks ---------------------------------------------------------------------------------------------------
+
+DATA = Path(__file__).parents[4] / "shared" / "data" / "models" / "imagenet_mobilenet"
+
+
+def made_circular(model):
+    """Every zero padding of convolutions and poolings replaced by circular padding."""
+    for name, part in list(model.named_children()):
+        if isinstance(part, nn.Conv2d) and any(part.padding):
+            part.padding_mode, (p, _) = "circular", part.padding
+            part._reversed_padding_repeated_twice = [p] * 4
+        elif isinstance(part, nn.MaxPool2d) and part.padding:
+            setattr(
+                model, name, nn.Sequential(nn.CircularPad2d(part.padding), nn.MaxPool2d(part.kernel_size, part.stride))
+            )
+        else:
+            made_circular(part)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "skips"),
+    [
+        ("timm", "resnet18", False),
+        ("timm", "mobilenetv2_100", False),
+        ("timm", "efficientnet_lite0", False),
+        ("timm", "mnasnet_small", False),  # squeeze and excite
+        ("timm", "convnext_atto", False),
+        pytest.param("timm", "ecaresnet26t", False, marks=pytest.mark.slow),
+        ("timm", "swin_s3_tiny_224", True),
+        ("torchvision", "vgg11_bn", False),
+        ("torchvision", "resnet50", False),  # reuses its in-place ReLUs
+        ("torchvision", "shufflenet_v2_x0_5", False),
+        pytest.param("torchvision", "densenet121", False, marks=pytest.mark.slow),
+    ],
+)
+def test_real_networks_have_no_error_that_depends_on_position(library, name, skips):
+    size = 224 if "224" in name else 64
+    model = timm.create_model(name) if library == "timm" else getattr(torchvision.models, name)(weights=None)
+    profiler = LayerProfiler(model, torch.rand(1, 3, size, size), "circular")
+    sums = profiler.profile(torch.rand(1, 3, size, size), offsets([(0, 0), (1, -2), (32, 0)]))
+    assert bool(profiler.skipped) == skips
+    assert profiler.layers[0].stride in ((1, 1), (2, 2), (4, 4))
+    assert profiler.layers[-1].stride is None
+    assert {layer.stride for layer in profiler.layers} >= {(8, 8), (16, 16), (32, 32), None}
+    assert (sums.count == 2).all()
+    assert (np.sqrt(sums.position) < 1e-5).all()
+    assert sums.aliasing.max() > 1e-4
+
+
+def test_a_circular_resnet18_is_exact_on_its_grid_and_aliases_off_it():
+    model = made_circular(timm.create_model("resnet18"))
+    x = torch.rand(1, 3, 64, 64)
+    profiler = LayerProfiler(model, x, "circular")
+    assert all(layer.interior == 1 for layer in profiler.layers)
+    on = profiler.profile(x, offsets([(32, 0), (0, 32), (32, 32)]))
+    assert (np.sqrt(on.total) < 1e-5).all()
+    off = profiler.profile(x, offsets([(1, 0), (3, -5)]))
+    assert (off.border == 0).all()
+    assert off.aliasing[-1] > 1e-6
+    twin = timm.create_model("resnet18")  # padded with zeros: the same check fails
+    on = LayerProfiler(twin, x, "circular").profile(x, offsets([(32, 0), (0, 32), (32, 32)]))
+    assert not (np.sqrt(on.total) < 1e-5).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("mobilenet_v1_025", 128), ("mobilenet_v2_100", 224)])
+def test_exported_mobilenets(name, size):
+    model = torch.export.load(DATA / f"{name}.pt2").module()
+    profiler = LayerProfiler(model, torch.rand(1, 3, size, size), "circular")
+    sums = profiler.profile(torch.rand(1, 3, size, size), offsets([(0, 0), (1, -2), (32, 0)]))
+    assert profiler.skipped == ()
+    assert {layer.operator for layer in profiler.layers} >= {"conv2d", "relu6", "mean", "pad"}
+    assert {layer.stride for layer in profiler.layers} >= {(2, 2), (4, 4), (8, 8), (16, 16), (32, 32), None}
+    assert (np.sqrt(sums.position) < 1e-5).all()
+
+
+def test_what_is_kept_of_many_moves_is_bounded():
+    model = nn.Conv2d(1, 1, 3, padding=1).double()
+    x = torch.rand(1, 1, 16, 16, dtype=torch.float64)
+    profiler = LayerProfiler(model, x, "circular")
+    moves = offsets(sp.torus(16, 16).offsets)
+    one_by_one = profiler.profile(x, moves, batch_size=1)
+    how = next(o for o in gc.get_objects() if type(o) is Comparison and o.cells is profiler.places[0].cells)
+    assert 0 < len(how.plans) <= 128 >= len(how.masks) > 0
+    at_once = LayerProfiler(model, x, "circular").profile(x, moves, batch_size=256)
+    assert one_by_one.count[0] == 255
+    assert one_by_one.border[0] == pytest.approx(at_once.border[0], rel=1e-9)

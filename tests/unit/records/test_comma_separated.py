@@ -1,0 +1,117 @@
+"""Every kind of record as a table: each number in full, at its place."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+from torch import nn
+
+import records_made as made
+import shiftproof as sp
+from shiftproof.records import Citation, Figure
+from shiftproof.records.comma_separated import AUDIT, CHECK, EXPERIMENT
+
+
+def table(record):
+    return list(csv.DictReader(io.StringIO(record.to_csv())))
+
+
+def verdict():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return sp.check(net, (3, 16, 16))
+
+
+def test_every_part_of_every_layers_error_is_there():
+    record = made.classification(reach=1, layers=8)
+    rows = [row for row in table(record) if row["kind"] == "layer"]
+    found = {(row["name"], row["part"]): row for row in rows}
+    for layer in record.layers:
+        assert float(found[layer.name, "interior"]["value"]) == layer.interior
+        for part in ("total", "local", "aliasing", "border", "position"):
+            error = getattr(layer.error, part)
+            if error is None:
+                assert (layer.name, part) not in found
+                continue
+            row = found[layer.name, part]
+            assert [float(row[k]) for k in ("value", "low", "high", "n")] == [
+                error.value,
+                error.low,
+                error.high,
+                error.n,
+            ]
+
+
+def test_the_curves_of_maps_are_there():
+    record = made.classification(reach=2, layers=2)
+    for name, m in record.maps.items():
+        rows = [row for row in table(record) if (row["kind"], row["name"]) == ("curve", name)]
+        assert [float(row["length_px"]) for row in rows] == m.radial.radius_px
+        assert [float(row["value"]) for row in rows] == m.radial.values
+
+
+def test_a_verdict_has_a_line_for_each_world_finding_and_part():
+    record = verdict()
+    rows = table(record)
+    claims = {row["name"]: row for row in rows if row["kind"] == "claim"}
+    assert {name: row["status"] for name, row in claims.items()} == {
+        world: getattr(record, world).status for world in ("circular", "window", "canvas")
+    }
+    found = [row for row in rows if row["kind"] == "finding"]
+    assert [(r["name"], r["module"], r["mend"]) for r in found] == [
+        (f.code, f.module, f.mend.kind) for f in record.findings
+    ]
+    assert [float(r["alias"]) if r["alias"] else None for r in found] == [f.alias for f in record.findings]
+    parts = [row for row in rows if row["kind"] == "stage"]
+    assert [(r["name"], r["margin"]) for r in parts] == [
+        (s.name, "all" if s.covered else str(s.margin)) for s in record.stages
+    ]
+
+
+def test_an_experiment_has_a_line_for_each_figure():
+    figure = Figure(
+        "t", "r", "c", 0.5, values=[0.25, 0.75], published=0.4, source=Citation("Somebody 2017"), holds=True
+    )
+    record = sp.records.load_experiment(Path(__file__).parents[2] / "golden" / "experiments" / "softmax.json")
+    record = record.__class__(**{**vars(record), "figures": [figure, *record.figures]})
+    first, *rest = table(record)
+    assert first["experiment"] == "softmax"
+    assert [first[k] for k in ("table", "row", "column", "source", "holds")] == ["t", "r", "c", "Somebody 2017", "True"]
+    assert float(first["spread"]) == pytest.approx(0.125**0.5)
+    assert float(first["deviation"]) == pytest.approx(0.1 / 0.125**0.5)
+    assert [float(v) for v in first["values"].split()] == [0.25, 0.75]
+    assert [float(row["measured"]) for row in rest] == [f.measured for f in record.figures[1:]]
+
+
+@pytest.mark.parametrize("kind", [lambda: made.classification(reach=1, layers=4), verdict], ids=["audit", "check"])
+def test_the_frame_holds_the_same_as_the_csv(kind):
+    record = kind()
+    frame, rows = record.to_pandas(), table(record)
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(rows[0])
+    assert len(frame) == len(rows)
+    numbers = [c for c in frame.columns if pandas.api.types.is_numeric_dtype(frame[c])]
+    assert "value" in numbers or "alias" in numbers
+    for column in numbers:
+        wanted = [float(row[column]) if row[column] else None for row in rows]
+        assert [None if pandas.isna(v) else float(v) for v in frame[column]] == wanted
+
+
+def test_no_column_is_named_twice():
+    for columns in (AUDIT, CHECK, EXPERIMENT):
+        assert len(set(columns)) == len(columns)
+
+
+def test_without_pandas_one_sentence_says_what_to_install():
+    program = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "import torch, shiftproof as sp\n"
+        "from shiftproof.errors import RecordError\n"
+        "verdict = sp.check(torch.nn.Conv2d(1, 1, 3), (1, 8, 8))\n"
+        "try:\n    verdict.to_pandas()\nexcept RecordError as e:\n    print(e)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "pandas is not installed (to_pandas): pip install shiftproof[pandas]"

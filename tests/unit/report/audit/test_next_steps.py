@@ -1,0 +1,116 @@
+"""What an audit tells its reader to do next: commands that can be typed, and the cause that the record holds."""
+
+import shlex
+from dataclasses import replace
+
+import pytest
+
+import records_made as made
+from shiftproof.records import MENDS, Metric
+from shiftproof.report import render
+from shiftproof.report.audit.next_steps import leading_cause, next_steps
+from shiftproof.report.next_steps import model_options
+
+
+def steps(record):
+    return {step.command: step.text for step in next_steps(record)}
+
+
+def of_causes(record, **shares):
+    """The record, the error of its last layer split as given."""
+    *rest, last = record.layers
+    total = last.error.total.value
+    parts = {
+        cause: Metric(shares.get(cause, 0.0) * total, 0.0, total, 16) for cause in vars(last.error) if cause in CAUSES
+    }
+    return replace(record, layers=[*rest, replace(last, error=replace(last.error, **parts))])
+
+
+CAUSES = ("aliasing", "border", "position", "undecided")
+
+
+def typed(record, command):
+    return replace(record, command=command)
+
+
+def test_the_command_is_repeated_as_it_was_typed():
+    command = "shiftproof audit net.py:build 'my photos/' --weights 'w 1.pt'"
+    record = typed(made.classification(reach=1, layers=8), command)
+    assert "Repeat this run." in steps(record)[command]
+    assert command.replace("'", "&#39;") in render(record)
+    assert not any(text.startswith("Repeat") for text in steps(typed(record, "")).values())
+
+
+@pytest.mark.parametrize(
+    ("shares", "boundary", "codes", "mend"),
+    [
+        ({"aliasing": 0.6, "border": 0.4}, "circular", ["T1"], "polyphase"),
+        ({"border": 0.9, "aliasing": 0.1}, "circular", ["T2"], "circular_padding"),
+        ({"border": 0.9, "aliasing": 0.1}, "crop", ["T2"], "crop_padding"),
+        ({"position": 1.0}, "zero", ["T4", "T5"], "readout"),
+        ({"undecided": 1.0}, "zero", ["T1", "T2"], "input_size"),
+    ],
+)
+def test_the_check_and_the_repair_are_about_the_largest_cause(shares, boundary, codes, mend):
+    record = made.classification(reach=1, layers=8)
+    record = of_causes(replace(record, protocol=replace(record.protocol, boundary=boundary)), **shares)
+    cause = max(shares, key=shares.get)
+    assert leading_cause(record.layers[-1]) == cause
+    (checking,) = [c for c in steps(record) if c.startswith("shiftproof check")]
+    text = steps(record)[checking]
+    assert f"{shares[cause]:.0%}".replace("%", " %") + f" is {cause}" in text
+    assert all(code in text for code in codes)
+    (repair,) = [t for t in (s.text for s in next_steps(record)) if t.startswith("The repair")]
+    assert repair.endswith(MENDS[mend])
+    commands = [shlex.split(c) for c in steps(record) if c.startswith("shiftproof repair")]
+    assert [words[:5] for words in commands] == (
+        [["shiftproof", "repair", record.model.word, "--goal", boundary]] if boundary != "crop" else []
+    )
+
+
+def test_a_repair_of_a_model_in_a_folder_with_spaces_can_be_typed():
+    record = of_causes(made.classification(reach=1, layers=8), border=1.0)
+    model = replace(record.model, word="my nets/net.py:build", input_size=[3, 64, 64])
+    record = replace(record, model=model, protocol=replace(record.protocol, boundary="circular"))
+    (command,) = [c for c in steps(record) if c.startswith("shiftproof repair")]
+    assert command.startswith("shiftproof repair 'my nets/net.py:build' --goal circular")
+    python = replace(record, model=replace(model, word="Sequential"))
+    said = "shiftproof.repair(model, (3, 64, 64), goal='circular')"
+    assert any(said in step.text and not step.command for step in next_steps(python))
+
+
+def test_the_check_is_of_the_same_model():
+    record = made.classification(reach=1, layers=8)
+    model = replace(record.model, word="timm:resnet18", input_size=[3, 64, 64])
+    record = typed(
+        replace(record, model=model), "shiftproof audit timm:resnet18 photos --pretrained --input 3,64,64 --limit 9"
+    )
+    (command,) = [c for c in steps(record) if c.startswith("shiftproof check")]
+    assert shlex.split(command) == ["shiftproof", "check", "timm:resnet18", "--pretrained", "--input", "3,64,64"]
+    assert model_options("", "my w.pt", (1, 2, 3)) == ["--weights", "my w.pt", "--input", "1,2,3"]
+
+
+def test_the_bound_to_keep_is_met_by_this_run():
+    record = typed(made.classification(reach=1, layers=8), "shiftproof audit a.py:b photos")
+    record = replace(record, metrics={"flip_rate": Metric(0.1, 0.08, 0.123, 99)})
+    (command,) = [c for c in steps(record) if "--require" in c]
+    assert shlex.split(command)[-2:] == ["--require", "flip_rate<=0.13"]
+    certain = replace(record, metrics={"flip_rate": Metric(0.99, 0.9, 0.995, 99)})
+    assert not any("--require" in c for c in steps(certain))  # a bound of 1 would always hold
+
+
+def test_what_cannot_be_typed_is_not_a_command():
+    record = made.classification(reach=1, layers=8)
+    python = replace(record, model=replace(record.model, word="Sequential"))
+    assert list(steps(python)) == [""]
+    assert "shiftproof.check(model, (3, 224, 224))" in next_steps(python)[0].text
+    onnx = replace(record, model=replace(record.model, word="net.onnx"), layers=[])
+    assert "cannot read ONNX" in steps(onnx)["shiftproof check FILE.py:FACTORY"]
+
+
+def test_random_weights_come_first():
+    record = made.classification(reach=1, layers=8)
+    record = typed(replace(record, model=replace(record.model, random_weights=True)), "shiftproof audit timm:a photos")
+    first = next_steps(record)[0]
+    assert "random" in first.text
+    assert first.command == "shiftproof audit timm:a photos --weights WEIGHTS-FILE"

@@ -1,0 +1,85 @@
+"""`shiftproof audit` on models whose figures need a word: noise, one logit, no preprocessing, labels left out."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from shiftproof.cli import app
+from shiftproof.errors import ModelError
+
+NETWORK = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    input_size = (1, 8, 8)
+
+    def __init__(self, outputs=10, change=lambda y: y):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.change = nn.Linear(64, outputs), change
+
+    def forward(self, x):
+        return self.change(self.linear(x.flatten(1)))
+
+def plain():
+    return Net()
+
+def noisy():
+    return Net(change=lambda y: y + 0.1 * torch.randn_like(y))
+
+def by_batch():
+    return Net(change=lambda y: y - y.mean(0))
+
+def logit():
+    return Net(1)
+"""
+
+
+@pytest.fixture
+def audit(tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, *options):
+        words = ["audit", f"net.py:{name}", "digits", "--limit", "8", "--layers", "0", "--max-px", "1", "--out", "out"]
+        return CliRunner().invoke(app, [*words, *options])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("noisy", "the same batch, run twice"), ("by_batch", "other pictures in its batch")]
+)
+def test_a_requirement_fails_where_answers_depend_on_more_than_the_picture(audit, name, words):
+    done = audit(name, "--require", "consistency>=0")
+    assert done.exit_code == 1
+    assert "cannot be trusted" in done.stderr
+    assert words in " ".join(done.stderr.split())
+    assert audit(name).exit_code == 0, "without a requirement it is said, and no more"
+    assert audit("plain", "--require", "consistency>=0").exit_code == 0
+
+
+def test_one_logit_is_refused_with_the_flag_and_measured_with_it(audit):
+    done = audit("logit", "--json")
+    assert isinstance(done.exception, ModelError)
+    assert "--answer logit" in str(done.exception)
+    done = audit("logit", "--json", "--answer", "logit", "--no-labels")
+    assert done.exit_code == 0
+    record = json.loads(done.stdout)
+    assert (record["model"]["answer"], record["model"]["answer_from"]) == ("logit", "declared")
+    assert record["data"]["used"] == 8
+    assert not record["data"]["labelled"]
+
+
+def test_what_was_assumed_is_the_first_thing_after_the_title(audit):
+    done = audit("plain")
+    lines = [line for line in done.stdout.splitlines() if line]
+    assert lines[0] == "net.py:plain on digits"
+    assert lines[1].startswith("Note: ")
+    said = " ".join(done.stdout.split())
+    assert "no mean and standard deviation, pixels from 0 to 1" in said
+    assert "bicubic" not in said, "the pictures have the size of the input"
+    stated = audit("plain", "--mean", "0", "--std", "1", "--scale", "1")
+    assert "was assumed" not in stated.stdout
