@@ -287,6 +287,7 @@ class _Maps(_Scores):
             boundary=self.setup.translations.boundary,
             input_size=tuple(self.setup.model.input_size[1:]),
             border_px=self.setup.border_px,
+            stride=None if self.setup.grid is None else self.setup.grid.stride,
             decide=self.setup.answer.decide,
         )
         for name, values in self.values.items():

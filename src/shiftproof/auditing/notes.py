@@ -29,6 +29,7 @@ class Facts:
         repeat: by how much the answer to the same batch differs, relative to the largest output; 0 within rounding.
         neighbours: by how much the answer depends on the rest of the batch, likewise.
         tensors: whether the pictures were given as a tensor.
+        grid_assumed: whether nothing but the sizes says how far apart the cells of a map lie.
         low: smallest value of the first pictures.
         high: largest value of the first pictures.
         unit: whether the pictures are taken to be in [0, 1], so that the model's preprocessing applies to them.
@@ -45,6 +46,7 @@ class Facts:
     repeat: float = 0.0
     neighbours: float = 0.0
     tensors: bool = False
+    grid_assumed: bool = False
     low: float = 0.0
     high: float = 1.0
     unit: bool = False
@@ -65,6 +67,7 @@ def notes(model: Model, facts: Facts) -> list[Note]:
         _repeat(facts),
         _neighbours(facts),
         _answer(model),
+        _grid(facts),
         _accuracy(model, facts),
         _preprocessing(model, facts),
         _range(model, facts),
@@ -146,6 +149,16 @@ def _answer(model: Model) -> Note | None:
         "answer",
         f"The output was taken to be {said}, because nothing says what it is: if it is {other}, declare that (--answer, "
         "answer=).",
+    )
+
+
+def _grid(facts: Facts) -> Note | None:
+    if not facts.grid_assumed:
+        return None
+    return Note(
+        "grid",
+        "The cells of the output were taken to tile the picture, because the model does not show how far apart they lie: a "
+        "network without padding would be compared at the wrong places.",
     )
 
 

@@ -192,6 +192,7 @@ def _facts(setup: Setup, tally: Tally, metrics: dict[str, records.Metric]) -> Fa
         repeat=setup.measured.repeat,
         neighbours=setup.measured.neighbours,
         tensors=setup.data == TENSOR,
+        grid_assumed=setup.grid is not None and setup.grid.assumed,
         low=setup.values[0],
         high=setup.values[1],
         unit=setup.unit,

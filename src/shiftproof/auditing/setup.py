@@ -20,6 +20,7 @@ from torch import Tensor
 from shiftproof import records
 from shiftproof.auditing.behaviour import classes_of, first_answers, kind_of_answer, steadiness
 from shiftproof.auditing.forward import MAX_BATCH, check_layer, measure_forward
+from shiftproof.auditing.grid import Grid, find_grid
 from shiftproof.auditing.options import AuditOptions
 from shiftproof.auditing.pictures import TENSOR, Picture, Pictures, from_source
 from shiftproof.auditing.plan import Plan, find_period, plan_moves
@@ -78,6 +79,7 @@ class Setup:
         plan: which moves are run.
         measured: batch size, cost and period.
         border_px: how far the border of a dense output reaches in.
+        grid: where its cells lie; None for one answer per picture.
         layer_images: number of pictures for the layer profile.
         layers: the layers of the profile.
         example: index of a picture that can be used.
@@ -105,6 +107,7 @@ class Setup:
     plan: Plan
     measured: Measured
     border_px: int
+    grid: Grid | None
     layer_images: int
     layers: tuple[LayerGeometry, ...]
     example: int
@@ -235,6 +238,7 @@ def prepare(
                 floor=float(roundtrip_error(pixels, translations)),
                 **asdict(steadiness(model, batch, outputs)),
             )
+        grid = find_grid(model, window.clone(), (outputs.shape[2], outputs.shape[3])) if task == "dense" else None
         plan = plan_moves(offsets, measured.period)
         # Of a periodic model only some moves are run; the profile would be of those alone.
         layer_images = options.layers if model.traceable and plan.period is None else 0
@@ -256,6 +260,7 @@ def prepare(
         plan=plan,
         measured=measured,
         border_px=border_px,
+        grid=grid,
         layer_images=layer_images,
         layers=profiler.layers if profiler else (),
         example=first[0][0],

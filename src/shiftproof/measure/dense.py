@@ -67,6 +67,7 @@ def dense_agreement(
         input_size: (h, w) of the input in px, or (c, h, w): the last two count.
         border_px: how far the border reaches in, in px of the input, at least 0: half the receptive field, say.
         stride: (y, x) in px per cell; None: input over output size, which must be a whole number or one over a whole number.
+            A map of fewer cells than the input has strides, as without padding, lies in the middle of the picture.
         decide: (n, k, h, w) -> (n, h, w), the class of each cell; None for a map of values without classes, which has no
             mask agreement.
 
@@ -195,7 +196,10 @@ def _plans(
     cell = np.arange(cells)
     # A cell is taken as slightly smaller than it is, so that one that ends exactly
     # where the border begins counts as inside.
-    start, end = cell * stride + _ROUNDING * size, (cell + 1) * stride - _ROUNDING * size
+    missing = (size - cells * stride) // stride  # whole cells, half of them at each end
+    first_px = max(missing, 0) * stride / 2
+    start = first_px + cell * stride + _ROUNDING * size
+    end = first_px + (cell + 1) * stride - _ROUNDING * size
     inside = (start >= border_px) & (end <= size - border_px)
     # the moved view shows the old content in [first, last)
     first, last = np.maximum(0, moves)[:, None] + border_px, size + np.minimum(0, moves)[:, None] - border_px

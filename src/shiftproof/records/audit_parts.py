@@ -23,7 +23,17 @@ Settled = Literal["declared", "recognised", "guessed"]
 """
 
 Topic = Literal[
-    "weights", "repeat", "neighbours", "answer", "preprocessing", "plausibility", "range", "size", "scene", "moves"
+    "weights",
+    "repeat",
+    "neighbours",
+    "answer",
+    "grid",
+    "preprocessing",
+    "plausibility",
+    "range",
+    "size",
+    "scene",
+    "moves",
 ]
 
 
@@ -172,7 +182,7 @@ class Note:
     """Something that a reader must know before reading a figure. Notes are printed above the figures.
 
     Args:
-        topic: what it is about: weights, repeat, neighbours, answer, preprocessing, plausibility, range, size,
+        topic: what it is about: weights, repeat, neighbours, answer, grid, preprocessing, plausibility, range, size,
             scene or moves.
         text: one or two sentences for a reader.
         fails: whether `--require` fails because of it: the answers depend on more than the picture.

@@ -208,6 +208,13 @@ class Mend:
             except msgspec.ValidationError as e:
                 raise ValueError(f"{value!r:.80} is not the {name} of {self.kind}: {e}") from e
 
+    def __str__(self) -> str:
+        return self.code
+
+    def startswith(self, words: str) -> bool:
+        """Whether the change in words begins so: what reads a mend as text may go on doing so."""
+        return self.code.startswith(words)
+
 
 @dataclass(frozen=True)
 class Finding:
