@@ -28,6 +28,8 @@ class Method(StrEnum):
     nothing = "nothing"
     phase = "phase"
     pose = "pose"
+    circular_phase = "circular+phase"
+    circular = "circular"
 
 
 def repair(

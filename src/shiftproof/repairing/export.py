@@ -167,12 +167,12 @@ def source(mended: Mended, model: LoadedModel) -> str:
 import shiftproof as sp
 from shiftproof.layers import CanonicalPose, PhaseAlign
 from shiftproof.repairing import Mended
-
+{_imports(mended)}
 
 def build():
     """The original network, behind its pose."""
     network = sp.load_model({word!r}{given}).module
-    return declared(Mended(network, {_call(mended.pose)}, {mended.input_size!r}, dense={mended.dense!r}))
+{_edits(mended)}    return declared(Mended(network, {_call(mended.pose)}, {mended.input_size!r}, dense={mended.dense!r}))
 
 
 def declared(model):
@@ -181,6 +181,17 @@ def declared(model):
         setattr(model, name, value)
     return model.eval()
 '''
+
+
+def _imports(mended: Mended) -> str:
+    return "from shiftproof.repairing.edits import Edit, with_edits\n" if mended.edits else ""
+
+
+def _edits(mended: Mended) -> str:
+    """The line that changes the network's layers, if some were changed."""
+    if not mended.edits:
+        return ""
+    return f"    network = with_edits(network, {mended.input_size!r}, {list(mended.edits)!r})\n"
 
 
 def _call(pose: CanonicalPose | PhaseAlign | None) -> str:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.fx.traceback import preserve_node_meta
 
 from shiftproof.errors import GuaranteeWarning, RepairError
 from shiftproof.layers import seam
 from shiftproof.layers.pose import CanonicalPose, PhaseAlign, put_back
 from shiftproof.records import Change, Confirmed, Guarantee, RepairRecord
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A function of `shiftproof.repairing.edits.EDITS` that a network went through, and what it was given besides the network."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class Mended(nn.Module):
@@ -23,6 +33,7 @@ class Mended(nn.Module):
         pose: a `CanonicalPose` or a `PhaseAlign` that also returns its origin; None for a network that needs none.
         input_size: (c, h, w) of the pictures for which the guarantee was proved.
         dense: whether maps in the answer, tensors (n, k, h2, w2), are put back.
+        edits: what was done to the network's layers, in order.
 
     The attribute `record` (a `RepairRecord`) says how it was made; `guarantee` and `changes` are parts of it.
     """
@@ -35,9 +46,11 @@ class Mended(nn.Module):
         pose: CanonicalPose | PhaseAlign | None,
         input_size: tuple[int, int, int],
         dense: bool = False,
+        edits: tuple[Edit, ...] = (),
     ) -> None:
         super().__init__()
         self.network, self.pose, self.input_size, self.dense = network, pose, input_size, dense
+        self.edits = edits
 
     @property
     def guarantee(self) -> Guarantee:
@@ -62,11 +75,19 @@ class Mended(nn.Module):
         """
         self._fits(x)
         if self.pose is None:
-            return self.network(x)
+            return self._answer(x)
         posed, origin = self.pose(x)
-        answer = self.network(posed)
+        answer = self._answer(posed)
         size = (x.shape[2], x.shape[3])
         return pytree.tree_map_only(Tensor, lambda y: self._back(y, origin, size), answer) if self.dense else answer
+
+    def _answer(self, x: Tensor) -> Any:
+        if isinstance(self.network, fx.GraphModule) and torch.compiler.is_compiling():
+            with (
+                preserve_node_meta()
+            ):  # run node by node, so that each keeps the module and the line that it comes from
+                return fx.Interpreter(self.network).run(x)
+        return self.network(x)
 
     def _back(self, y: Tensor, origin: Tensor, size: tuple[int, int]) -> Tensor:
         return put_back(y, origin, size) if y.ndim == 4 else y

@@ -89,7 +89,7 @@ def repair(
     mended, name, changes = tried(job, method)
     mended.eval()
     # Torch cannot read a black box: there the pose alone is proved, in front of whatever is behind it.
-    alone = black_box or (before is not None and _not_exported(before))
+    alone = black_box or (before is not None and _not_exported(before) and mended.pose is not None)
     after = check(_pose_alone(mended) if alone else mended, size)
     guarantee = _guarantee(job, after, alone)
     ran = confirmed(mended, guarantee, inputs, _period(guarantee, before, size))

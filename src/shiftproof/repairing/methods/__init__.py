@@ -9,6 +9,8 @@ from shiftproof.records import Change
 from shiftproof.records.repair_parts import Goal, MethodName
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.methods.chained import circular_phase
+from shiftproof.repairing.methods.circular import circular
 from shiftproof.repairing.methods.nothing import nothing
 from shiftproof.repairing.methods.phase import phase
 from shiftproof.repairing.methods.pose import pose
@@ -16,10 +18,21 @@ from shiftproof.repairing.methods.refusal import refused
 
 Method = Callable[[Job], tuple[Mended, tuple[Change, ...]]]
 
-METHODS: dict[MethodName, Method] = {"nothing": nothing, "phase": phase, "pose": pose}
+METHODS: dict[MethodName, Method] = {
+    "nothing": nothing,
+    "phase": phase,
+    "pose": pose,
+    "circular+phase": circular_phase,
+    "circular": circular,
+}
 
 # Those that change least come first: for each goal in the order in which they are tried.
-ORDER: dict[Goal, tuple[MethodName, ...]] = {"circular": ("nothing", "phase", "pose"), "zero": ("pose",), "crop": ()}
+# What is made for the circle makes a model no steadier under a camera, so it is never offered for the goal "crop".
+ORDER: dict[Goal, tuple[MethodName, ...]] = {
+    "circular": ("nothing", "phase", "pose", "circular+phase", "circular"),
+    "zero": ("pose",),
+    "crop": (),
+}
 
 
 def tried(job: Job, asked: MethodName | None) -> tuple[Mended, MethodName, tuple[Change, ...]]:

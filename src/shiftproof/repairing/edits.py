@@ -1,0 +1,31 @@
+"""What can be done to the layers of a network, by name, so that a file can build a mended network again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from shiftproof.errors import RepairError
+from shiftproof.records import Change
+from shiftproof.repairing.mended import Edit
+from shiftproof.repairing.methods.circular import with_circular_padding
+
+EDITS: dict[str, Callable[..., tuple[nn.Module, tuple[Change, ...]]]] = {"circular": with_circular_padding}
+
+
+def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[Edit]) -> nn.Module:
+    """The network after each of the edits, in order; its weights are shared.
+
+    Raises:
+        RepairError: there is no such edit, or it refuses the network.
+
+    >>> with_edits(nn.Conv2d(1, 1, 3, padding=1), (1, 4, 4), [Edit("pie")])
+    Traceback (most recent call last):
+    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular
+    """
+    for edit in edits:
+        if edit.name not in EDITS:
+            raise RepairError(f"the edit {edit.name!r}", where="with_edits", remedy=f"use {', '.join(EDITS)}")
+        network, _ = EDITS[edit.name](network, size, **edit.options)
+    return network
