@@ -69,11 +69,11 @@ def golden(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def per_cent(metric: dict[str, Any] | None, *, interval: bool = True) -> str:
+def per_cent(metric: dict[str, Any] | None, *, interval: bool = True, places: int = 1) -> str:
     """A metric as printed in a table."""
     if metric is None:
         return "–"
-    value, low, high = (fixed(100 * metric[key], 1) for key in ("value", "low", "high"))
+    value, low, high = (fixed(100 * metric[key], places) for key in ("value", "low", "high"))
     return f"{value} ({low} – {high})" if interval else value
 
 
@@ -102,7 +102,9 @@ def accuracies() -> str:
         run = golden(f"resnet{depth}-cifar10-unmoved")
         if run:
             metric = run["record"]["metrics"]["accuracy_unmoved"]
-            rows.append(f"| ResNet-{depth} | {100 * metric['value']:.2f} ({metric['n']} pictures) | {published} |")
+            rows.append(
+                f"| ResNet-{depth} | {per_cent(metric, interval=False, places=2)} ({metric['n']} pictures) | {published} |"
+            )
     return "\n".join(rows)
 
 
@@ -115,7 +117,7 @@ def all_runs() -> str:
             if run := golden(f"{key}-{b}"):
                 record = run["record"]
                 cells = [per_cent(record["metrics"].get(measure.name)) for measure in COLUMNS]
-                fe = f"{record['cost']['forward_equivalents_per_view']:.2f}"
+                fe = fixed(record["cost"]["forward_equivalents_per_view"], 2)
                 rows.append(f"| {words} | {b} | {' | '.join(cells)} | {fe} |")
     return "\n".join(rows)
 
@@ -194,14 +196,14 @@ def speed() -> str:
             where = f"`python benchmarks/{name}.py`, {result['hardware']}, {result['date'][:10]}"
             for row in result["rows"]:
                 what = f"{title.format(**result)}: {LOOPS.get(row['what'], row['what'])}"
-                memory = f"{row['memory_ratio']:.2f} x plain"
-                rows.append(f"| {what} | {row['fe_per_view']:.2f} FE per view | {memory} | {where} |")
+                memory = f"{fixed(row['memory_ratio'], 2)} x plain"
+                rows.append(f"| {what} | {fixed(row['fe_per_view'], 2)} FE per view | {memory} | {where} |")
     if (result := benchmark("training")) and result["pictures"] == 60_000:
         where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
         words = f"an epoch of model C, {result['pictures']:,} pictures, {result['threads']} threads"
         least = result["rows"][0]["median_s"]
         rows.extend(
-            f"| {words}: {r['what']} | {r['median_s']:.1f} s, {r['median_s'] / least:.2f} x | | {where} |"
+            f"| {words}: {r['what']} | {fixed(r['median_s'], 1)} s, {fixed(r['median_s'] / least, 2)} x | | {where} |"
             for r in result["rows"]
         )
     if result := benchmark("unshared"):
@@ -209,13 +211,13 @@ def speed() -> str:
         words = f"unshared convolution 3 x 3 on {tuple(result['shape'])}, forward and backward"
         names = {"unfold": "unfold + einsum", "views": "views + einsum"}
         rows.extend(
-            f"| {words}: {names.get(r['what'], r['what'])} | {r['both_s']:.2f} s, {r['ratios']['both']:.2f} x "
-            f"| {r['memory_ratio']:.2f} x | {where} |"
+            f"| {words}: {names.get(r['what'], r['what'])} | {fixed(r['both_s'], 2)} s, {fixed(r['ratios']['both'], 2)} x "
+            f"| {fixed(r['memory_ratio'], 2)} x | {where} |"
             for r in result["rows"]
         )
     if result := benchmark("startup"):
         where = f"`python benchmarks/startup.py`, {result['hardware']}, {result['date'][:10]}"
-        rows.extend(f"| `{r['what']}` | {r['median_s']:.2f} s | | {where} |" for r in result["rows"])
+        rows.extend(f"| `{r['what']}` | {fixed(r['median_s'], 2)} s | | {where} |" for r in result["rows"])
     return "\n".join(rows)
 
 
@@ -250,7 +252,7 @@ def coverage_unbounded() -> str:
     head = ["figure", "population", *map(str, result["pictures"])]
     rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in result["unbounded"]:
-        cells = [f"{100 * v:.1f}" for v in row["coverage"]]
+        cells = [fixed(100 * v, 1) for v in row["coverage"]]
         rows.append(f"| {row['method']} | {row['population']} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -265,7 +267,9 @@ def _coverage_rows(head: str, found: list[dict[str, Any]], key: str, pictures: l
     """A row per population or method: coverage and width, in per cent, by the number of pictures."""
     rows = [f"| {head} | {' | '.join(map(str, pictures))} |", f"|{' --- |' * (len(pictures) + 1)}"]
     for row in found:
-        cells = [f"{100 * c:.1f} / {100 * w:.0f}" for c, w in zip(row["coverage"], row["width"], strict=True)]
+        cells = [
+            f"{fixed(100 * c, 1)} / {fixed(100 * w, 0)}" for c, w in zip(row["coverage"], row["width"], strict=True)
+        ]
         rows.append(f"| {row[key]} | {' | '.join(cells)} |")
     return rows
 

@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from statistics import median
 from typing import Any
 
+from shiftproof.records.numbers import chance, fixed
+
 Record = dict[str, Any]
 REASONS = {
     "T0": "an operator without a rule, or no graph",
@@ -46,13 +48,6 @@ def fixed_step(record: Record) -> str:
     return f"{step[0]} px" if step[0] == step[1] else f"{step[0]} x {step[1]} px"
 
 
-def per_cent(part: int, whole: int) -> str:
-    """A share, never rounded up to all or down to none."""
-    share = 100 * part / whole if whole else 0
-    text = f"{share:.1f}"
-    return "> 99.9" if text == "100.0" and part < whole else "< 0.1" if text == "0.0" and part else text
-
-
 def overview(records: list[Record], run: dict[str, Any]) -> str:
     """What the whole run says, in sentences."""
     graphs = exported(records)
@@ -66,7 +61,7 @@ def overview(records: list[Record], run: dict[str, Any]) -> str:
         lines.append(
             f"- **{library}**: {len(own)} of {every} architectures, of {len({r['family'] for r in own if 'family' in r})} of "
             f"{run['families'][library]} families; {len(good)} exported, {failed} ended in an error; "
-            f"{len(known)} of the exported ({per_cent(len(known), len(good))} %) without an operator that has no rule."
+            f"{len(known)} of the exported ({chance(len(known) / len(good))}) without an operator that has no rule."
         )
     for world, words in WORLDS.items():
         proved = [r for r in graphs if r[world]["status"] == "proved"]
@@ -75,7 +70,7 @@ def overview(records: list[Record], run: dict[str, Any]) -> str:
     slow = max(graphs, key=lambda r: r["check_cpu_s"])
     each = median(r["check_cpu_s"] for r in graphs)
     lines.append(
-        f"- The check took {each:.2f} CPU seconds in the median and {slow['check_cpu_s']:.1f} at most "
+        f"- The check took {fixed(each, 2)} CPU seconds in the median and {fixed(slow['check_cpu_s'], 1)} at most "
         f"({slow['model']}, {slow['nodes']} operators), without the time to build and export the model."
     )
     lines.append(
@@ -98,10 +93,10 @@ def reasons(records: list[Record]) -> str:
     graphs = [r for r in exported(records) if not r["unknown_operators"]]
     for r in graphs:
         groups[tuple(r["in_the_way"])].append(r)
-    rows = ["| what prevents a proof | models | % | examples |", "| --- | --- | --- | --- |"]
+    rows = ["| what prevents a proof | models | share | examples |", "| --- | --- | --- | --- |"]
     for codes, found in sorted(groups.items(), key=lambda item: -len(item[1])):
         words = " + ".join(f"{REASONS[c]} ({c})" for c in codes) or "nothing"
-        rows.append(f"| {words} | {len(found)} | {per_cent(len(found), len(graphs))} | {examples(found)} |")
+        rows.append(f"| {words} | {len(found)} | {chance(len(found) / len(graphs))} | {examples(found)} |")
     return "\n".join(rows)
 
 
@@ -152,7 +147,7 @@ def by_family(records: list[Record], library: str) -> str:
         step = "; ".join(s.partition(":")[0] + (f" ({n})" if len(found) > 1 else "") for s, n in found.most_common(4))
         counts = [_middle([r["findings"].get(c, 0) for r in good]) for c in codes]
         unknown = sum(bool(r.get("unknown_operators")) for r in own) + sum("error" in r for r in own)
-        seconds = f"{max(r['check_cpu_s'] for r in good):.2f}" if good else "–"
+        seconds = fixed(max(r["check_cpu_s"] for r in good), 2) if good else "–"
         cells = [family, str(len(own)), verdict, step or "–", *counts, str(unknown or "·"), seconds]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -170,7 +165,8 @@ def own_time(result: dict[str, Any]) -> str:
     """The time of the check itself."""
     rows = ["| model | operators | check, CPU s | torch's export, CPU s |", "| --- | --- | --- | --- |"]
     rows += [
-        f"| {r['what']} | {r['operators']} | {r['first_check_s']:.2f} | {r['export_s']:.1f} |" for r in result["rows"]
+        f"| {r['what']} | {r['operators']} | {fixed(r['first_check_s'], 2)} | {fixed(r['export_s'], 1)} |"
+        for r in result["rows"]
     ]
     where = f"`{result['command']}`, {result['hardware']}, one thread, {result['date'][:10]}."
     return "\n".join([*rows, "", where])

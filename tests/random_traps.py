@@ -211,8 +211,8 @@ def _changed(one: Trapped, before: list, state: list) -> str:
 
 def _told(claim: Any) -> tuple[bool, bool]:
     """(whether a condition of the claim excuses what a run shows, whether one says that the state is reset)."""
-    excused = any(c.startswith(EXCUSES) for c in claim.conditions)
-    return excused, any(c.startswith(RESET) for c in claim.conditions)
+    excused = any(c.startswith(EXCUSES) for c in claim.told)
+    return excused, any(c.startswith(RESET) for c in claim.told)
 
 
 def _contradicted(one: Trapped, verdict: sp.Verdict) -> str:

@@ -2,10 +2,22 @@
 
 from dataclasses import replace
 
-from shiftproof.records import CheckedModel, Claim, Counterexample, Finding, Mend, Output, Part, Stage, Verdict
+from shiftproof.records import (
+    CheckedModel,
+    Claim,
+    Condition,
+    Counterexample,
+    Finding,
+    Mend,
+    Output,
+    Part,
+    Stage,
+    Verdict,
+)
+from shiftproof.records.conditions import UNIFORM, usual
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
-USUAL = ("exact arithmetic", "one picture of 3 x 64 x 64")
+USUAL = usual((3, 64, 64))
 BOTH = ("y", "x")
 
 
@@ -56,9 +68,13 @@ def whole(depth=6):
         (3, 64, 64),
         Claim("refuted", (None, 32), USUAL, counterexample=example),
         Claim(
-            "not_proved", (None, None), (*USUAL, "the answer depends on the whole picture"), ((1, 1), (1, 1)), (0, 0)
+            "not_proved",
+            (None, None),
+            (*USUAL, Condition("the answer depends on the whole picture")),
+            ((1, 1), (1, 1)),
+            (0, 0),
         ),
-        Claim("proved", (32, 32), (*USUAL, "uniform background"), distance_px=20),
+        Claim("proved", (32, 32), (*USUAL, UNIFORM), distance_px=20),
         Output("invariant", (32, 32), layout=((), (Part(10),))),
         (*findings, lost),
         {},
@@ -99,7 +115,7 @@ def unknown():
         ("circular", "window", "canvas"),
         "",
     )
-    lost = Claim("unknown", conditions=(what,))
+    lost = Claim("unknown").under(what)
     return replace(
         whole(),
         circular=lost,
@@ -131,7 +147,7 @@ def hostile():
         made,
         model=CheckedModel(f"{HOSTILE}:made", HOSTILE, HOSTILE),
         circular=replace(
-            made.circular, conditions=(HOSTILE,), counterexample=Counterexample(HOSTILE, 0, (1, 0), 1.0, 1.0)
+            made.circular, conditions=(Condition(HOSTILE),), counterexample=Counterexample(HOSTILE, 0, (1, 0), 1.0, 1.0)
         ),
         findings=findings,
         stages=tuple(replace(s, name=HOSTILE) for s in made.stages[:1]),

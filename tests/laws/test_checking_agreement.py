@@ -197,7 +197,7 @@ def test_random_numbers_that_the_answer_does_not_show_are_a_condition():
 
     claim = sp.check(Call(noisy), SIZE).circular
     assert claim.status == "proved"
-    assert any("the model draws random numbers: its answer must not depend" in c for c in claim.conditions)
+    assert any("the model draws random numbers: its answer must not depend" in c for c in claim.told)
 
 
 @pytest.mark.parametrize("case", NOISE)
@@ -225,7 +225,7 @@ def test_what_a_model_keeps_is_a_condition_or_no_proof(case):
     model, name = STATE[case]()
     before, seen = copy.deepcopy(model), list(SEEN)
     verdict = sp.check(model.eval(), SIZE)
-    told = [c for c in verdict.circular.conditions if c.startswith("a run changes the model") and name in c]
+    told = [c for c in verdict.circular.told if c.startswith("a run changes the model") and name in c]
     assert (verdict.circular.status, bool(told)) in {("proved", True), ("unknown", False)}
     assert seen == SEEN
     assert not hasattr(model, "n")
@@ -247,7 +247,7 @@ def test_a_clock_that_may_be_for_the_log_only_is_a_condition():
 
     verdict = sp.check(Call(logged), SIZE)
     assert verdict.circular.status == "proved"
-    assert any("the model reads the clock (time.time at" in c for c in verdict.circular.conditions)
+    assert any("the model reads the clock (time.time at" in c for c in verdict.circular.told)
 
 
 class Lazy(nn.Module):
@@ -341,7 +341,7 @@ STAYS = {
 def test_what_runs_as_it_was_exported_stays_proved(case):
     verdict = sp.check(STAYS[case](), SIZE)
     assert verdict.circular.status == "proved", str(verdict)
-    assert not any("not run" in c or "clock" in c for c in verdict.circular.conditions)
+    assert not any("not run" in c or "clock" in c for c in verdict.circular.told)
 
 
 def test_an_lstm_is_not_changed_by_running_it():
@@ -351,7 +351,7 @@ def test_an_lstm_is_not_changed_by_running_it():
     assert program is not None
     found = agreement(net, program, SIZE)
     assert (found.reason, found.kept) == ("", ())
-    assert not any("a run changes" in c for c in sp.check(net, SIZE).circular.conditions)
+    assert not any("a run changes" in c for c in sp.check(net, SIZE).circular.told)
 
 
 def _bits(t):
@@ -400,7 +400,7 @@ def test_what_is_not_run_says_so_as_a_condition():
     with torch.device("meta"):
         verdict = sp.check(circular(2, 4, 3), SIZE)
     assert verdict.circular.status == "proved"
-    assert verdict.circular.conditions[-1].endswith("its weights have no values")
+    assert verdict.circular.told[-1].endswith("its weights have no values")
     with torch.device("meta"):
         large = circular(2, 4096, 3)
     program = torch.export.export(large, (torch.zeros(1, 2, 1024, 1024, device="meta"),))
@@ -410,7 +410,7 @@ def test_what_is_not_run_says_so_as_a_condition():
 def test_what_takes_too_long_is_not_run():
     verdict = sp.check(circular(2, 4096, 3), (2, 1024, 1024))  # 77 billion multiplications a picture
     assert verdict.circular.status == "proved"
-    assert "billion multiplications" in verdict.circular.conditions[-1]
+    assert "billion multiplications" in verdict.circular.told[-1]
 
 
 def test_a_program_alone_is_run_twice():

@@ -78,7 +78,7 @@ def test_an_attribute_of_a_weight_is_gone_after_a_check():
     net = FirstPicture().eval()
     claim = sp.check(net, SIZE).circular
     assert not vars(net.conv.weight)
-    assert claim.status == "unknown" or any("a run changes the model" in c for c in claim.conditions)
+    assert claim.status == "unknown" or any("a run changes the model" in c for c in claim.told)
 
 
 def test_an_attribute_that_a_weight_had_stays():
@@ -141,7 +141,7 @@ def test_a_file_that_forward_imports_keeps_nothing(statement, before, tmp_path, 
     verdict = sp.check(net, SIZE)
     assert verdict.circular.status == "proved", str(verdict)
     assert sys.meta_path == found
-    kept = [c for c in verdict.circular.conditions if "a run changes" in c]
+    kept = [c for c in verdict.circular.told if "a run changes" in c]
     assert not any("hooks" in c or "__" in c for c in kept), kept
     tables = sys.modules[f"{package}.tables"]
     assert (tables.KEPT, tables.LAST) == ({}, None)

@@ -88,7 +88,7 @@ def test_the_same_choice_undone_moves_as_the_picture_does():
     net = whole(Chosen(restored))
     verdict = sp.check(net, SIZE)
     assert (verdict.circular.status, verdict.circular.step, verdict.kind) == ("proved", (1, 1), "equivariant")
-    assert "no map whose content chooses its phase equals a moved copy of itself" in verdict.circular.conditions
+    assert "no map whose content chooses its phase equals a moved copy of itself" in verdict.circular.told
     for seed in range(3):
         assert worst(net, verdict, SIZE, (1, 1), seed) == 0
 
@@ -98,7 +98,7 @@ def test_a_map_behind_a_choice_is_known_for_multiples_of_the_stride():
     verdict = sp.check(net, SIZE)
     assert (verdict.circular.status, verdict.circular.step) == ("proved", (2, 2))
     assert worst(net, verdict, SIZE, (2, 2)) == 0
-    assert any("moves by whole cells that the content chooses" in c for c in verdict.circular.conditions)
+    assert any("moves by whole cells that the content chooses" in c for c in verdict.circular.told)
 
 
 def nearest(net, x, move):
@@ -199,7 +199,7 @@ def test_a_choice_by_learned_scores_is_exact_for_every_pixel(case):
     net = learned(run, SCORERS.get(case))
     verdict = sp.check(net, SIZE)
     assert (verdict.circular.status, verdict.circular.step, verdict.kind) == ("proved", (1, 1), kind), str(verdict)
-    assert any("lead by more than rounding" in c for c in verdict.circular.conditions)
+    assert any("lead by more than rounding" in c for c in verdict.circular.told)
     assert worst(net, verdict, SIZE, (1, 1)) == 0
 
 
@@ -293,7 +293,7 @@ def test_phases_taken_to_another_map_need_a_map_without_symmetry():
         net = whole(Chosen(lambda m, x, dead=dead: both(m, x, dead)))
         verdict = sp.check(net, SIZE)
         assert (verdict.circular.status, verdict.circular.step) == ("proved", (1, 1))
-        assert "no map whose content chooses its phase equals a moved copy of itself" in verdict.circular.conditions
+        assert "no map whose content chooses its phase equals a moved copy of itself" in verdict.circular.told
         assert (worst(net, verdict, SIZE, (1, 1)) == 0) == met
 
 

@@ -140,7 +140,7 @@ def test_a_class_has_no_cells_to_compare(case):
     verdict = sp.check(net, SIZE)
     assert (verdict.circular.status, verdict.kind) == ("proved", "invariant")
     assert verdict.window.status == "not_proved"
-    assert any("one answer for the whole window" in c for c in verdict.window.conditions)
+    assert any("one answer for the whole window" in c for c in verdict.window.told)
     assert "T10" not in verdict.counts
 
 
@@ -161,7 +161,7 @@ def test_a_published_classifier_and_its_maps():
     model = torchvision.models.mobilenet_v3_small()
     verdict = sp.check(model, (3, 64, 64))
     assert "T10" not in verdict.counts
-    assert any("one answer for the whole window" in c for c in verdict.window.conditions)
+    assert any("one answer for the whole window" in c for c in verdict.window.told)
     excites = [n for n, m in model.features.named_modules() if isinstance(m, torchvision.ops.SqueezeExcitation)]
     found = [f for f in sp.check(model.features, (3, 64, 64)).findings if f.code == "T10"]
     assert [f.module for f in found] == [f"{n}.avgpool" for n in excites]

@@ -43,7 +43,7 @@ def test_the_verdict_says_which_output_it_is_about(case):
     verdict = sp.check(net, SIZE)
     assert verdict.output.name == name
     assert verdict.circular.status == ("proved" if good else "not_proved")
-    assert any(f"only about output{name}" in c for c in verdict.circular.conditions) == bool(name)
+    assert any(f"only about output{name}" in c for c in verdict.circular.told) == bool(name)
     assert refuted(verdict, net, tries=2).circular.status == ("proved" if good else "refuted")
 
 

@@ -64,7 +64,7 @@ def test_what_is_proved_of_a_network_of_series_is_confirmed(case):
     assert tuple(c.status == "proved" for c in claims) == worlds, str(verdict)
     assert verdict.circular.step == (1, step)
     assert verdict.input_size == (2, 1, WIDTH)
-    assert "series (n, c, w)" in verdict.circular.conditions[-1]
+    assert "series (n, c, w)" in verdict.circular.told[-1]
     assert not any(net._forward_pre_hooks)
     if worlds[0]:
         x = torch.randn(1, 2, WIDTH, dtype=torch.float64)

@@ -74,4 +74,4 @@ def test_what_is_proved_of_a_real_network_is_confirmed_by_running(name):
         # sums in another order in float64; efficientvit_b0 computes its attention in float32
         small = (1e-6 if name == "efficientvit_b0" else 1e-9) * scale
         assert difference(net, picture.double(), type_of(verdict.output), move) <= small
-    assert "a smaller step is refuted" in refuted(verdict, net, tries=4).circular.conditions[-1]
+    assert "a smaller step is refuted" in refuted(verdict, net, tries=4).circular.told[-1]

@@ -85,4 +85,4 @@ def test_the_smallest_tile_is_the_smallest(kind):
         too_small = sp.check(net, (1, less, less)).window
         assert too_small.status == "not_proved"
         assert too_small.smallest_px == claim.smallest_px
-        assert any("the tile is too small" in c and str(smallest) in c for c in too_small.conditions)
+        assert any("the tile is too small" in c and str(smallest) in c for c in too_small.told)

@@ -29,7 +29,7 @@ from shiftproof.errors import ModelError, NotExportedError
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
 from shiftproof.models.loading.weights import fingerprint
-from shiftproof.records.conditions import ASYMMETRIC, SERIES, reset
+from shiftproof.records.conditions import ASYMMETRIC, SERIES, Condition, reset
 from shiftproof.records.verdict import Verdict
 from shiftproof.records.verdict_parts import WORLDS, CheckedModel, Claim, Finding, Output, Stage, World, part_of
 
@@ -99,7 +99,7 @@ def _checked(model: Any, input_size: object) -> Verdict:
     if not series:
         return verdict
     claims = {w: getattr(verdict, w) for w in WORLDS}
-    return replace(verdict, **{w: replace(c, conditions=(*c.conditions, SERIES)) for w, c in claims.items()})
+    return replace(verdict, **{w: c.under(SERIES) for w, c in claims.items()})
 
 
 def _found(
@@ -139,7 +139,7 @@ def _held_against_runs(verdict: Verdict, graph: Graph, module: nn.Module | None)
     # "kept" is said already of "kept.inside"
     kept = tuple(n for n in found.kept if not any(f"{n}.".startswith(f"{k}.") for k in graph.kept))
     more = (*_about_state(kept), *found.conditions)
-    told = {w: replace(c, conditions=(*c.conditions, *more)) for w, c in claims.items() if c.status == "proved"}
+    told = {w: c.under(*more) for w, c in claims.items() if c.status == "proved"}
     found_out = held_against_moves(replace(verdict, **told), graph.program)
     return replace(found_out, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
 
@@ -228,9 +228,9 @@ def _settled(found: Type) -> Type:
     return found
 
 
-def _about_choices(graph: Graph, found: Walk) -> tuple[str, ...]:
+def _about_choices(graph: Graph, found: Walk) -> tuple[Condition | str, ...]:
     """Conditions on sampling at phases that the content chooses, in words."""
-    said = []
+    said: list[Condition | str] = []
     for n in graph.answer:
         for t in _each(found.types[n]):
             if isinstance(t, Signal) and t.witness and t.axes:
@@ -273,7 +273,7 @@ def _about_values(found: Walk, given: bool) -> tuple[str, ...]:
     return (f"the current values of {len(names)} parameter{'s' * (len(names) > 1)}: {shown}",)
 
 
-def _about_state(kept: tuple[str, ...]) -> tuple[str, ...]:
+def _about_state(kept: tuple[str, ...]) -> tuple[Condition, ...]:
     """The state that must be reset before each picture if running the model changes it, in words."""
     if not kept:
         return ()
@@ -284,7 +284,7 @@ def _about_state(kept: tuple[str, ...]) -> tuple[str, ...]:
 def _not_exported(model: CheckedModel, size: tuple[int, int, int], error: NotExportedError) -> Verdict:
     remedy = mend("export", error.remedy)
     finding = Finding("T0", "", error.where, "export", error.what, remedy, AXES, WORLDS, "")
-    lost = Claim("unknown", conditions=(error.what,))
+    lost = Claim("unknown").under(error.what)
     return Verdict(
         model,
         size,

@@ -6,9 +6,9 @@ from dataclasses import replace
 from math import ceil, gcd
 
 from shiftproof.checking.types import AXES, Atom, Constant, Join, Signal, Type, Unknown, joined
-from shiftproof.records.conditions import UNIFORM
+from shiftproof.records.conditions import UNIFORM, Condition, usual
 from shiftproof.records.verdict_parts import WORLDS, Claim, Finding
-from shiftproof.records.verdict_words import both_px, usual
+from shiftproof.records.verdict_words import both_px
 
 
 def judged(
@@ -17,7 +17,7 @@ def judged(
     last: dict[str, Atom],
     input_size: tuple[int, int, int],
     distance: int,
-    values: tuple[str, ...] = (),
+    values: tuple[Condition | str, ...] = (),
 ) -> tuple[Claim, Claim, Claim, Type]:
     """(circular, window, canvas, type of the answer) from what the walk found.
 
@@ -41,7 +41,7 @@ def judged(
     steps = output.step if isinstance(output, Signal) else (1, 1)
     broken = {w: {a for f in findings if w in f.breaks for a in f.axes} for w in WORLDS}
     lost = "unknown" if any(f.code == "T0" for f in findings) or unknown else ""
-    one_picture = (*usual(input_size), *values)
+    given = (*usual(input_size), *values)
 
     broken = {w: found - set(_fixed(extent)) for w, found in broken.items()}
     found = [
@@ -55,21 +55,22 @@ def judged(
     note = tuple(
         f"the step along {a} is the whole picture, so only the unmoved picture would be covered" for a in vacuous
     )
-    circular = Claim("proved" if proved else lost or "not_proved", (found[0], found[1]), one_picture + note)
+    circular = Claim("proved" if proved else lost or "not_proved", (found[0], found[1])).under(*given, *note)
 
-    window = _window(output, signals, last, extent, broken["window"], steps, lost, one_picture)
+    window = _window(output, signals, last, extent, broken["window"], steps, lost, given)
     # The smallest object, one pixel, that far from both borders and with room for one step.
     room = all(2 * distance + 1 + s <= n or n == 1 for s, n in zip(steps, extent, strict=True))
     # On a uniform background a move of the object is a circular move of the picture, so long as nothing wraps around.
     if proved:
-        why = (*one_picture, "the object does not wrap around")
-        return circular, window, Claim("proved", circular.step, why, distance_px=0), output
+        canvas = Claim("proved", circular.step, distance_px=0).under(*given, "the object does not wrap around")
+        return circular, window, canvas, output
     held = [s if a not in broken["canvas"] and room and not unknown else None for s, a in zip(steps, AXES, strict=True)]
-    why = (*one_picture, UNIFORM)
+    why = (*given, UNIFORM)
     if not room:
         why += (f"an object would have to stay {distance} px from the border, and the picture is too small for that",)
     status = "proved" if None not in held else lost or "not_proved"
-    return circular, window, Claim(status, (held[0], held[1]), why, distance_px=distance), output
+    canvas = Claim(status, (held[0], held[1]), distance_px=distance).under(*why)
+    return circular, window, canvas, output
 
 
 def _fixed(extent: tuple[int, int]) -> list[str]:
@@ -115,7 +116,7 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
     )
     # It sees no picture, so no border either.
     if isinstance(output, Constant) and not broken:
-        return Claim("proved", (1, 1), why, ((0, 0), (0, 0)), (0, 0))
+        return Claim("proved", (1, 1), margins=((0, 0), (0, 0)), clean=(0, 0)).under(*why)
     still = [a for a in AXES if a not in fixed and any(a not in s.axes for s in signals)]
     if joined_up:
         why = (*why, "the answer is parts laid end to end, and their margins are not followed")
@@ -131,4 +132,5 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
         )
     status = "proved" if None not in found else lost or "not_proved"
     tiles = ((halo[0], halo[1]), (smallest[0], smallest[1])) if last and moving else (None, None)
-    return Claim(status, (found[0], found[1]), why, (margins[0], margins[1]), (clean[0], clean[1]), *tiles)
+    low_high, cells = (margins[0], margins[1]), (clean[0], clean[1])
+    return Claim(status, (found[0], found[1]), (), low_high, cells, *tiles).under(*why)

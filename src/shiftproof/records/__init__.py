@@ -27,6 +27,7 @@ from shiftproof.records.audit_parts import (
     Witness,
 )
 from shiftproof.records.citation import Citation
+from shiftproof.records.conditions import Condition
 from shiftproof.records.disk import refuse_unwritable, sweep, write_beside, writing
 from shiftproof.records.experiment import ExperimentRecord
 from shiftproof.records.figures import Chart, Figure, Picture, Series, Table, Unit
@@ -80,6 +81,7 @@ __all__ = [
     "CheckedModel",
     "Citation",
     "Claim",
+    "Condition",
     "Confirmed",
     "Cost",
     "Counterexample",

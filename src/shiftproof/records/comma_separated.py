@@ -137,7 +137,7 @@ def _of_verdict(verdict: VerdictParts) -> Iterator[Row]:
             "cells_y": clean[0],
             "cells_x": clean[1],
             "distance_px": claim.distance_px,
-            "detail": "; ".join(claim.conditions),
+            "detail": "; ".join(claim.told),
         }
     for f in verdict.findings:
         yield {

@@ -1,36 +1,55 @@
-"""The conditions of claims that are read back from a verdict: each is written here, and recognised here.
-
-Other conditions are sentences for people; no code depends on their words.
-"""
+"""The conditions of a claim: each has a kind, which code asks for, and words, which people read."""
 
 from __future__ import annotations
 
-EXACT = "exact arithmetic"
-UNIFORM = "uniform background"
-SERIES = "the network takes series (n, c, w), which move along x"
-"""Of every claim about a network of series: by it a verdict tells later how the network is run."""
-ASYMMETRIC = "no map whose content chooses its phase equals a moved copy of itself"
-_CHANGES = "a run changes the model: before each picture, reset ", " to the current value"
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["usual", "background", "series", "asymmetric", "state", "other"]
 
 
-def one_picture(input_size: tuple[int, ...]) -> str:
+@dataclass(frozen=True)
+class Condition:
+    """A condition under which a claim holds, or what prevents a proof.
+
+    Args:
+        words: as a person reads it.
+        kind: "usual": every claim has it; "background": the background must be uniform; "series": the network takes series;
+            "asymmetric": no map may equal a moved copy of itself; "state": a run changes the model, which must be reset;
+            "other": only words.
+    """
+
+    words: str
+    kind: Kind = "other"
+
+    def __str__(self) -> str:
+        return self.words
+
+
+EXACT = Condition("exact arithmetic", "usual")
+UNIFORM = Condition("uniform background", "background")
+SERIES = Condition("the network takes series (n, c, w), which move along x", "series")
+ASYMMETRIC = Condition("no map whose content chooses its phase equals a moved copy of itself", "asymmetric")
+
+
+def one_picture(input_size: tuple[int, ...]) -> Condition:
     """That a claim is about one picture of that size.
 
-    >>> one_picture((3, 8, 8))
+    >>> str(one_picture((3, 8, 8)))
     'one picture of 3 x 8 x 8'
     """
-    return f"one picture of {' x '.join(str(n) for n in input_size)}"
+    return Condition(f"one picture of {' x '.join(str(n) for n in input_size)}", "usual")
 
 
-def reset(names: str) -> str:
-    """That running the model changes the named state, which must be reset before each picture.
+def usual(input_size: tuple[int, int, int]) -> tuple[Condition, Condition]:
+    """What every claim holds under.
 
-    >>> changes_the_model(reset("norm.count")), changes_the_model("norm.count is what a run changes")
-    (True, False)
+    >>> [str(c) for c in usual((3, 8, 8))]
+    ['exact arithmetic', 'one picture of 3 x 8 x 8']
     """
-    return names.join(_CHANGES)
+    return EXACT, one_picture(input_size)
 
 
-def changes_the_model(condition: str) -> bool:
-    """Whether a condition is one that `reset` wrote."""
-    return condition.startswith(_CHANGES[0]) and condition.endswith(_CHANGES[1])
+def reset(names: str) -> Condition:
+    """That running the model changes the named state, which must be reset before each picture."""
+    return Condition(f"a run changes the model: before each picture, reset {names} to the current value", "state")

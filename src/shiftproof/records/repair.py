@@ -10,7 +10,7 @@ from shiftproof.printable import printable
 from shiftproof.records.consistency import consistent
 from shiftproof.records.numbers import count_words, fixed
 from shiftproof.records.plain import from_plain, to_plain, without_schema
-from shiftproof.records.repair_parts import RepairParts
+from shiftproof.records.repair_parts import RepairParts, changes_in_words
 from shiftproof.records.verdict import Verdict
 
 SCHEMA = "shiftproof.repair/1"
@@ -69,7 +69,7 @@ class RepairRecord(RepairParts):
                 else []
             ),
             f"  not covered: {self.guarantee.uncovered}",
-            *(f"  {c}" for c in self.changes),
+            *(f"  {line}" for line in changes_in_words(self.changes)),
             f"  confirmed by running {count_words(ran.pictures, 'picture')} at {count_words(ran.moves, 'move')} in "
             f"{' and '.join(ran.dtypes)}: {differs}",
             *([] if self.cost is None else [f"  cost: {fixed(self.cost, 2)} forward passes of the original model"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from shiftproof.records.verdict_parts import CheckedModel, Mend, VerdictParts
@@ -57,11 +59,12 @@ class Change:
     """What a repair did at one place of the network, or did not do.
 
     Args:
-        action: "added", "replaced", "kept", or "refused" by a method that was tried first.
-        module: path of the module, or what was added; "" for the whole network.
+        action: "added", "replaced", "kept", or "refused": a method that was tried first.
+        module: path of the module, or what was added, or the method; "" for the whole network.
         operator: the operator of the finding, if one led to this.
         why: the reason, in a sentence.
         mend: what the check suggests there, if it found anything.
+        found: what the check found there, in its words.
     """
 
     action: Literal["added", "replaced", "kept", "refused"]
@@ -69,9 +72,37 @@ class Change:
     operator: str
     why: str
     mend: Mend | None = None
+    found: str = ""
+
+    @property
+    def where(self) -> str:
+        """The place, with what the check found there."""
+        known = ": ".join(k for k in (self.operator, self.found) if k)
+        return f"{self.module or 'the network'}{f' ({known})' if known else ''}"
 
     def __str__(self) -> str:
-        return f"{self.action} {self.module or 'the network'}: {self.why}"
+        if self.action == "refused":
+            return f"not possible by the method {self.module}: {self.why}"
+        if self.action == "kept":
+            return f"left as it is, because {self.why}: {self.where}"
+        return f"{self.action} {self.where}: {self.why}"
+
+
+def changes_in_words(changes: Sequence[Change]) -> list[str]:
+    """The changes, a line each; places that were left as they are for the same reason stand under it.
+
+    >>> kept = [Change("kept", m, "conv2d", "it sees every picture in one pose", found="zeros(1)") for m in ("a", "b")]
+    >>> changes_in_words(kept)
+    ['left as it is, because it sees every picture in one pose:', '  a (conv2d: zeros(1))', '  b (conv2d: zeros(1))']
+    """
+    lines: list[str] = []
+    for (action, why), found in groupby(changes, lambda c: (c.action, c.why)):
+        same = list(found)
+        if action == "kept" and len(same) > 1:
+            lines += [f"left as it is, because {why}:", *(f"  {c.where}" for c in same)]
+        else:
+            lines += [str(c) for c in same]
+    return lines
 
 
 @dataclass(frozen=True)

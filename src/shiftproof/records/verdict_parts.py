@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+
+from shiftproof.records.conditions import Condition, Kind
 
 World = Literal["circular", "window", "canvas"]
 WORLDS: tuple[World, ...] = get_args(World)
@@ -144,11 +146,16 @@ class Counterexample:
     difference: float
     of: float
 
-    def __str__(self) -> str:
+    @property
+    def seen(self) -> str:
+        """What the run showed, in words."""
         return (
-            f"counterexample: {self.picture} moved by {tuple(self.move)} px changes the answer by {self.difference:.3g} "
+            f"{self.picture} moved by {tuple(self.move)} px changes the answer by {self.difference:.3g} "
             f"(of {self.of:.3g})"
         )
+
+    def __str__(self) -> str:
+        return f"counterexample: {self.seen}"
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class Claim:
     Args:
         status: "proved", "refuted", "unknown" or "not_proved".
         step: (y, x) pixels: proved for every move that is a multiple; None along an axis where nothing is proved.
-        conditions: the conditions under which the claim holds, or what prevents a proof, in words.
+        conditions: under which the claim holds, or what prevents a proof.
         margins: window world: cells at the (low, high) end of y and of x that padding reaches, on the last map.
         clean: window world: (y, x) cells of the last map that padding does not reach.
         halo_px: window world: (y, x) pixels at each side of a tile whose cells are not exact; tiles overlap by twice that.
@@ -169,7 +176,7 @@ class Claim:
 
     status: str
     step: tuple[int | None, int | None] = (None, None)
-    conditions: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     margins: tuple[tuple[int, int], tuple[int, int]] | None = None
     clean: tuple[int, int] | None = None
     halo_px: tuple[int, int] | None = None
@@ -180,6 +187,20 @@ class Claim:
     def __post_init__(self) -> None:
         # Checked when it is made: a record from a file may say anything.
         _require([self.status], STATUSES, "status")
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The conditions in words."""
+        return tuple(c.words for c in self.conditions)
+
+    def needs(self, kind: Kind) -> bool:
+        """Whether a condition is of that kind."""
+        return any(c.kind == kind for c in self.conditions)
+
+    def under(self, *more: Condition | str) -> Claim:
+        """The claim with more conditions; a string is one that no code asks for."""
+        added = (Condition(c) if isinstance(c, str) else c for c in more)
+        return replace(self, conditions=(*self.conditions, *added))
 
 
 @dataclass(frozen=True)

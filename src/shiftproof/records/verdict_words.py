@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftproof.records.conditions import EXACT, UNIFORM, one_picture
 from shiftproof.records.verdict_parts import Claim, Finding, VerdictParts
 
 WORLD_WORDS = {
@@ -41,7 +40,7 @@ def sentence_parts(verdict: VerdictParts) -> tuple[str, str]:
     if verdict.world != "circular":
         where = f"in the {verdict.world} world, where {WORLD_WORDS[verdict.world]}"
         # That the background is uniform is what the world means, not what prevents a proof in it.
-        why = "; ".join(c for c in conditions(verdict, verdict.world) if c != UNIFORM)
+        why = "; ".join(c.words for c in claim.conditions if c.kind not in ("usual", "background"))
         found = f"{listed}{f'; {why}' if why else ''}" if ends else why or "it is proved along one axis only"
         return sure, f"{where}: {found}"
     if not ends:
@@ -89,16 +88,7 @@ def left_out_words(verdict: VerdictParts) -> str:
 
 def conditions(verdict: VerdictParts, world: str) -> list[str]:
     """The conditions of a claim beyond those that every claim has: exact arithmetic and one picture."""
-    return [c for c in getattr(verdict, world).conditions if c not in usual(verdict.input_size)]
-
-
-def usual(input_size: tuple[int, int, int]) -> tuple[str, str]:
-    """What every claim holds under.
-
-    >>> usual((3, 8, 8))
-    ('exact arithmetic', 'one picture of 3 x 8 x 8')
-    """
-    return EXACT, one_picture(input_size)
+    return [c.words for c in getattr(verdict, world).conditions if c.kind != "usual"]
 
 
 def claim_words(verdict: VerdictParts, world: str) -> str:

@@ -21,7 +21,6 @@ from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
 from shiftproof.printable import said
 from shiftproof.records import GOALS, CheckedModel, Guarantee, RepairRecord, Verdict
-from shiftproof.records.conditions import UNIFORM
 from shiftproof.records.repair_parts import Goal, MethodName
 from shiftproof.repairing.confirm import confirmed
 from shiftproof.repairing.job import Job
@@ -119,11 +118,11 @@ def _guarantee(job: Job, after: Verdict, alone: bool) -> Guarantee:
     if claim.status != "proved" or y is None or x is None:
         broken = next((f for f in after.findings if world in f.breaks), None)
         where = f"{broken.module or broken.source} ({broken.operator})" if broken else "the mended model"
-        why = broken.detail if broken else "; ".join(claim.conditions)
+        why = broken.detail if broken else "; ".join(claim.told)
         raise refused(f"the proof ends: {why}", where, job.goal)
-    conditions = [*claim.conditions]
+    # Of an object on a uniform background the guarantee says more exactly what is needed.
+    conditions = [c.words for c in claim.conditions if world != "canvas" or c.kind != "background"]
     if world == "canvas":
-        conditions = [c for c in conditions if c != UNIFORM]
         conditions.append("more than half of the border shows the background, and nothing of the object is outside")
     if alone:
         conditions.append("the network gives the same answer whenever it sees the same picture")

@@ -79,13 +79,13 @@ class Remembers(nn.Module):
 def test_a_module_that_running_changes_is_proved_from_its_state_only(how):
     verdict = sp.check(Remembers(how), (1, 8, 8))
     assert verdict.circular.status == "proved"
-    assert any("reset last to" in c for c in verdict.circular.conditions)
+    assert any("reset last to" in c for c in verdict.circular.told)
 
 
 def test_a_buffer_that_is_only_read_is_no_state():
     verdict = sp.check(Remembers("not at all"), (1, 8, 8))
     assert verdict.circular.status == "proved"
-    assert not any("last" in c for c in verdict.circular.conditions)
+    assert not any("last" in c for c in verdict.circular.told)
 
 
 class Counts(nn.Module):
@@ -111,10 +111,10 @@ def test_numbers_that_running_changes_are_state_too(held):
     verdict = sp.check(nn.Sequential(inside), (1, 8, 8))
     assert verdict.circular.status == "proved"
     assert f"a run changes the model: before each picture, reset 0.{held} to the current value" in (
-        verdict.circular.conditions
+        verdict.circular.told
     )
     assert (inside.seen, inside.more, hasattr(inside, "new")) == (0, {"seen": [0]}, False)
-    assert not any("a run changes" in c for c in sp.check(Counts("nowhere"), (1, 8, 8)).circular.conditions)
+    assert not any("a run changes" in c for c in sp.check(Counts("nowhere"), (1, 8, 8)).circular.told)
 
 
 def test_what_is_no_module_is_refused():

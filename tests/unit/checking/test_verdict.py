@@ -47,7 +47,7 @@ def test_a_circular_resnet18_is_proved_with_step_32_and_16_is_refuted():
     verdict = refuted(sp.check(net, (3, 64, 64)), net)
     assert verdict.circular.status == "proved"
     assert verdict.circular.step == (32, 32)
-    assert "a smaller step is refuted: counterexample" in verdict.circular.conditions[-1]
+    assert "a smaller step is refuted: counterexample" in verdict.circular.told[-1]
 
 
 def test_a_counterexample_is_a_picture_a_move_and_a_difference():
@@ -66,7 +66,7 @@ def test_what_cannot_be_refuted_is_said():
     net = Call(lambda m, x: (x + torch.arange(8.0)).mean((2, 3)))  # a position constant that a mean does not see
     verdict = refuted(sp.check(net, (1, 8, 8)), net)
     assert verdict.circular.status == "not_proved"
-    assert "no counterexample found in" in verdict.circular.conditions[-1]
+    assert "no counterexample found in" in verdict.circular.told[-1]
 
 
 def test_a_verdict_survives_json():
@@ -307,7 +307,7 @@ def test_what_training_will_change_proves_nothing(dtype):
     verdict = sp.check(from_library)
     assert verdict.counts == {"T4": 2}  # one along each axis; the scale and the buffer are none
     assert verdict.circular.status == "not_proved"
-    assert "any values of the parameters" in verdict.circular.conditions
+    assert "any values of the parameters" in verdict.circular.told
     trained = sp.check(replace(from_library, weights="weights.safetensors", random_weights=False))
     assert trained.circular.status == "proved"
 
@@ -315,7 +315,7 @@ def test_what_training_will_change_proves_nothing(dtype):
 def test_a_proof_says_on_which_values_it_hangs():
     verdict = sp.check(Coded(), (2, 6, 6))
     assert verdict.circular.status == "proved"
-    assert "the current values of 1 parameter: code" in verdict.circular.conditions
+    assert "the current values of 1 parameter: code" in verdict.circular.told
     assert "the current values of 1 parameter" in str(verdict)
     plain = sp.check(circular(1, 2, 3), (1, 6, 6))
-    assert not any("parameter" in c for c in plain.circular.conditions)
+    assert not any("parameter" in c for c in plain.circular.told)

@@ -23,7 +23,6 @@ from shiftproof.checking.refuting.wrong_rule import distrusted
 from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.printable import said
-from shiftproof.records.conditions import ASYMMETRIC, SERIES, changes_the_model
 from shiftproof.records.verdict import Verdict
 from shiftproof.records.verdict_parts import WORLDS, Claim, Counterexample
 
@@ -70,19 +69,19 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
     if any(f.operator == "export" for f in verdict.findings):
         return verdict  # torch could not export the model, so running it would test nothing
     module = plain_module(model.module if isinstance(model, LoadedModel) else model)
-    series = any(SERIES in getattr(verdict, w).conditions for w in WORLDS)
+    series = any(getattr(verdict, w).needs("series") for w in WORLDS)
     try:
         with restored(module, values=True), generators_restored(), on_rows(module, series):
             return _tried(verdict, module, tries, seed)
     except FAILURES as e:
         what = f"the model could not be run to look for a counterexample: {type(e).__name__}: {said(e)}"
         claims = {w: getattr(verdict, w) for w in WORLDS}
-        return replace(verdict, **{w: replace(c, conditions=(*c.conditions, what)) for w, c in claims.items()})
+        return replace(verdict, **{w: c.under(what) for w, c in claims.items()})
 
 
 def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> Verdict:
     module, like = _precise(model, verdict.input_size)
-    changes = any(changes_the_model(c) for w in WORLDS for c in getattr(verdict, w).conditions)
+    changes = any(getattr(verdict, w).needs("state") for w in WORLDS)
     with evaluating(module), restored(module, values=changes) as snapshot:
 
         def run(picture: Tensor) -> Any:
@@ -195,10 +194,9 @@ def _concluded(claim: Claim, runner: Runner, found: Iterable[Trial], note: str =
     counter = runner.first(found, tried)
     if counter is None:
         why = f"not proved, and no counterexample found in {len(tried)} tries"
-        return replace(claim, conditions=(*claim.conditions, *([note] if note else []), why))
+        return claim.under(*([note] if note else []), why)
     if note:  # where the layout is unknown, a difference is not a counterexample
-        text = str(counter).replace("counterexample", "not invariant")
-        return replace(claim, conditions=(*claim.conditions, text))
+        return claim.under(f"not invariant: {counter.seen}")
     return replace(claim, status="refuted", counterexample=counter)
 
 
@@ -213,7 +211,7 @@ def contradiction(verdict: Verdict, world: str, runner: Runner, count: int) -> C
     """
     claim, size, kind = getattr(verdict, world), verdict.input_size, type_of(verdict.output)
     # No run can be seen to meet that condition, so none can contradict the proof.
-    if claim.status != "proved" or ASYMMETRIC in claim.conditions:
+    if claim.status != "proved" or claim.needs("asymmetric"):
         return None
     steps, seed = (
         [(a, s) for a, s in zip(AXES, claim.step, strict=True) if s and a in _moving(verdict)],
@@ -234,7 +232,7 @@ def contradiction(verdict: Verdict, world: str, runner: Runner, count: int) -> C
         return None
     # The message is for us: in exact arithmetic a proof has no counterexample, so a rule must be wrong.
     fault = "this contradicts the proof: please report it, with the network"
-    return replace(claim, status="refuted", counterexample=counter, conditions=(*claim.conditions, fault))
+    return replace(claim, status="refuted", counterexample=counter).under(fault)
 
 
 def _moving(verdict: Verdict) -> list[str]:
@@ -270,7 +268,7 @@ def _smallest(verdict: Verdict, runner: Runner) -> Claim:
         return claim
     kept = [k for _, k in notes if k]
     text = f"no smaller step was refuted: {'; '.join(kept)}" if kept else f"a smaller step is refuted: {notes[0][0]}"
-    return replace(claim, conditions=(*claim.conditions, text))
+    return claim.under(text)
 
 
 def _parts(step: int) -> list[int]:
@@ -315,7 +313,7 @@ def _window(verdict: Verdict, runner: Runner) -> Claim:
                 (loose if counter is None else tight).append(f"{axis} {'low' if low else 'high'}")
     text = f"one cell nearer to the border differs ({', '.join(tight)})" if tight else ""
     rest = f"no difference found one cell nearer to the border ({', '.join(loose)})" if loose else ""
-    return replace(claim, conditions=(*claim.conditions, *(t for t in (text, rest) if t)))
+    return claim.under(*(t for t in (text, rest) if t))
 
 
 def _canvas(verdict: Verdict, runner: Runner) -> Claim:
@@ -342,7 +340,7 @@ def _canvas(verdict: Verdict, runner: Runner) -> Claim:
         text = f"no difference found {distance - 1} px from the border in {runner.tries * 2} tries"
     else:
         text = f"one pixel nearer is refuted: {counter!s}"
-    return replace(claim, conditions=(*claim.conditions, text))
+    return claim.under(text)
 
 
 def _precise(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[torch.nn.Module, Tensor]:

@@ -25,6 +25,5 @@ def distrusted(verdict: Verdict, tried: Mapping[str, Claim]) -> Verdict:
         why = f"a run contradicts the {wrong[0]} proof, so a rule is wrong, and no other proof of this network counts"
         for w, c in claims.items():
             if c.status == "proved":
-                conditions = (*c.conditions, why)
-                claims[w] = replace(c, status="unknown", step=(None, None), conditions=conditions)
+                claims[w] = replace(c, status="unknown", step=(None, None)).under(why)
     return replace(verdict, circular=claims["circular"], window=claims["window"], canvas=claims["canvas"])

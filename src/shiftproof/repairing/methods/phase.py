@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from shiftproof.layers import PhaseAlign
 from shiftproof.records import Change
+from shiftproof.records.numbers import count_words
+from shiftproof.records.verdict_words import pixels
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.methods.changes import kept
 from shiftproof.repairing.methods.refusal import refused
 
 
@@ -22,23 +25,14 @@ def phase(job: Job) -> tuple[Mended, tuple[Change, ...]]:
         if not broken:
             raise refused("no step is proved that could be made finer", "the original model", job.goal)
         first = broken[0]
-        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
-        raise refused(
-            f"{first.name}: {first.detail}{more}", f"{first.module or first.source} ({first.operator})", job.goal
-        )
+        more = f" and {count_words(len(broken) - 1, 'other finding')}" if len(broken) > 1 else ""
+        # Moves are exact for no step, so there is no phase that could be chosen.
+        why = f"no step is proved, because of {first.name} ({first.detail}){more}"
+        raise refused(why, f"{first.module or first.source}, {first.operator}", job.goal)
     # The step of a mapped answer: its own cells move by whole pixels of theirs, so it cannot become finer than they are.
-    added = Change(
-        "added", "PhaseAlign", "", f"rolls the picture by its seam modulo {y}, {x} px before the network sees it"
+    why = (
+        f"it rolls each picture by less than {pixels((y, x))}, so that the network sees all circular moves in one phase"
     )
-    kept = [
-        Change(
-            "kept",
-            f.module,
-            f.operator,
-            f"It stays as it is: the picture is aligned before it. The check found: {f.detail}",
-            f.mend,
-        )
-        for f in job.verdict.findings
-        if f.code == "T1"
-    ]
-    return Mended(job.network, PhaseAlign((y, x), return_phase=True), job.input_size, job.dense), (added, *kept)
+    added = Change("added", "PhaseAlign", "", why)
+    strided = kept((f for f in job.verdict.findings if f.code == "T1"), "every picture comes to it in one phase")
+    return Mended(job.network, PhaseAlign((y, x), return_phase=True), job.input_size, job.dense), (added, *strided)

@@ -7,38 +7,31 @@ from torch import Tensor
 
 from shiftproof.layers import CanonicalPose, seam
 from shiftproof.records import Change
+from shiftproof.records.repair_parts import PROVED_IN
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.methods.changes import kept
 
 
 def pose(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     """The model behind a `CanonicalPose`: by the seam for the goal "circular", by the object for "zero"."""
     if job.goal == "circular":
         layer = CanonicalPose("seam", return_origin=True)
-        added = Change(
-            "added", "CanonicalPose", "", "rolls the seam of the picture to its border before the network sees it"
-        )
+        why = "it finds the seam of each picture, and rolls it to the border"
     else:
         at = None if job.data is None else place(job.data)
         layer = CanonicalPose("object", at=at, return_origin=True)
         _, h, w = job.input_size
-        to = f"{(h // 2, w // 2)}, the middle" if at is None else f"{at}, where the data have it"
-        added = Change(
-            "added", "CanonicalPose", "", f"rolls the centre of the object to {to}, before the network sees it"
-        )
+        row, column = at or (h // 2, w // 2)
+        where = "the middle" if at is None else "its median place in the data"
+        why = f"it rolls the centre of the object to row {row}, column {column}: {where}"
     findings = () if job.verdict is None else job.verdict.findings
-    kept = [
-        Change(
-            "kept",
-            f.module,
-            f.operator,
-            f"It stays as it is: it sees every picture in one pose. The check found: {f.detail}",
-            f.mend,
-        )
-        for f in findings
-        if ("circular" if job.goal == "circular" else "canvas") in f.breaks or f.code == "T1"
-    ]
-    return Mended(job.network, layer, job.input_size, job.dense), (added, *kept)
+    mattered = (f for f in findings if PROVED_IN[job.goal] in f.breaks or f.code == "T1")
+    added = Change("added", "CanonicalPose", "", why)
+    return Mended(job.network, layer, job.input_size, job.dense), (
+        added,
+        *kept(mattered, "it sees every picture in one pose"),
+    )
 
 
 def place(pictures: Tensor) -> tuple[int, int]:

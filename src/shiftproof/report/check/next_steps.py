@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 
 from shiftproof.records import Claim, Verdict
-from shiftproof.records.conditions import SERIES
 from shiftproof.records.numbers import percent
 from shiftproof.records.verdict_parts import Finding
 from shiftproof.records.verdict_words import both_px, groups, pixels
@@ -31,7 +30,7 @@ def next_steps(verdict: Verdict) -> list[Next]:
     # What is proved around the circle need not be measured there; what a camera does to it is the open question.
     proved_circular = verdict.world == "circular" and claim.status in ("proved", "unknown")
     boundary = "crop" if proved_circular else MEASURED_IN[verdict.world]
-    if SERIES not in claim.conditions:  # an audit takes pictures
+    if not claim.needs("series"):  # an audit takes pictures
         found.append(Next(text, _command(verdict, "audit", "YOUR-PICTURES", "--boundary", boundary)))
     if verdict.command:
         found.append(Next("Repeat this check.", verdict.command))

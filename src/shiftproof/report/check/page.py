@@ -18,7 +18,6 @@ from shiftproof.records.verdict_words import (
     sentence_parts,
     status_words,
     tile_words,
-    usual,
 )
 from shiftproof.report import words
 from shiftproof.report.check import glossary
@@ -86,11 +85,7 @@ def _world(verdict: Verdict, name: str) -> _World:
     if claim.distance_px:
         parts.append(f"object at least {claim.distance_px} px from the border")
     figure = ", ".join(parts) if any(claim.step) else "nothing is proved"
-    told = (
-        conditions(verdict, name)
-        if claim.status != "proved"
-        else [*usual(verdict.input_size), *conditions(verdict, name)]
-    )
+    told = list(claim.told) if claim.status == "proved" else conditions(verdict, name)
     # "Not proved" has no colour: it says what the check could not do, and nothing about the model.
     tone = {"proved": "good", "refuted": "bad"}.get(claim.status, "")
     example = "" if claim.counterexample is None else str(claim.counterexample)

@@ -35,7 +35,7 @@ def test_a_run_against_one_proof_leaves_no_other(way):
     assert told["circular"].status == "refuted"
     assert told["canvas"].status == "unknown"  # which is not tried where the circular claim covers it
     assert told["canvas"].step == (None, None)
-    assert "a run contradicts the circular proof, so a rule is wrong" in " ".join(told["canvas"].conditions)
+    assert "a run contradicts the circular proof, so a rule is wrong" in " ".join(told["canvas"].told)
     assert all(c.status != "proved" for c in told.values())
     kept = held_against_moves(verdict, export(good, SIZE).program) if way == "check" else refuted(verdict, good)
     assert all(getattr(kept, w).status == "proved" for w in WORLDS)

@@ -210,14 +210,14 @@ def test_what_a_first_run_makes_and_keeps_is_gone_after_a_check(place):
 )
 def test_what_a_run_changes_is_a_condition(place):
     claim = sp.check(Keeps(place).eval(), SIZE).circular
-    assert claim.status == "unknown" or any("a run changes the model" in c for c in claim.conditions)
+    assert claim.status == "unknown" or any("a run changes the model" in c for c in claim.told)
 
 
 def test_what_was_kept_before_stays():
     net = Keeps("a dictionary of the class").eval()
     net(torch.rand(1, *SIZE))
     kept = net.cache[SIZE[2]]
-    assert not any("a run changes" in c for c in sp.check(net, SIZE).circular.conditions)
+    assert not any("a run changes" in c for c in sp.check(net, SIZE).circular.told)
     assert net.cache[SIZE[2]] is kept
 
 
@@ -358,7 +358,7 @@ def test_the_name_of_a_module_does_not_make_it_a_library(name, registered, tmp_p
     exec(CACHING, vars(module))
     net = module.Net()
     verdict = sp.check(net, SIZE)
-    assert any(c.startswith("a run changes the model") and "n" in c for c in verdict.circular.conditions)
+    assert any(c.startswith("a run changes the model") and "n" in c for c in verdict.circular.told)
     assert (net.counter.n, net.counter.first, module.COUNTER.n) == (0, None, 0)
     assert net(torch.ones(1, *SIZE)).unique().tolist() == [2]
 

@@ -53,7 +53,7 @@ def test_a_clock_is_a_condition_wherever_the_model_stands(place, tmp_path, monke
     said = [
         f"the model reads the clock (time.time at {p}:10): its answer must not depend on it" for p in (path, "net.py")
     ]
-    assert set(said) & set(claim.conditions)
+    assert set(said) & set(claim.told)
 
 
 class Later(datetime.datetime):

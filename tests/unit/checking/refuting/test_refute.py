@@ -23,7 +23,7 @@ def zeros(i, o, k, s=1):
 
 
 def notes(claim):
-    return "; ".join(claim.conditions)
+    return "; ".join(claim.told)
 
 
 POOLED = nn.Sequential(zeros(1, 2, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1))
@@ -51,7 +51,7 @@ def test_a_window_claim_is_tried_one_cell_beyond_its_margin():
     net = nn.Sequential(zeros(1, 2, 3), nn.Tanh(), zeros(2, 2, 5))
     claim = refuted(sp.check(net, (1, 16, 16)), net).window
     assert claim.status == "proved"
-    assert "one cell nearer to the border differs (y low, y high, x low, x high)" in claim.conditions
+    assert "one cell nearer to the border differs (y low, y high, x low, x high)" in claim.told
 
 
 def test_a_canvas_claim_is_tried_one_pixel_nearer():
@@ -103,7 +103,7 @@ def test_rounding_is_no_counterexample():
     net = Call(lambda m, x: m.a(x).float().exp().mean((2, 3)).double(), a=circular(1, 2, 3))
     verdict = sp.check(net, (1, 16, 16))
     assert verdict.circular.status == "proved"
-    lost = replace(verdict, circular=Claim("not_proved", (None, None), ("", "")))
+    lost = replace(verdict, circular=Claim("not_proved"))
     assert refuted(lost, net).circular.status == "not_proved"
 
 
@@ -293,7 +293,7 @@ def test_a_verdict_on_one_of_several_outputs_says_which_and_runs_that_one(case):
     verdict = sp.check(net, (2, 6, 6))
     assert verdict.output.name == name
     for world in ("circular", "window", "canvas"):
-        assert f"only about output{name}, one of {count}" in getattr(verdict, world).conditions
+        assert f"only about output{name}, one of {count}" in getattr(verdict, world).told
     assert verdict.counts == {"T2": 1}
     assert refuted(verdict, net).circular.status == "refuted"
 
@@ -302,7 +302,7 @@ def test_the_only_output_needs_no_name():
     for forward in (lambda m, x: x.mean((2, 3)), lambda m, x: (x.mean((2, 3)),), lambda m, x: {"out": x.mean((2, 3))}):
         verdict = sp.check(Call(forward), (2, 6, 6))
         assert verdict.output.name == ""
-        assert not any("about output" in c for c in verdict.circular.conditions)
+        assert not any("about output" in c for c in verdict.circular.told)
 
 
 def test_a_program_of_two_pictures_is_not_proved_as_if_they_were_one():

@@ -9,6 +9,7 @@ import pytest
 import verdicts_made
 from seen import Seen, attacks, leaves
 from shiftproof import records
+from shiftproof.records import Condition
 from shiftproof.report import render_verdict, write_verdict_page
 from shiftproof.report.check import glossary
 from shiftproof.report.check.next_steps import next_steps
@@ -149,7 +150,9 @@ def test_a_notebooks_card_says_the_same_and_escapes():
 
 def test_what_is_short_or_unproved_is_said_as_it_is():
     verdict = verdicts_made.whole()
-    canvas = replace(verdict.canvas, status="not_proved", step=(None, None), conditions=("stay 20 px from the border",))
+    canvas = replace(
+        verdict.canvas, status="not_proved", step=(None, None), conditions=(Condition("stay 20 px from the border"),)
+    )
     said = str(replace(verdict, seconds={"check": 0.004}, canvas=canvas))
     assert "check 4 ms" in said
     assert said.count("20 px from the border") == 1
