@@ -25,6 +25,10 @@ class Condition:
     def __str__(self) -> str:
         return self.words
 
+    def __contains__(self, text: str) -> bool:
+        """Whether the words hold a text: what reads conditions as text goes on working."""
+        return text in self.words
+
 
 EXACT = Condition("exact arithmetic", "usual")
 UNIFORM = Condition("uniform background", "background")

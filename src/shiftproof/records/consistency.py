@@ -245,12 +245,17 @@ def of_verdict(v: VerdictParts) -> Iterator[Fault]:
     for name, seconds in v.seconds.items():
         yield from out_of_bounds(f"seconds.{name}", seconds, 0)
     for world in WORLDS:
-        # On a uniform background a move of the object is one of the picture: a step of the circular world is enough.
-        if getattr(v, world).status != "proved" or (world == "canvas" and None not in v.circular.step):
+        if getattr(v, world).status != "proved" or (world == "canvas" and _follows_from_circular(v)):
             continue
         for f in v.findings:
             if world in f.breaks and any(n > 1 and a in f.axes for a, n in zip(AXES, v.input_size[1:], strict=True)):
                 yield f"{world}.status", f"proved, but {f.code} at {f.module or f.operator!r:.80} ends the proof"
+
+
+def _follows_from_circular(v: VerdictParts) -> bool:
+    """Whether the canvas claim needs no proof of its own: on a uniform background, a move of the object is a circular move."""
+    steps = zip(v.circular.step, v.canvas.step, strict=True)
+    return v.circular.status == "proved" and all(c and step and step % c == 0 for c, step in steps)
 
 
 def of_claim(c: Claim) -> Iterator[Fault]:

@@ -140,6 +140,32 @@ def test_what_is_not_a_verdict_is_refused(case):
         sp.Verdict.from_dict(plain)
 
 
+@pytest.mark.parametrize(
+    ("circular", "canvas", "said"),
+    [
+        ({}, {}, ""),  # on a uniform background, what is proved around the circle holds for an object
+        ({"status": "not_proved"}, {}, "proved, but T2 .* .canvas.status"),
+        (
+            {"step": [2, 2]},
+            {},
+            "proved, but T2 .* .canvas.status",
+        ),  # the canvas claims a step that the circle does not give
+        ({"step": [2, 2]}, {"step": [4, 2]}, ""),
+    ],
+)
+def test_a_canvas_proof_follows_from_the_circular_one_or_is_held_against_the_findings(circular, canvas, said):
+    plain = sp.check(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular"), (1, 8, 8)).to_dict()
+    padded = sp.check(nn.Conv2d(1, 2, 3, padding=1), (1, 8, 8)).to_dict()
+    plain["findings"] = [{**padded["findings"][0], "code": "T2", "breaks": ["canvas"]}]
+    plain["circular"] |= circular
+    plain["canvas"] |= canvas
+    if not said:
+        assert sp.Verdict.from_dict(plain).canvas.status == "proved"
+        return
+    with pytest.raises(RecordError, match=said):
+        sp.Verdict.from_dict(plain)
+
+
 def test_a_verdict_names_the_model_and_what_made_it():
     net = nn.Conv2d(1, 2, 3)
     first = sp.check(net, (1, 8, 8))
