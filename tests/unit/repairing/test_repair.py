@@ -105,7 +105,6 @@ WRONG = {
     ),
     "a goal of another world": (("goal",), "zero", "'circular' is not where the goal 'zero' is proved"),
     "a goal without a method": (("goal",), "crop", "'circular' is not where the goal 'crop' is proved"),
-    "a mended model that is not proved": (("after", "circular", "status"), "not_proved", "'not_proved', but the guar"),
     "another size": (("input_size",), [1, 8, 8], r"is not the size of the repair.*before.input_size"),
     "a size of the verdict": (("after", "input_size"), [1, 8, 8], r"is not the size of the repair.*after.input_size"),
     "a file of somebody else": (("files",), ["../../etc/passwd"], r"'../../etc/passwd' is not a file .*files\[0\]"),
@@ -124,6 +123,14 @@ def test_a_record_that_contradicts_itself_is_refused(posed, case):
         at = at[key]
     at[last] = value
     with pytest.raises(RecordError, match=said):
+        RepairRecord.from_dict(plain)
+
+
+def test_a_guarantee_that_the_verdict_does_not_give_is_refused(posed):
+    plain = json.loads(json.dumps(posed.record.to_dict()))
+    for world in ("circular", "canvas"):  # the circular proof gives that of the canvas
+        plain["after"][world]["status"] = "not_proved"
+    with pytest.raises(RecordError, match="'not_proved', but the guarantee says"):
         RepairRecord.from_dict(plain)
 
 
