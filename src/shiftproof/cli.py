@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from shiftproof.commands.audit import audit
 from shiftproof.commands.check import check
+from shiftproof.commands.learn import learn
 from shiftproof.commands.options import STOPPED
 from shiftproof.commands.output import StoppedError, lasting_streams
 from shiftproof.commands.repair import repair
@@ -114,6 +115,7 @@ def _group(
 app.command(cls=Verb, epilog=_epilog("1 a --require is not met", "3 done, but bad pictures were skipped"))(audit)
 app.command(cls=Verb, epilog=_epilog("1 a --require is not met"))(check)
 app.command(cls=Verb, epilog=_epilog())(repair)
+app.command(cls=Verb, epilog=_epilog())(learn)
 app.command(cls=Verb, epilog=_epilog("3 done, but experiments were skipped"))(reproduce)
 
 

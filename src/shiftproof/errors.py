@@ -56,6 +56,10 @@ class DataError(ShiftproofError):
     """Data that cannot be found or read as a whole."""
 
 
+class LearnError(ShiftproofError):
+    """The exhibits of `shiftproof learn` cannot be shown."""
+
+
 class BadItemError(DataError):
     """One picture or label that cannot be used; the rest of the data may be fine."""
 

@@ -59,9 +59,17 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel):
     ours = {f for f in files if "__pycache__" not in f}
     held = set(contents(wheel))
     assert {f for f in held if ".dist-info/" not in f} == ours
-    for needed in ("py.typed", "experiments/costs.json", "report/templates/page.js", "report/templates/page.html.j2"):
+    for needed in (
+        "py.typed",
+        "experiments/costs.json",
+        "report/templates/page.js",
+        "report/templates/page.html.j2",
+        "learning/site/app.js",
+        "learning/site/vendor/LICENSE.preact",
+        "learning/weights/drag.json",
+    ):
         assert f"shiftproof/{needed}" in held
-    for needed in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"):
+    for needed in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "licenses/NOTICE"):
         assert f"shiftproof-{shiftproof.__version__}.dist-info/{needed}" in held
 
 
@@ -75,6 +83,7 @@ def test_the_source_distribution_builds_the_same_wheel(wheel, sdist, tmp_path):
         "pyproject.toml",
         "README.md",
         "LICENSE",
+        "NOTICE",
         "CHANGELOG.md",
         "CITATION.cff",
         "SECURITY.md",

@@ -1,0 +1,54 @@
+// Predict, then see: the question before the first move, and what was said beside what came out.
+import { html, useState } from "#learn/view.js";
+import { Slider } from "#learn/parts/Slider.js";
+
+/** The learner did not want to say. */
+export const SKIPPED = "skip";
+
+/**
+ * @typedef {{options: readonly string[]} | {from: number, to: number, step: number, value: (v: number) => import("#learn/words.js").Value}} Guessing
+ */
+
+/**
+ * @param {{
+ *   id: string, guessing: Guessing, values: Record<string, import("#learn/words.js").Value>, question?: string,
+ *   guess: string, outcome: string | null, choose: (guess: string) => void, t: import("#learn/words.js").Speaker,
+ * }} props `outcome` is null while the move is played
+ */
+export function Predict({ id, guessing, values, question, guess, outcome, choose, t }) {
+  const asked = question ?? `${id}.predict.question`;
+  if (guess) {
+    const name = (/** @type {string} */ v) =>
+      "options" in guessing ? { key: `${id}.predict.${v}` } : guessing.value(Number(v));
+    const key = guess === SKIPPED ? "predict.skipped" : guess === outcome ? "predict.right" : "predict.compare";
+    return html`<section class="predict done">
+      <p class="soft">${t(asked, values)}</p>
+      <p>${outcome === null ? t("predict.watch") : t(key, { guess: name(guess), truth: name(outcome) })}</p>
+    </section>`;
+  }
+  return html`<section class="predict" aria-label=${t.plain("predict.title")}>
+    <h2>${t("predict.title")}</h2>
+    <p>${t(asked, values)}</p>
+    ${"options" in guessing ? html`<${Options} ...${{ id, guessing, choose, t }} />` : html`<${Amount} ...${{ guessing, choose, t }} />`}
+  </section>`;
+}
+
+/** @param {any} props */
+const Options = ({ id, guessing, choose, t }) => html`<div class="row">
+  ${guessing.options.map((/** @type {string} */ o) => html`<button type="button" class="option" onclick=${() => choose(o)}>${t(`${id}.predict.${o}`)}</button>`)}
+  <${Skip} choose=${choose} t=${t} />
+</div>`;
+
+/** @param {any} props */
+function Amount({ guessing, choose, t }) {
+  const [value, set] = useState((guessing.from + guessing.to) / 2);
+  const { from, to, step } = guessing;
+  return html`<div class="row">
+    <${Slider} ...${{ label: t("predict.guess"), value, from, to, step, set, shown: t.value(guessing.value(value)) }} />
+    <button type="button" class="option" onclick=${() => choose(String(value))}>${t("predict.say")}</button>
+    <${Skip} choose=${choose} t=${t} />
+  </div>`;
+}
+
+/** @param {any} props */
+const Skip = ({ choose, t }) => html`<button type="button" class="quiet" onclick=${() => choose(SKIPPED)}>${t("predict.skip")}</button>`;

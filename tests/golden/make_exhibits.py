@@ -1,0 +1,143 @@
+"""What the pages of `shiftproof learn` hold that a run made: small networks and ten digits (`make exhibits`).
+
+    python tests/golden/make_exhibits.py            # all, minutes on one core
+    python tests/golden/make_exhibits.py NAME ...   # these again: engine, drag, moved
+
+The data folder is `../shared/data` beside the checkout, or what SHIFTPROOF_DATA names. One thread and fixed seeds: a second run
+writes the same files. Weights are rounded to half precision before anything is measured with them, so that the page, which
+reads halves, has the same numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from exhibit_networks import CLASSES, TwoReadouts, from_file, to_file
+from exhibit_operators import operators
+from shiftproof.data import open_labelled
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = ROOT / "src/shiftproof/learning/weights"
+GOLDEN = ROOT / "tests/exhibits/golden"
+DATA = os.environ.get("SHIFTPROOF_DATA", str(ROOT.parent / "shared/data"))
+EPOCHS, BATCH, RATE = 3, 64, 6e-3
+MOVES = 5  # of each digit in the golden outputs
+
+
+def digits(split: str) -> tuple[Tensor, Tensor]:
+    """Pictures in [0, 1] and labels of MNIST."""
+    held = open_labelled(f"mnist:{DATA}/mnist", split)
+    return held.pictures / 255, held.labels
+
+
+def trained(pictures: Tensor, labels: Tensor) -> TwoReadouts:
+    """Both readouts trained at once on unmoved digits, with Adam and a rate that rises and falls once."""
+    torch.manual_seed(0)
+    net = TwoReadouts()
+    steps = EPOCHS * (len(pictures) // BATCH)
+    optimiser = torch.optim.Adam(net.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
+    for epoch in range(EPOCHS):
+        for at in torch.randperm(len(pictures)).split(BATCH)[: len(pictures) // BATCH]:
+            flat, average = net(pictures[at])
+            loss = functional.cross_entropy(flat, labels[at]) + functional.cross_entropy(average, labels[at])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        print(f"epoch {epoch + 1} of {EPOCHS}: loss {loss.item():.3f}", flush=True)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(p.half().float())
+    return net.double().eval()
+
+
+@torch.no_grad()
+def accuracies(net: TwoReadouts, pictures: Tensor, labels: Tensor) -> list[float]:
+    """Accuracy of each readout, in float64."""
+    right = torch.zeros(2)
+    for x, y in zip(pictures.split(500), labels.split(500), strict=True):
+        right += torch.tensor([float((s.argmax(1) == y).sum()) for s in net(x.double())])
+    return [float(r) / len(pictures) for r in right]
+
+
+@torch.no_grad()
+def chosen(net: TwoReadouts, pictures: Tensor, labels: Tensor) -> list[int]:
+    """The first test picture of each class that both readouts read right."""
+    scores = net(pictures[:500].double())
+    right = [(s.argmax(1) == labels[:500]) for s in scores]
+    return [int(((labels[:500] == c) & right[0] & right[1]).nonzero()[0]) for c in range(CLASSES)]
+
+
+def write(path: Path, value: Any) -> None:
+    """The value as JSON, in one line for each entry at the top."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
+
+
+def drag() -> None:
+    """The network of "Drag the digit" and the ten digits."""
+    net = trained(*digits("train"))
+    pictures, labels = digits("test")
+    flat, average = accuracies(net, pictures, labels)
+    at = chosen(net, pictures, labels)
+    ten = pictures[at]
+    write(
+        WEIGHTS / "digits.json",
+        {
+            "source": "MNIST test set, CC BY-SA 3.0, see NOTICE",
+            "index": at,
+            "side": ten.shape[-1],
+            "pixels": base64.b64encode((ten * 255).round().byte().numpy().tobytes()).decode(),
+        },
+    )
+    write(WEIGHTS / "drag.json", {**to_file(net), "accuracy": {"flat": flat, "average": average}})
+    print(f"accuracy on the 10,000 test digits: flattened {flat:.2%}, averaged {average:.2%}")
+
+
+@torch.no_grad()
+def moved() -> None:
+    """Scores of each of the ten digits, moved around the circle, as torch computes them in float64 from the files."""
+    held = json.loads((WEIGHTS / "digits.json").read_text())
+    pixels = np.frombuffer(base64.b64decode(held["pixels"]), np.uint8).reshape(CLASSES, 1, held["side"], held["side"])
+    ten = torch.from_numpy(pixels / 255)
+    net = from_file(json.loads((WEIGHTS / "drag.json").read_text()))
+    draw = torch.Generator().manual_seed(1)
+    found = []
+    for k in range(CLASSES):
+        for dy, dx in torch.randint(-14, 14, (MOVES, 2), generator=draw).tolist():
+            flat, average = net(ten[k : k + 1].roll((dy, dx), (2, 3)))
+            found.append({"digit": k, "dy": dy, "dx": dx, "flat": flat[0].tolist(), "average": average[0].tolist()})
+    write(GOLDEN / "drag.json", {"moved": found})
+
+
+def engine() -> None:
+    """What torch says of the operators that the page has written again."""
+    write(GOLDEN / "engine.json", operators())
+
+
+MAKERS = {"engine": engine, "drag": drag, "moved": moved}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for name in sys.argv[1:] or MAKERS:
+        MAKERS[name]()
+
+
+if __name__ == "__main__":
+    main()

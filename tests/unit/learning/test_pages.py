@@ -1,0 +1,111 @@
+"""The files of the page: colours from one source, vendored files as published, and words in every language."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from shiftproof.learning.pages import SITE, files, languages, palette, words
+from shiftproof.records.colours import PALETTE
+
+ROOT = Path(__file__).parents[3]
+VENDOR = SITE / "vendor"
+SOURCES = json.loads((VENDOR / "SOURCES.json").read_text())
+NAMES = re.compile(r"\{(\w+)\}")
+# after a number or a name these depend on how it is read aloud
+PARTICLES = re.compile(r"\}[”’\"')]*(?:은|는|이|가|을|를|와|과|로|으로|라|이라|라고|이라고|야|아|랑|이랑)(?![가-힣])")
+
+
+def test_the_colours_are_those_of_all_reports():
+    style = palette()
+    for name, (light, dark) in PALETTE.items():
+        assert f"--{name}:{light};" in style
+        assert style.count(f"--{name}:{dark};") >= 2
+    assert not re.search(r"#[0-9a-f]{3,6}\b", (SITE / "style.css").read_text())
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_vendored_file_is_as_published(name):
+    row = SOURCES[name]
+    held = (VENDOR / name).read_bytes()
+    assert hashlib.sha256(held).hexdigest() == row["sha256"]
+    assert (VENDOR / row["text"]).stat().st_size > 500
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"][f"node_modules/{row['package']}"]
+    assert locked["version"] == row["version"]
+    npm = ROOT / "node_modules" / row["package"] / row["path"]
+    if npm.exists():
+        assert held == npm.read_bytes()
+
+
+def test_every_vendored_file_has_its_source():
+    assert {p.name for p in VENDOR.glob("*.mjs")} == set(SOURCES)
+
+
+def test_no_file_names_a_registry():
+    lock = (ROOT / "package-lock.json").read_text()
+    assert "resolved" not in lock
+    assert "http" not in "".join(line for line in lock.splitlines() if "funding" not in line and '"url"' not in line)
+
+
+def test_all_languages_say_the_same_things():
+    english = words("en")
+    assert languages()[0] == "en"
+    assert "ko" in languages()
+    listed = re.search(r"LANGUAGES = \{(.*?)\}", (SITE / "words.js").read_text()).group(1)
+    assert set(re.findall(r"(\w+):", listed)) == set(languages())
+    for language in languages():
+        said = words(language)
+        assert set(said) == set(english)
+        for key, text in said.items():
+            assert set(NAMES.findall(text)) == set(NAMES.findall(english[key])), (language, key)
+
+
+def test_no_digit_is_typed_in_a_sentence():
+    for language in languages():
+        assert [k for k, text in words(language).items() if re.search(r"\d", NAMES.sub("", text))] == []
+
+
+def hanging(text: str) -> bool:
+    """Whether a particle stands behind a value, so that it would be wrong for half of the values."""
+    return PARTICLES.search(text) is not None
+
+
+def test_korean_has_no_particle_that_depends_on_a_value():
+    assert hanging("{digit}는 움직입니다")
+    assert hanging("숫자 “{digit}”를 옮깁니다")
+    assert not hanging("{n}가지 이동, {n}번, {a}입니다")
+    assert [k for k, text in words("ko").items() if hanging(text)] == []
+    assert [k for k, text in words("ko").items() if re.search(r"[은을이]\([는를가]\)", text)] == []
+
+
+def used() -> tuple[set[str], list[str]]:
+    """The keys that the site's source names, and those that it makes from the name of an exhibit or a room, as patterns."""
+    source = "".join(p.read_text() for p in SITE.rglob("*.js"))
+    exact = set(re.findall(r'"([a-z][\w-]*(?:\.[\w-]+)+)"', source))
+    made = [
+        re.sub(r"\$\{[^}]*\}", r"[\\w-]+", k).replace(".", r"\.").replace(r"[\\w-]", r"[\w-]")
+        for k in re.findall(r"`((?:[\w-]|\$\{[^}`]*\})+(?:\.(?:[\w-]|\$\{[^}`]*\})+)+)`", source)
+    ]
+    return exact, made
+
+
+def test_no_words_are_left_over():
+    exact, made = used()
+    left = [
+        k
+        for k in words("en")
+        if k not in exact
+        and not any(re.fullmatch(m, k) for m in made)
+        and k not in {"noscript"}
+        and not k.startswith("minutes")
+        and k != "step"
+    ]
+    assert left == []
+    assert not any(re.fullmatch(m, "drag.nobody.says.this") for m in made)
+
+
+def test_every_file_of_the_page_is_text():
+    for path, held in files().items():
+        assert held.decode(), path

@@ -1,0 +1,53 @@
+"""`shiftproof learn` on the command line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from shiftproof.cli import main
+
+
+def run(capsys, *given: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["learn", *given])
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_the_export_is_one_file(capsys, tmp_path):
+    status, out, err = run(capsys, "--export", str(tmp_path / "page.html"))
+    assert (status, out) == (0, "")
+    assert "page.html" in err
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_file_that_cannot_be_written_says_why(capsys, tmp_path):
+    (tmp_path / "page.html").mkdir()
+    status, _, err = run(capsys, "--export", str(tmp_path / "page.html"))
+    assert status == 2
+    assert "page.html" in err
+
+
+def test_a_port_that_is_none_is_refused(capsys):
+    assert run(capsys, "--port", "70000")[0] == 2
+
+
+def test_it_serves_until_it_is_stopped():
+    command = [sys.executable, "-m", "shiftproof", "learn", "--no-browser"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as running:
+        address = running.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{20,}/", address)
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            assert b"<!doctype html>" in answer.read()
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "Ctrl-C" in err
+    assert "Traceback" not in err
