@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
 import sys
 import traceback
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,9 +21,10 @@ from shiftproof.commands.audit import audit
 from shiftproof.commands.check import check
 from shiftproof.commands.learn import learn
 from shiftproof.commands.options import STOPPED
-from shiftproof.commands.output import StoppedError, lasting_streams
+from shiftproof.commands.output import StoppedError, lasting_streams, say
 from shiftproof.commands.repair import repair
 from shiftproof.commands.reproduce import reproduce
+from shiftproof.commands.settings import with_settings
 from shiftproof.commands.typed import typing
 from shiftproof.errors import ModelError, ShiftproofError, is_out_of_memory
 from shiftproof.printable import cut, printable, said
@@ -113,7 +116,7 @@ def _group(
 
 
 app.command(cls=Verb, epilog=_epilog("1 a --require is not met", "3 done, but bad pictures were skipped"))(audit)
-app.command(cls=Verb, epilog=_epilog("1 a --require is not met"))(check)
+app.command(cls=Verb, epilog=_epilog("1 a --require is not met, or a finding is not in the --baseline"))(check)
 app.command(cls=Verb, epilog=_epilog())(repair)
 app.command(cls=Verb, epilog=_epilog())(learn)
 app.command(cls=Verb, epilog=_epilog("3 done, but experiments were skipped"))(reproduce)
@@ -124,15 +127,35 @@ def main(words: list[str] | None = None) -> None:
     # One thread moves pictures while others run the model. Waiting threads that spin would take the cores of those that work.
     # OpenMP reads this variable when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with lasting_streams(), typing(sys.argv[1:] if words is None else words):
-        status = _status(words)
+    with lasting_streams():
+        status = _status(sys.argv[1:] if words is None else words)
     sys.exit(status)
 
 
-def _status(words: list[str] | None) -> int:
+def _run(typed: list[str]) -> Any:
+    """Runs the command, with the settings of the project in which it was typed."""
+    words, added, file = with_settings(typed, _options(), Path.cwd())
+    if file is not None:
+        from rich.console import Console
+
+        say(Console(stderr=True), f"from {file}: {shlex.join(added)}")
+    with typing(words):
+        return app(words, standalone_mode=False)  # the status of a typer.Exit; it raises everything else
+
+
+def _options() -> dict[str, list[str]]:
+    """The long options of each command."""
+    group: Any = typer.main.get_command(app)
+    return {
+        name: [option for p in command.params for option in p.opts if option.startswith("--")]
+        for name, command in group.commands.items()
+    }
+
+
+def _status(words: list[str]) -> int:
     """The exit status. An error is printed as one sentence, and a bug of shiftproof's own as its traceback."""
     try:
-        found = app(words, standalone_mode=False)  # it returns the status of a typer.Exit, and raises everything else
+        found = _run(words)
         # Here, so that a disk that is full is an error of this command, and not a message of Python's at exit.
         sys.stdout.flush()
     except USAGE_ERROR as e:

@@ -84,6 +84,10 @@ class RecordError(ShiftproofError):
     """A record or run folder that cannot be read, or that another version wrote."""
 
 
+class SettingsError(ShiftproofError):
+    """Settings of a project that no command has, or that cannot be read."""
+
+
 class RepairError(ShiftproofError):
     """A model that a method cannot mend, or a mended model used where its guarantee does not hold."""
 

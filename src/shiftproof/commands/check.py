@@ -28,6 +28,15 @@ class World(StrEnum):
     canvas = "canvas"
 
 
+class Format(StrEnum):
+    """How the verdict is printed on standard output."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+    sarif = "sarif"
+
+
 WRITTEN = ("index.html", "check.json")
 
 
@@ -66,7 +75,25 @@ def check(
             "--refute", help="Also run the model, and look for a counterexample to each claim that is not proved."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON on standard output.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the verdict as JSON on standard output: short for --format json.")
+    ] = False,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="What is printed on standard output. json: the record; github: lines that GitHub shows at the code of a pull "
+            "request; sarif: a SARIF 2.1.0 log for code scanning.",
+        ),
+    ] = Format.text,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            help="An earlier verdict (--json, or a folder of --out): exit with status 1 if there are findings that it does not "
+            "have. With --format github only these are printed.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print every finding separately instead of grouping similar ones.")
     ] = False,
@@ -89,13 +116,17 @@ def check(
     the check lists the place in the network, the reason, and a change that would fix it.
     """
     wanted = [_required_step(text) for text in require or []]
+    if as_json and form not in (Format.text, Format.json):
+        raise typer.BadParameter(f"--json and --format {form.value} exclude each other", param_hint="--format")
+    form = Format.json if as_json else form
     series = re.fullmatch(r"\s*([1-9]\d*)\s*,\s*([1-9]\d*)\s*", input_size or "")
     size = (int(series[1]), 1, int(series[2])) if series else picture_size(input_size)
 
     from rich.console import Console
 
-    from shiftproof.records import owned, refuse_unwritable, write_beside
+    from shiftproof.records import load_verdict, new_findings, owned, refuse_unwritable, write_beside
 
+    earlier = None if baseline is None else load_verdict(baseline)
     if csv is not None:
         refuse_unwritable(csv)
     if out is not None:
@@ -105,7 +136,7 @@ def check(
     from shiftproof.checking import refuted
     from shiftproof.models import load_model
     from shiftproof.records.verdict_printing import text
-    from shiftproof.report import print_next_steps
+    from shiftproof.report import github, print_next_steps, sarif
 
     stderr = Console(stderr=True)
     place = nullcontext() if out is None else owned.alone(out)
@@ -122,8 +153,13 @@ def check(
         page = None if out is None else _written(verdict, out)
     if csv is not None:
         write_beside(csv, verdict.to_csv().encode())
-    if as_json:
+    new = None if earlier is None else new_findings(verdict, earlier)
+    if form == Format.json:
         put_json(verdict.to_dict())
+    elif form == Format.sarif:
+        put_json(sarif(verdict, new))
+    elif form == Format.github:
+        typer.echo(github(verdict, new), nl=bool(verdict.findings if new is None else new))
     else:
         console = Console()
         # On a very wide terminal the eye would lose the line.
@@ -138,7 +174,10 @@ def check(
         held = " x ".join("-" if s is None else str(s) for s in claim.step)
         found = f"required {required}:{y},{x}, but it is {claim.status.replace('_', ' ')} (step {held})"
         say(stderr, found, "bold red")
-    if failed:
+    for finding in new or ():
+        where = finding.module or finding.operator
+        say(stderr, f"new since {baseline}: {finding.code} {finding.name}, {where}: {finding.detail}", "bold red")
+    if failed or new:
         raise typer.Exit(REQUIRE_FAILED)
 
 

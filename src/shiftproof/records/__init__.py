@@ -26,6 +26,7 @@ from shiftproof.records.audit_parts import (
     Topic,
     Witness,
 )
+from shiftproof.records.baseline import new_findings
 from shiftproof.records.citation import Citation
 from shiftproof.records.conditions import Condition
 from shiftproof.records.disk import refuse_unwritable, sweep, write_beside, writing
@@ -120,6 +121,7 @@ __all__ = [
     "load_experiment",
     "load_repair",
     "load_verdict",
+    "new_findings",
     "owned",
     "refuse_unwritable",
     "rows",

@@ -6,18 +6,21 @@ verdicts have the same functions.
 
 from shiftproof.report.audit.page import render, write_page
 from shiftproof.report.audit.terminal import print_record
+from shiftproof.report.check.annotations import github, sarif
 from shiftproof.report.check.page import render_verdict, write_verdict_page
 from shiftproof.report.check.terminal import print_next_steps
 from shiftproof.report.experiment.page import render_experiment, write_experiment_page, write_overview
 from shiftproof.report.experiment.terminal import print_experiment
 
 __all__ = [
+    "github",
     "print_experiment",
     "print_next_steps",
     "print_record",
     "render",
     "render_experiment",
     "render_verdict",
+    "sarif",
     "write_experiment_page",
     "write_overview",
     "write_page",

@@ -1,0 +1,67 @@
+"""Options from `pyproject.toml`."""
+
+import pytest
+
+from shiftproof.commands.settings import with_settings
+from shiftproof.errors import SettingsError
+
+OPTIONS = {"check": ["--world", "--require", "--refute", "--input", "--help"], "audit": ["--max-px"]}
+
+
+def settings(folder, text, words=("check", "net.py:build")):
+    (folder / "pyproject.toml").write_text(text)
+    return with_settings(words, OPTIONS, folder)[0]
+
+
+def test_every_kind_of_value_becomes_words(tmp_path):
+    text = '[tool.shiftproof.check]\nworld = "window"\nrequire = ["circular:1", "canvas:2"]\nrefute = true\n'
+    assert settings(tmp_path, text) == [
+        "check",
+        "--world=window",
+        "--require=circular:1",
+        "--require=canvas:2",
+        "--refute",
+        "net.py:build",
+    ]
+    assert settings(tmp_path, "tool.shiftproof.check.refute = false") == ["check", "net.py:build"]
+
+
+@pytest.mark.parametrize("typed", [["--world", "canvas"], ["--world=canvas"]])
+def test_what_is_typed_replaces_a_setting(tmp_path, typed):
+    found = settings(tmp_path, 'tool.shiftproof.check.world = "window"', ("check", "n", *typed))
+    assert found == ["check", "n", *typed]
+
+
+def test_the_nearest_file_with_the_table_counts(tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "pyproject.toml").write_text('tool.shiftproof.check.world = "window"')
+    (inner / "pyproject.toml").write_text("[project]\nname = 'x'\n")  # no such table
+    words, added, file = with_settings(["check"], OPTIONS, inner)
+    assert (words, added, file) == (["check", "--world=window"], ["--world=window"], tmp_path / "pyproject.toml")
+    assert with_settings(["audit"], OPTIONS, inner) == (["audit"], [], None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tool.shiftproof.chek.world = 1", "'chek' is not a command"),
+        ("tool.shiftproof.check.wrld = 1", "'wrld' is not an option of check"),
+        ("tool.shiftproof.check.help = true", "'help' is not an option of check"),
+        ("tool.shiftproof.check.world = {a = 1}", "world = {'a': 1}"),
+        ("tool.shiftproof = 1", "is not a table"),
+        ("tool.shiftproof = 1 x", "not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_said(tmp_path, text, said):
+    with pytest.raises(SettingsError, match=said) as e:
+        settings(tmp_path, text)
+    assert "pyproject.toml" in str(e.value)
+
+
+def test_a_file_of_another_project_is_left_alone(tmp_path):
+    assert settings(tmp_path, "this is not TOML") == ["check", "net.py:build"]
+
+
+def test_only_the_commands_words_are_looked_at(tmp_path):
+    assert settings(tmp_path, 'tool.shiftproof.check.world = "window"', ("--version",)) == ["--version"]
