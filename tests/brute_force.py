@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from shiftproof.checking.answer_layout import type_of
-from shiftproof.checking.refuting.refute import moved
-from shiftproof.checking.refuting.trials import gap
+from shiftproof.checking.refuting.trials import gap, moved
 
 
 class Call(nn.Module):

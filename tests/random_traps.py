@@ -27,8 +27,7 @@ from random_networks import BREAKING, SOUND
 from shiftproof.checking import refuted
 from shiftproof.checking.answer_layout import type_of
 from shiftproof.checking.refuting import trials
-from shiftproof.checking.refuting.refute import moved
-from shiftproof.checking.refuting.trials import gap
+from shiftproof.checking.refuting.trials import gap, moved
 from shiftproof.errors import ShiftproofError
 from trap_layers import TRAPS, Size, Trap
 

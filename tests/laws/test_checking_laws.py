@@ -13,7 +13,7 @@ from torch import nn
 import shiftproof as sp
 from brute_force import Call, circular, whole, worst
 from shiftproof.checking.answer_layout import type_of
-from shiftproof.checking.refuting.refute import difference
+from shiftproof.checking.refuting.runner import difference
 
 EXACT = {
     "identity": (nn.Identity(), (2, 6, 5), (1, 1)),

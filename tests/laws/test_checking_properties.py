@@ -13,7 +13,7 @@ from brute_force import canvas_worst, whole, window_worst, worst
 from random_borders import bordered
 from random_networks import network
 from shiftproof.checking.answer_layout import type_of
-from shiftproof.checking.refuting.refute import difference
+from shiftproof.checking.refuting.runner import difference
 
 COUNT = int(os.environ.get("SHIFTPROOF_NETWORKS", "400"))
 

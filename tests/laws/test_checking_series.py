@@ -10,8 +10,7 @@ import shiftproof as sp
 from brute_force import Call
 from shiftproof.checking import refuted
 from shiftproof.checking.answer_layout import type_of
-from shiftproof.checking.refuting.refute import moved
-from shiftproof.checking.refuting.trials import gap
+from shiftproof.checking.refuting.trials import gap, moved
 from shiftproof.errors import ModelError
 
 WIDTH = 16

@@ -9,7 +9,8 @@ from torch import nn
 import shiftproof as sp
 from shiftproof.checking import refuted
 from shiftproof.checking.answer_layout import type_of
-from shiftproof.checking.refuting.refute import difference, pictures
+from shiftproof.checking.refuting.runner import difference
+from shiftproof.checking.refuting.trials import pictures
 
 SIZE = (3, 64, 96)
 FAST = ["resnet18", "test_vit", "test_byobnet", "fasternet_t0"]

@@ -26,7 +26,7 @@ from shiftproof.checking.agreement.running import (
 )
 from shiftproof.checking.agreement.work import work
 from shiftproof.checking.graph.origin import line_of, line_raised
-from shiftproof.checking.refuting.refute import FAILURES
+from shiftproof.checking.refuting.runner import FAILURES
 from shiftproof.errors import is_out_of_memory
 from shiftproof.printable import said
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from shiftproof.checking.agreement.agreement import MOST_WORK, MUCH_WORK, not_runnable, picture_like
 from shiftproof.checking.agreement.running import Run, program_runner
 from shiftproof.checking.agreement.work import work
-from shiftproof.checking.refuting.refute import FAILURES, contradiction, runner_of
+from shiftproof.checking.refuting.refute import contradiction
+from shiftproof.checking.refuting.runner import FAILURES, runner_of
 from shiftproof.checking.refuting.wrong_rule import distrusted
 from shiftproof.records.verdict import Verdict
 from shiftproof.records.verdict_parts import WORLDS

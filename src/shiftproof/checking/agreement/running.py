@@ -22,7 +22,7 @@ from shiftproof.checking.graph.origin import line_of_frame
 from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.graph.restoring import Snapshot, in_own_context, restored
 from shiftproof.checking.graph.watching import Calls, calls_watched
-from shiftproof.checking.refuting.refute import FAILURES, chosen
+from shiftproof.checking.refuting.runner import FAILURES, chosen
 
 # A check puts back what it can reach. A generator, or an attribute that is set on another library, is out of its reach.
 LEFT_FROM_EXPORT = RuntimeError(

@@ -17,46 +17,11 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from shiftproof.checking.graph.hidden_views import IDENTITIES, SAME, hides, updated
 from shiftproof.checking.graph.inline import inlined
+from shiftproof.checking.graph.naming import Naming
+from shiftproof.checking.graph.node import Node, Ref
 from shiftproof.checking.graph.origin import line_of, module_of
 from shiftproof.checking.graph.program import program_of
 from shiftproof.errors import ModelError, NotExportedError
-
-
-@dataclass(frozen=True)
-class Ref:
-    """An argument that is another node's result."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operator of the graph.
-
-    Args:
-        name: unique.
-        operator: as ATen calls it, without overload and without the underscore of in-place forms; "input", "constant",
-            "getitem"; "written" for a tensor that was overwritten through a view of it.
-        arguments: by name, defaults filled in; tensors are `Ref`.
-        shape: of the result; a tuple of shapes where there are several.
-        module: path of the module that called it, e.g. "layer1.0.conv1".
-        source: "file:line" of the line of the model's own code that called it; the class of the module where there is none.
-        kind: class of that module.
-        target: what torch would call to run it, with `positional` and `keywords`.
-    """
-
-    name: str
-    operator: str
-    arguments: dict[str, Any]
-    shape: tuple
-    module: str = ""
-    source: str = ""
-    kind: str = ""
-    overload: str = ""
-    dtype: Any = None
-    target: Any = None
-    positional: tuple = ()
-    keywords: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,7 +112,7 @@ def plain(
             found = program.constants.get(spec.target) if found is None else found
             if isinstance(found, Tensor):
                 values[spec.arg.name] = found
-    naming = _Naming()
+    naming = Naming()
     # Buffers that share memory may be written to, one through the other: their names
     # must meet before the first node is read.
     for name, others in _sharing(values).items():
@@ -208,7 +173,7 @@ def _answer(
 ) -> tuple[tuple[str, ...], tuple[str, int] | None]:
     """(the output that is the answer, which one that is if there are several).
 
-    `refuting.refute.chosen` picks the same one when the model is run: "logits", else "out", of a dictionary; else the first.
+    `refuting.runner.chosen` picks the same one when the model is run: "logits", else "out", of a dictionary; else the first.
     """
     if len(outputs) < 2:
         return tuple(outputs), None
@@ -226,72 +191,7 @@ def _answer(
     return (outputs[picked],), (paths.get(picked, f"[{picked}]"), len(outputs))
 
 
-class _Naming:
-    """Which node holds a tensor's value now, after the in-place writes so far.
-
-    The walk gives a type to each node, so a tensor that is overwritten must become another node. A write through the same view is
-    followed by name. After a write through another view of the same memory the value is no longer known, and the node
-    "written" says so.
-    """
-
-    def __init__(self) -> None:
-        self.memory: dict[str, int] = {}  # tensors that share storage
-        self.whole: dict[str, int] = {}  # tensors that are the very same view
-        self.latest: dict[int, str] = {}  # by `whole`
-        self.stale: set[int] = set()
-        self.targets: set[str] = set()
-        self.hidden: set[str] = set()  # tensors that may share storage although torch does not say so
-
-    def add(self, name: str, shares: list[str], same: str | None) -> None:
-        self.memory[name] = self.memory[shares[0]] if shares else len(self.memory)
-        for other in shares[1:]:  # an operator that may return any of several inputs joins their memory for good
-            old, new = self.memory[other], self.memory[name]
-            self.memory = {k: new if v == old else v for k, v in self.memory.items()}
-        # A number that no view has yet: one of the two counts grows with each tensor.
-        self.whole[name] = len(self.memory) + len(self.whole) if same is None else self.whole[same]
-        if same is None:
-            self.latest[self.whole[name]] = name
-
-    def known(self, name: str) -> None:
-        if name not in self.memory:
-            self.add(name, [], None)
-
-    def write(self, target: str, name: str | None) -> None:
-        """The tensor `target` was overwritten. Its value is now that of node `name`; None if no node holds it."""
-        kind = self.whole[target]
-        self.targets.add(target)
-        if name is None:
-            self.stale.add(kind)
-        else:
-            self.latest[kind] = name
-            # The write gave this view a value that a node holds, even if an earlier
-            # write through another one had spoiled it.
-            self.stale.discard(kind)
-        for other, memory in self.memory.items():
-            # Any other view of that memory may overlap the cells that were written. Which ones
-            # do would take strides and offsets to tell.
-            if memory == self.memory[target] and self.whole[other] != kind:
-                self.stale.add(self.whole[other])
-
-    def overwritten(self, name: str) -> bool:
-        """Whether anything was written to what the tensor `name` holds."""
-        return name in self.memory and self.memory[name] in {self.memory[t] for t in self.targets}
-
-    def now(self, name: str, nodes: dict[str, Node]) -> str:
-        self.known(name)
-        kind = self.whole[name]
-        # Made when such a tensor is read, not when it is spoiled: most views are never used after the write.
-        if kind in self.stale:
-            at = f"{name}__written"
-            if at not in nodes:
-                like, memory = nodes[name], {self.memory[h] for h in self.hidden}
-                how = "hidden" if self.memory[name] in memory else ""  # torch's rewriting would miss this write as well
-                nodes[at] = Node(at, "written", {}, like.shape, like.module, like.source, overload=how)
-            return at
-        return self.latest[kind]
-
-
-def _node(item: fx.Node, naming: _Naming, nodes: dict[str, Node]) -> Node:
+def _node(item: fx.Node, naming: Naming, nodes: dict[str, Node]) -> Node:
     """One call as a plain node. The naming learns what it writes to and what it shares memory with."""
     target = item.target
     path, kind = module_of(item)

@@ -2,7 +2,7 @@
 
 import torch
 
-from shiftproof.checking.graph.nodes import Node
+from shiftproof.checking.graph.node import Node
 
 # The result depends on the shape of a tensor, not on its values: no move of the picture can change it.
 FROM_SHAPE = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "zero", "sym_size", "size"}

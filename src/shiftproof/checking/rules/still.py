@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from shiftproof.checking.graph.nodes import Node
+from shiftproof.checking.graph.node import Node
 from shiftproof.checking.rules.op import Op
 from shiftproof.checking.rules.spectrum import phases_read, signals
 from shiftproof.checking.types import Signal, Type, inert, joined

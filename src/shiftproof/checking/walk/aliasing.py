@@ -11,7 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 
-from shiftproof.checking.graph.nodes import Graph, Node, Ref
+from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.graph.nodes import Graph
 from shiftproof.checking.walk.values import Values
 
 # Multiplications to combine two filters into one. The share is shown beside a finding and proves nothing, so where it would take

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from shiftproof.checking.graph.nodes import Node, Ref
+from shiftproof.checking.graph.node import Node, Ref
 from shiftproof.checking.walk.values import Values
 
 PARTING = ("split", "chunk", "split_with_sizes")  # parts that lie one after the other

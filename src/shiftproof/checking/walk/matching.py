@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shiftproof.checking.graph.nodes import Graph, Ref, plain
+from shiftproof.checking.graph.node import Ref
+from shiftproof.checking.graph.nodes import Graph, plain
 
 # They hand on the numbers that they are given, if the dtype stays: a copy of a layer may have one more or less of them.
 SAME_NUMBERS = {"detach", "alias", "lift_fresh", "contiguous", "clone", "to", "_to_copy"}

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shiftproof.checking.graph.nodes import Graph, Node, Ref, needed
+from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.graph.nodes import Graph, needed
 from shiftproof.checking.walk.matching import Pattern, exported
 from shiftproof.checking.walk.scoring import before
 from shiftproof.checking.walk.values import moving

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from shiftproof.checking.graph.nodes import Graph, Node, Ref, needed, refs
+from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.graph.nodes import Graph, needed, refs
 from shiftproof.checking.rules.reduction import REDUCING
 from shiftproof.checking.walk.circles import closed
 from shiftproof.checking.walk.posing import poses

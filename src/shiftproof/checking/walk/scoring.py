@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from shiftproof.checking.graph.nodes import Graph, Node, Ref, refs
+from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.graph.nodes import Graph, refs
 from shiftproof.checking.rules.pointwise import UNARY
 
 # They leave the samples of a batch apart: what they make of one component does not depend on the others.

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shiftproof.checking.graph.nodes import Graph, Node, Ref, needed, refs
+from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.graph.nodes import Graph, needed, refs
 from shiftproof.checking.walk.matching import Pattern, exported, widened
 from shiftproof.checking.walk.scoring import asked, before, scored_alike
 from shiftproof.checking.walk.values import moving

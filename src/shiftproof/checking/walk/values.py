@@ -9,7 +9,8 @@ import torch
 import torch.utils._pytree as pytree
 from torch import Tensor
 
-from shiftproof.checking.graph.nodes import Graph, Ref, refs
+from shiftproof.checking.graph.node import Ref
+from shiftproof.checking.graph.nodes import Graph, refs
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, MOVING, UNDEFINED
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from shiftproof.checking.factor import UnfactorableError
 from shiftproof.checking.findings import causes_first, mend
-from shiftproof.checking.graph.nodes import Graph, Node, Ref, refs
+from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.graph.nodes import Graph, refs
 from shiftproof.checking.rules import RULES
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, UNDEFINED, random
 from shiftproof.checking.rules.cutting import single
