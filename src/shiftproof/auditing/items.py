@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
 from shiftproof.auditing.pictures import TENSOR, Picture, Pictures, digest
 from shiftproof.data import ItemSource
@@ -164,9 +164,8 @@ def _indexed(images: Any) -> tuple[Callable[[int], Any], int, list[str] | None]:
 
 def _order(loader: DataLoader[Any]) -> Sequence[int]:
     """The indices that a loader reads, in order; a shuffling one reads all of them."""
-    if isinstance(loader.sampler, SequentialSampler | RandomSampler) and type(
-        loader.batch_sampler
-    ).__module__.startswith("torch."):
+    # A class of the user's may batch, or leave out, what it likes.
+    if type(loader.sampler) in (SequentialSampler, RandomSampler) and type(loader.batch_sampler) is BatchSampler:
         return range(count_of(loader.dataset))
     with torch.random.fork_rng(devices=[]):  # a sampler may draw from the caller's random numbers
         chosen = loader.batch_sampler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
@@ -66,7 +67,9 @@ def size_of(model: Any, input_size: object) -> tuple[tuple[int, int, int], bool]
 
 def plain_module(module: Any) -> Any:
     """What `torch.compile` was given, where it made the module; any other as it is: compiling it would take long."""
-    return module._orig_mod if type(module).__name__ == "OptimizedModule" else module
+    # Not imported here: where that part of torch is not loaded, no module can be of its class.
+    compiler = sys.modules.get("torch._dynamo.eval_frame")
+    return module._orig_mod if compiler is not None and isinstance(module, compiler.OptimizedModule) else module
 
 
 @contextmanager

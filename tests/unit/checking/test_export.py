@@ -220,3 +220,19 @@ def test_a_size_of_no_picture_is_refused(size):
 def test_a_size_of_another_kind_says_what_is_wanted(size, says):
     with pytest.raises(ModelError, match=says):
         inspect.unwrap(sp.check)(nn.Conv2d(3, 2, 3), size)  # past the annotations, which a user's call does not check
+
+
+class OptimizedModule(nn.Module):
+    """A class of a user, with the name of what `torch.compile` makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular")
+
+    def forward(self, x):
+        return self.conv(x).amax((2, 3))
+
+
+def test_a_compiled_module_is_known_by_its_class_and_not_by_the_name_of_its_class():
+    compiled = torch.compile(OptimizedModule(), backend="eager")
+    assert sp.check(OptimizedModule(), (1, 8, 8)).circular == sp.check(compiled, (1, 8, 8)).circular
