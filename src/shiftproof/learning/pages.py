@@ -29,7 +29,8 @@ def files() -> dict[str, bytes]:
         for p in sorted(SITE.rglob("*"))
         if p.is_file() and p.suffix in SHIPPED
     }
-    found["style.css"] = (palette() + found["style.css"].decode()).encode()
+    styles = [found.pop(path).decode() for path in sorted(found, key=len) if path.endswith(".css")]
+    found["style.css"] = "\n".join([palette(), *styles]).encode()
     found["index.html"] = found["index.html"].decode().replace("<noscript></noscript>", without_script()).encode()
     found |= {f"material/{name}.json": held.encode() for name, held in material().items()}
     return found

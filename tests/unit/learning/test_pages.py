@@ -23,7 +23,7 @@ def test_the_colours_are_those_of_all_reports():
     for name, (light, dark) in PALETTE.items():
         assert f"--{name}:{light};" in style
         assert style.count(f"--{name}:{dark};") >= 2
-    assert not re.search(r"#[0-9a-f]{3,6}\b", (SITE / "style.css").read_text())
+    assert not re.search(r"#[0-9a-f]{3,6}\b", "".join(p.read_text() for p in SITE.rglob("*.css")))
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -166,7 +166,7 @@ export const drag = {
   outcome: (/** @type {Seen} */ r) => (r.same[0] ? (r.same[1] ? "both" : "flat") : r.same[1] ? "average" : "neither"),
   seen,
   take,
-  see: ["two-ways", "forgets"],
+  see: ["ways", "forgets"],
   own: ['sp.audit(model, pictures, translations=sp.grid(3, boundary="circular"))'],
   View,
   /** @param {HTMLCanvasElement} canvas @param {Material} material */

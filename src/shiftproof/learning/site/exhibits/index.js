@@ -1,7 +1,11 @@
-// The path: rooms in their order, and the exhibits of each.
+// The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
 import { drag } from "#learn/exhibits/drag.js";
+import { pool } from "#learn/exhibits/pool.js";
 
 /** @type {{id: string, exhibits: any[]}[]} */
-export const ROOMS = [{ id: "moves", exhibits: [drag] }];
+export const ROOMS = [
+  { id: "moves", exhibits: [drag] },
+  { id: "invariant", exhibits: [pool] },
+];
 
 export const EXHIBITS = ROOMS.flatMap((room) => room.exhibits);

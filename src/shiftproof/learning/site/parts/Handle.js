@@ -47,7 +47,7 @@ export function Handle({ rows, columns, label, at, drag, point, children, class:
   }
   const up = () => (held.current = null);
   return html`<div
-    class="handle ${name}" tabindex="0" role="group" aria-label=${label}
+    class="handle ${name}" data-rows=${rows} data-columns=${columns} tabindex="0" role="group" aria-label=${label}
     onpointerdown=${down} onpointermove=${moved} onpointerup=${up} onpointercancel=${up} onlostpointercapture=${up}
   >${children}</div>`;
 }

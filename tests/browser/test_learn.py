@@ -1,0 +1,275 @@
+"""The exhibits in a real Chromium: predict, move, read, in both languages, by mouse, touch and keyboard; nothing is loaded."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from shiftproof.learning.export import page as exported
+from shiftproof.learning.pages import SITE, words
+from shiftproof.learning.serve import server
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+SCRIPT_MS = 16  # per move, on the CPU: twice the budget, because this machine does other things too
+# Each exhibit's surface that is dragged: two cells to the right by mouse and touch are two presses of an arrow.
+DRAGGED = {"drag": ".handle.picture", "pool": ".handle"}
+IDS = list(DRAGGED)
+SENTENCE = """async () => {
+  const [{ EXHIBITS }, { opened, stateOf }, { settled }, { speaker }] = await Promise.all(
+    ["exhibits/index.js", "address.js", "exhibit.js", "words.js"].map((m) => import("#learn/" + m)))
+  const { id, given } = opened(location.hash)
+  const e = EXHIBITS.find((x) => x.id === id)
+  const json = (name) => fetch(name + ".json").then((r) => r.json())
+  const held = Object.fromEntries(await Promise.all(e.material.map(async (m) => [m, await json("material/" + m)])))
+  const state = stateOf(given, e.start, e.within)
+  const { key, values } = e.take(e.seen(settled(e, state, state), e.prepare(held)))
+  const language = document.documentElement.lang
+  return speaker(await json("words/" + language), language).plain(key, values)
+}"""
+
+
+@pytest.fixture(scope="module")
+def address():
+    with server() as serving:
+        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread.start()
+        yield serving.address
+        serving.shutdown()
+        thread.join()
+
+
+class Learner:
+    """A page of the exhibits that remembers what it asked for and what it complained about."""
+
+    def __init__(self, browser, address, *, language="en", theme="light", width=1280, touch=False, still=True):
+        self.context = browser.new_context(
+            color_scheme=theme,
+            viewport={"width": width, "height": 900},
+            locale={"en": "en-US", "ko": "ko-KR"}[language],
+            reduced_motion="reduce" if still else "no-preference",
+            has_touch=touch,
+        )
+        self.page, self.address, self.language = self.context.new_page(), address, language
+        self.outside, self.complaints = [], []
+        self.page.on("request", lambda r: None if r.url.startswith((address, "data:")) else self.outside.append(r.url))
+        self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
+        self.page.on("pageerror", lambda e: self.complaints.append(f"error: {e}"))
+
+    def open(self, where=""):
+        self.page.goto("about:blank")
+        self.page.goto(self.address + where)
+        self.page.wait_for_selector(f"html[data-ready='{where.strip('#').split('?')[0] or 'landing'}']", timeout=60_000)
+        return self.page
+
+    def state(self):
+        """The address, once it stands still."""
+        self.page.wait_for_timeout(400)
+        return self.page.evaluate("location.hash")
+
+    def told(self):
+        return self.page.inner_text(".sentence")
+
+    def cell(self, surface):
+        box = self.page.locator(surface).first.bounding_box()
+        columns = int(self.page.locator(surface).first.get_attribute("data-columns"))
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"] / columns
+
+
+@pytest.fixture
+def learner(chromium, address):
+    found = []
+
+    def make(**options):
+        found.append(Learner(chromium, address, **options))
+        return found[-1]
+
+    yield make
+    for one in found:
+        assert one.complaints == []
+        assert one.outside == []
+        one.context.close()
+
+
+def squeezed(text: str) -> str:
+    """The text without white space; raised digits as in plain text."""
+    return "".join(text.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")).replace("−", "-").split())
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("exhibit", IDS)
+def test_predict_move_read(exhibit, language, learner):
+    one = learner(language=language)
+    page = one.open(f"#{exhibit}")
+    said = words(language)
+    assert page.inner_text("h1") == said[f"{exhibit}.title"]
+    assert page.evaluate("document.documentElement.lang") == language
+    assert page.locator(".sentence").inner_text() == said["take.nothing"]  # nothing is given away
+    assert page.locator("details, .after").count() == 0
+    page.locator(".predict button").first.click()
+    page.wait_for_selector(".predict.done")
+    state = one.state()
+    assert "guess=" in state
+    assert squeezed(one.told()) == squeezed(page.evaluate(SENTENCE))
+    assert said["take.nothing"] != one.told()
+    page.keyboard.press("ArrowRight")
+    assert one.state() != state
+    assert squeezed(one.told()) == squeezed(page.evaluate(SENTENCE))
+
+
+@pytest.mark.parametrize("exhibit", IDS)
+def test_mouse_touch_and_keyboard_come_to_the_same_state(exhibit, learner):
+    surface, one = DRAGGED[exhibit], learner(touch=True)
+    page = one.open(f"#{exhibit}?guess=skip")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    reached = {"keys": moves_of(one.state())}
+    page = one.open(f"#{exhibit}?guess=skip")
+    page.locator(surface).first.scroll_into_view_if_needed()
+    x, y, cell = one.cell(surface)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + cell, y)
+    page.mouse.move(x + 2 * cell, y)
+    page.mouse.up()
+    reached["mouse"] = moves_of(one.state())
+    page = one.open(f"#{exhibit}?guess=skip")
+    page.locator(surface).first.scroll_into_view_if_needed()
+    x, y, cell = one.cell(surface)
+    before = page.evaluate("scrollY")
+    touch = one.context.new_cdp_session(page)
+    for kind, at in (("touchStart", x), ("touchMove", x + cell), ("touchMove", x + 2 * cell), ("touchEnd", None)):
+        points = [] if at is None else [{"x": at, "y": y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    reached["touch"] = moves_of(one.state())
+    assert page.evaluate("scrollY") == before
+    assert reached["keys"] == reached["mouse"] == reached["touch"]
+    assert "dx=2" in reached["keys"]
+
+
+def moves_of(state: str) -> str:
+    """The address without the list of moves that were passed on the way."""
+    return "&".join(part for part in state.split("&") if not part.startswith("tried="))
+
+
+@pytest.mark.parametrize("exhibit", ["", *IDS])
+def test_it_is_accessible_and_fits(exhibit, learner):
+    if not AXE.exists():
+        pytest.skip("no npm packages: make node_modules/installed")
+    for language, theme, width in (("en", "light", 1280), ("ko", "dark", 390)):
+        one = learner(language=language, theme=theme, width=width)
+        page = one.open(f"#{exhibit}?guess=skip" if exhibit else "")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.id, v.nodes.map((n) => n.html)]))")
+        assert found == []
+    assert page.evaluate("axe.run({runOnly: ['color-contrast']}).then((r) => r.passes.length)") == 1
+
+
+def test_an_address_restores_the_state_and_a_bad_one_is_as_at_the_start(learner):
+    one = learner()
+    page = one.open("#drag?digit=4&dx=-5&dy=3&guess=average")
+    assert page.get_attribute(".digits button:nth-child(5)", "aria-pressed") == "true"
+    assert page.locator(".slider output").all_inner_texts() == ["-5", "3"]
+    page = one.open("#drag?digit=44&dx=x&dy=1e9&edge=no&own=%3Cimg%3E&guess=nobody&more=1")
+    assert page.locator(".slider output").all_inner_texts() == ["0", "0"]
+    assert page.locator(".predict .option").count() == 4
+
+
+def test_language_and_theme_keep_the_state(learner):
+    one = learner()
+    page = one.open("#drag?digit=3&dx=4&guess=both")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_text("한국어").click()
+    page.wait_for_selector("html[lang=ko]")
+    page.get_by_text(words("ko")["theme.dark"], exact=True).click()
+    assert page.evaluate(paper) != light
+    assert page.locator(".slider output").all_inner_texts() == ["4", "0"]
+    assert page.get_attribute(".digits button:nth-child(4)", "aria-pressed") == "true"
+    page.reload()
+    page.wait_for_selector("html[data-ready=drag]")
+    assert page.inner_text("h1") == words("ko")["drag.title"]
+    assert page.evaluate(paper) != light
+
+
+def test_the_first_page_is_alive_and_leads_in(learner):
+    one = learner(still=False)
+    page = one.open()
+    label = ".handle.picture canvas"
+    first = page.get_attribute(label, "aria-label")
+    page.wait_for_function("(was) => document.querySelector('.handle.picture canvas').ariaLabel !== was", arg=first)
+    assert page.locator(".answer b").all_inner_texts() == ["?", "?"]
+    page.locator(".predict .option").first.click()
+    page.wait_for_selector("html[data-ready=drag] .predict.done")
+    page.wait_for_timeout(700)
+    assert "dx=10" in one.state()
+    page.goto(one.address + "#")
+    page.wait_for_selector(".card")
+    assert page.locator(".card .soft").first.inner_text() != ""
+    assert "%" in page.locator(".card .soft").first.inner_text()  # the learner's own last sentence
+    still = learner()
+    page = still.open()
+    first = page.get_attribute(label, "aria-label")
+    page.wait_for_timeout(800)
+    assert page.get_attribute(label, "aria-label") == first  # nothing moves for who wants nothing to move
+
+
+def test_all_moves_are_tried_while_the_page_lives(learner):
+    one = learner()
+    page = one.open("#drag?guess=average")
+    page.get_by_text("Try all 784 moves").click()
+    page.keyboard.press("ArrowDown")
+    page.get_by_text("same answer at 784 of 784 moves").wait_for(timeout=120_000)
+    assert "100%" in one.told()
+
+
+def test_a_move_costs_little(learner):
+    one = learner(still=False)
+    page = one.open("#drag?guess=average")
+    metrics = one.context.new_cdp_session(page)
+    metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def script_s():
+        rows = metrics.send("Performance.getMetrics")["metrics"]
+        return next(r["value"] for r in rows if r["name"] == "ScriptDuration")
+
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")  # warm
+    before, moves = script_s(), 60
+    for _ in range(moves):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(17)
+    spent = 1000 * (script_s() - before) / moves
+    print(f"script per move: {spent:.1f} ms of CPU")
+    assert 0 < spent <= SCRIPT_MS
+
+
+def test_the_file_works_without_a_network(chromium, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(exported())
+    context = chromium.new_context(offline=True, locale="en-US", reduced_motion="reduce")
+    page, asked, complaints = context.new_page(), [], []
+    page.on("request", lambda r: None if r.url.startswith("data:") else asked.append(r.url))
+    page.on("console", lambda m: complaints.append(m.text))
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    for exhibit in IDS:
+        page.goto("about:blank")
+        page.goto(f"{path.as_uri()}#{exhibit}")
+        page.wait_for_selector(f"html[data-ready={exhibit}]", timeout=60_000)
+        page.locator(".predict .option").first.click()
+        page.wait_for_selector(".predict.done")
+        assert page.inner_text(".sentence") != words("en")["take.nothing"]
+    assert complaints == []
+    assert {url.partition("#")[0] for url in asked} <= {path.as_uri(), "about:blank"}
+    context.close()
+
+
+def test_the_files_are_within_their_budgets():
+    size = lambda *patterns: sum(p.stat().st_size for pattern in patterns for p in SITE.rglob(pattern))  # noqa: E731
+    vendored = sum(p.stat().st_size for p in (SITE / "vendor").glob("*.mjs"))
+    weights = sum(p.stat().st_size for p in (SITE.parent / "weights").glob("*.json"))
+    assert vendored <= 22_000
+    assert size("*.js", "*.css") <= 250_000
+    assert weights + size("words/*.json") <= 650_000
