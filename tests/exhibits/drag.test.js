@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { largestDifference, moved } from "#learn/engine/tensor.js";
-import { drag, prepare, seen, settle, SIDE, take } from "#learn/exhibits/drag.js";
+import { drag, mapsMoved, prepare, seen, settle, SIDE, take } from "#learn/exhibits/drag.js";
 import { indexOf, withMoves } from "#learn/parts/moves.js";
 
 import { golden, weights } from "./read.js";
@@ -76,7 +76,6 @@ test("the state is kept inside its range, and another picture starts a new count
 /** A network whose readouts are exchanged, and one that has the dense readout twice. */
 const exchanged = { ...material, kept: new Map(), read: (x) => ({ ...material.read(x), readouts: material.read(x).readouts.toReversed() }) };
 const twice = { ...material, kept: new Map(), read: (x) => ({ ...material.read(x), readouts: [material.read(x).readouts[0], material.read(x).readouts[0]] }) };
-/** A network whose average changes its mind with the place, although nothing leaves the picture. */
 const CHOSEN = {
   "drag.take.empty": [{}, material],
   "drag.take.average": [{ tried: SOME }, material],
@@ -85,11 +84,20 @@ const CHOSEN = {
   "drag.take.neither": [{ tried: SOME }, twice],
   "drag.take.left": [{ edge: "zero", dx: 13, dy: 13 }, material],
   "drag.take.inside": [{ edge: "zero", dx: 2 }, material],
+  "drag.take.little": [{ edge: "zero", dx: 9 }, material],
   "drag.take.stayed": [{ edge: "zero", digit: 1, dx: 9 }, exchanged],
 };
 for (const [key, [change, network]] of Object.entries(CHOSEN)) {
   test(`the sentence ${key}`, () => assert.equal(take(seen(at(change), network)).key, key));
 }
+
+test("what is said of the maps names its cause only where it was measured", () => {
+  assert.equal(seen(at({ dx: 5 }), material).mapsMoved, "drag.maps.same");
+  assert.equal(seen(at({ edge: "zero", dx: 13 }), material).mapsMoved, "drag.maps.left");
+  const unshared = (x) => ({ ...material.read(x), maps: { ...x, data: x.data.map((v, i) => v * i) } }); // each place its own factor
+  assert.equal(seen(at({ dx: 5 }), { ...material, kept: new Map(), read: unshared }).mapsMoved, "drag.maps.differ");
+  assert.equal(mapsMoved({ mapsDiffer: 1e-14, left: 0 }), "drag.maps.same");
+});
 
 test("the outcome of the prediction is what the two readouts do", () => {
   const outcome = (network) => drag.outcome(seen(at({ digit: 7, ...drag.play(drag.start, 1) }), network));

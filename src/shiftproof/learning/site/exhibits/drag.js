@@ -5,6 +5,7 @@ import { View } from "#learn/exhibits/drag/View.js";
 import { indexOf, movesIn, withMoves } from "#learn/parts/moves.js";
 import { inks, paint } from "#learn/parts/Picture.js";
 import { drawingOfText } from "#learn/parts/strokes.js";
+import { isRounding } from "#learn/words.js";
 
 export const SIDE = 28;
 export const DRAWN = -1; // in place of a digit: the learner's own drawing
@@ -78,9 +79,11 @@ export function seen(state, material) {
   const kept = READOUTS.map(() => 0);
   const change = READOUTS.map(() => 0);
   const tried = movesIn(state.tried, SIDE);
+  let mostLeft = 0;
   let unexplained = 0; // moves at which the average changed its answer while nothing had left the picture
   for (const index of tried) {
     const run = at(index);
+    mostLeft = Math.max(mostLeft, run.left);
     for (const k of READOUTS) {
       const same = run.answers[k] === first[k];
       answers[k][index] = same ? 1 : 0;
@@ -89,6 +92,7 @@ export function seen(state, material) {
       if (k === AVERAGE && !same && run.left <= 0) unexplained++;
     }
   }
+  const mapsDiffer = largestDifference(moved(now.maps, -state.dy, -state.dx).data, home.maps.data);
   return {
     picture,
     maps: now.maps,
@@ -97,12 +101,14 @@ export function seen(state, material) {
     first,
     same: READOUTS.map((k) => now.readouts[k].answer === first[k]),
     left: here.left,
-    mapsDiffer: largestDifference(moved(now.maps, -state.dy, -state.dx).data, home.maps.data),
+    mapsDiffer,
+    mapsMoved: mapsMoved({ mapsDiffer, left: here.left }),
     pooledChanged: countDifferent(now.pooled.data, home.pooled.data),
     tried: tried.length,
     kept,
     change,
     unexplained,
+    mostLeft,
     answers,
     edge: state.edge,
   };
@@ -123,9 +129,18 @@ export function take(r) {
   if (r.tried < 2) return { key: "drag.take.empty", values: {} };
   const [flat, average] = r.kept.map((k) => k === r.tried);
   if (r.edge === "zero" && !average) return { key: r.unexplained === 0 ? "drag.take.left" : "drag.take.stayed", values };
-  if (r.edge === "zero") return { key: "drag.take.inside", values };
+  if (r.edge === "zero") return { key: r.mostLeft > 0 ? "drag.take.little" : "drag.take.inside", values };
   if (average) return { key: flat ? "drag.take.both" : "drag.take.average", values };
   return { key: flat ? "drag.take.flat" : "drag.take.neither", values };
+}
+
+/**
+ * What is said of the maps when they are moved back. The cause, where it is named, is measured: brightness that left.
+ * @param {{mapsDiffer: number, left: number}} r
+ */
+export function mapsMoved(r) {
+  if (isRounding(r.mapsDiffer) || r.mapsDiffer === 0) return "drag.maps.same";
+  return r.left > 0 ? "drag.maps.left" : "drag.maps.differ";
 }
 
 /** The moves lie on a circle, or end where the picture ends; what was tried holds for one picture and one edge. @param {State} next @param {State} before @returns {State} */

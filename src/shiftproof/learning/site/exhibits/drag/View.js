@@ -36,7 +36,7 @@ export function View({ state, set, seen: r, t, asked, material, brief = false })
       <h2>${t("drag.maps.title")}</h2>
       <p class="soft">${t("drag.maps.note", { n: SHOWN, all: r.maps.c })}</p>
       <${Some} of=${r.maps} label=${(/** @type {number} */ n) => t.plain("drag.maps.label", { n })} />
-      ${asked && html`<p class="soft">${t(sameMaps(r), { error: { size: r.mapsDiffer } })}</p>`}
+      ${asked && html`<p class="soft">${t(r.mapsMoved, { error: { size: r.mapsDiffer } })}</p>`}
       <h2 class="pooled">${t("drag.pooled.title", { k: SIDE / r.pooled.h })}</h2>
       <${Some} of=${r.pooled} label=${(/** @type {number} */ n) => t.plain("drag.pooled.label", { n })} />
       ${asked && html`<p class="soft">${t("drag.pooled.note", { n: r.pooledChanged, all: r.pooled.data.length })}</p>`}
@@ -49,9 +49,6 @@ export function View({ state, set, seen: r, t, asked, material, brief = false })
     </section>
   </div>`;
 }
-
-/** @param {any} r */
-const sameMaps = (r) => (r.mapsDiffer < 1e-9 ? "drag.maps.same" : r.left > 0 ? "drag.maps.left" : "drag.maps.differ");
 
 /** The picture, and an arrow from where it was. @param {any} props */
 function Moved({ state, set, r, t }) {
