@@ -30,6 +30,8 @@ class Method(StrEnum):
     pose = "pose"
     circular_phase = "circular+phase"
     circular = "circular"
+    polyphase = "polyphase"
+    dilation = "dilation"
 
 
 def repair(

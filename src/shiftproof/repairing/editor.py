@@ -6,6 +6,7 @@ Each new node is run on tensors without numbers as it is written, so a size that
 from __future__ import annotations
 
 import copy
+import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +40,30 @@ class Padded:
     cells: Axes
 
 
-Value = Any  # a node of the new graph, a number, a `Padded`, or a list of these
+@dataclass(frozen=True)
+class Halved:
+    """A map of whose rows every n-th is to be taken, together with columns."""
+
+    node: fx.Node
+    by: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the cells of a map stand.
+
+    Args:
+        kept: strides that were left to the operators, (rows, columns).
+        rate: cells of the map per cell of the original one, (rows, columns).
+        phases: strides whose phase was chosen by content, outermost first, each with the node that chose.
+    """
+
+    kept: tuple[int, int] = (1, 1)
+    rate: tuple[int, int] = (1, 1)
+    phases: tuple[tuple[tuple[int, int], fx.Node], ...] = ()
+
+
+Value = Any  # a node of the new graph, a number, a value that a rule has still to finish (`Padded`), or a list of these
 
 
 class Editor:
@@ -57,22 +81,46 @@ class Editor:
         self.changes: list[Change] = []
         self.memory: dict[Any, Any] = {}
         """What rules want to know of nodes that were written before."""
+        self.grid: Grid | None = None
+        """Of what the current rule writes; None: as of what it reads."""
 
     def add(self, target: Callable[..., Any], *args: Value, **kwargs: Value) -> fx.Node:
         """A new node that calls the target."""
         node = self.graph.call_function(target, args, kwargs)
         return self._seen(node)
 
+    def call(self, name: str, module: nn.Module, seen: Any, *args: Value) -> fx.Node:
+        """A new node that calls a new module; `seen` is what it gives for tensors without numbers."""
+        path = self._free(name)
+        self.module.add_module(path, module)
+        node = self._placed(self.graph.call_module(path, args))
+        node.meta["val"] = seen
+        return node
+
+    def pick(self, node: fx.Node, index: int) -> fx.Node:
+        """One of several results of a node."""
+        found = self._placed(self.graph.call_function(operator.getitem, (node, index)))
+        found.meta["val"] = node.meta["val"][index]
+        return found
+
     def constant(self, name: str, value: Tensor) -> fx.Node:
         """A node for a new buffer of the module. It is not among its weights."""
-        names = (f"{name}_{i}" for i in range(MANY))
-        free = next(n for n in names if not hasattr(self.module, n))
+        free = self._free(name)
         self.module.register_buffer(free, value.to(_like(self.module).device), persistent=False)
         return self._seen(self.graph.get_attr(free))
 
     def shape(self, node: fx.Node) -> tuple[int, ...]:
         """The sizes of a node's tensor."""
         return tuple(int(n) for n in node.meta["val"].shape)
+
+    def fake(self, function: Callable[[], Any]) -> Any:
+        """What a function of tensors without numbers gives."""
+        with torch.no_grad(), self.mode:
+            return function()
+
+    def grid_of(self, node: fx.Node) -> Grid:
+        """Where the cells of a node's tensor stand."""
+        return node.meta.get("grid", Grid())
 
     def dtype(self, node: fx.Node) -> torch.dtype:
         """The dtype of a node's tensor."""
@@ -91,6 +139,8 @@ class Editor:
                 raise self.refuse(
                     f"it reads a padded map, whose padding no sliding window asks for: {value.cells}", self.where()
                 )
+            if isinstance(value, Halved):
+                raise self.refuse("it reads every n-th row of a map, but not of its columns", self.where())
             return value
 
         return self._seen(self.graph.node_copy(node, given))
@@ -107,10 +157,28 @@ class Editor:
         path, _ = module_of(self.at)
         return f"{path or self.at.name} ({name_of(self.at)})"
 
-    def _seen(self, node: fx.Node) -> fx.Node:
-        """The node with the tensor that it gives, and with the module that called the node it stands for."""
+    def _free(self, name: str) -> str:
+        return next(n for n in (f"{name}_{i}" for i in range(MANY)) if not hasattr(self.module, n))
+
+    def _placed(self, node: fx.Node) -> fx.Node:
+        """The node with the module that called the node it stands for, and the grid of what it reads.
+
+        Raises:
+            RepairError: it reads maps whose cells stand on different grids.
+        """
         if self.at is not None:
             node.meta = {k: v for k, v in self.at.meta.items() if k in ("nn_module_stack", "stack_trace")}
+        found = {self.grid_of(n) for n in node.all_input_nodes if "grid" in n.meta and _has_positions(n)}
+        if self.grid is None and len(found) > 1 and node.op != "output":
+            raise self.refuse("it reads maps that were sampled on different grids", self.where())
+        grid = self.grid or next(iter(found), None)
+        if grid is not None:
+            node.meta["grid"] = grid
+        return node
+
+    def _seen(self, node: fx.Node) -> fx.Node:
+        """The node with the tensor that it gives."""
+        self._placed(node)
         if node.op == "get_attr":
             value = operator.attrgetter(str(node.target))(self.module)
             node.meta["val"] = self.mode.from_tensor(value) if isinstance(value, Tensor) else value
@@ -152,11 +220,21 @@ def edited(
     Raises:
         RepairError: torch cannot export the network, or a rule refuses.
     """
-    old, free = _exported(network, size, refuse)
+    with _quiet():
+        return _edited(network, size, rules, refuse)
+
+
+def _edited(
+    network: nn.Module,
+    size: tuple[int, int, int],
+    rules: Mapping[str, Rule],
+    refuse: Callable[[str, str], RepairError],
+) -> tuple[nn.Module, tuple[Change, ...]]:
+    old, free = _graph_of(network) or _exported(network, size, refuse)
     new = Editor(old, refuse)
     known: dict[fx.Node, Value] = {}
     for node in list(inlined(old)):
-        new.at = node if node.op == "call_function" else None
+        new.at, new.grid = (node if node.op == "call_function" else None), None
         if node.op == "placeholder":
             known[node] = new.graph.node_copy(node)
             first = _like(network)
@@ -173,9 +251,27 @@ def edited(
     # It puts the answer together as the network does: a tuple, a dict.
     new.graph.set_codegen(copy.deepcopy(old.graph._codegen))
     module = fx.GraphModule(old, new.graph)
+    module.meta[OURS] = free
     for m in module.modules():
         m.training = False
     return module if free else InBatches(module, 1, 1), tuple(new.changes)
+
+
+OURS = "shiftproof.repairing"  # of graphs that were written here; whether they take any number of pictures
+
+
+def _graph_of(network: nn.Module) -> tuple[fx.GraphModule, bool] | None:
+    """(Its graph, whether it takes any number of pictures) of a network that was edited already."""
+    inner = network.module if isinstance(network, InBatches) else network
+    if isinstance(inner, fx.GraphModule) and OURS in inner.meta:
+        return fx.GraphModule(inner, inner.graph), inner.meta[OURS]
+    return None
+
+
+def _has_positions(node: fx.Node) -> bool:
+    """Whether a tensor may be a map: more than one number per picture and channel."""
+    shape = getattr(node.meta.get("val"), "shape", ())
+    return len(shape) > 2 and any(n != 1 for n in shape[2:])
 
 
 def _written(new: Editor, node: fx.Node, known: Mapping[fx.Node, Value], rules: Mapping[str, Rule]) -> Value:
@@ -186,6 +282,7 @@ def _written(new: Editor, node: fx.Node, known: Mapping[fx.Node, Value], rules: 
         found = rule(new, arguments)
         if found is not None:
             return found
+    new.grid = None
     if node.op == "call_function" and name_of(node) in POINTWISE:
         first = known.get(node.args[0]) if isinstance(node.args[0], fx.Node) else None
         if isinstance(first, Padded):
@@ -232,7 +329,7 @@ def _exported(
     for count, dynamic in ((PICTURES, ({0: torch.export.Dim("n", min=1, max=MANY)},)), (1, None)):
         x = torch.zeros((count, *size), dtype=first.dtype, device=first.device)
         try:
-            with torch.no_grad(), evaluating(network), _quiet():
+            with torch.no_grad(), evaluating(network):
                 program = torch.export.export(network, (x,), dynamic_shapes=dynamic, strict=False)
                 module = program.module(check_guards=False)
         except Exception as e:  # torch raises many kinds
@@ -245,16 +342,16 @@ def _exported(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Torch prints whole graphs before it raises."""
-    import logging
-
-    noisy = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    level = noisy.level
-    noisy.setLevel(logging.CRITICAL)
+    """Torch prints whole graphs and traces before it raises."""
+    noisy = [logging.getLogger(f"torch.{n}") for n in ("fx.experimental.symbolic_shapes", "_subclasses.fake_tensor")]
+    levels = [log.level for log in noisy]
+    for log in noisy:
+        log.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        noisy.setLevel(level)
+        for log, level in zip(noisy, levels, strict=True):
+            log.setLevel(level)
 
 
 def _like(network: nn.Module) -> Tensor:

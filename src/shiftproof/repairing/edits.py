@@ -10,8 +10,14 @@ from shiftproof.errors import RepairError
 from shiftproof.records import Change
 from shiftproof.repairing.mended import Edit
 from shiftproof.repairing.methods.circular import with_circular_padding
+from shiftproof.repairing.methods.dilation import with_dilation
+from shiftproof.repairing.methods.polyphase import with_polyphase
 
-EDITS: dict[str, Callable[..., tuple[nn.Module, tuple[Change, ...]]]] = {"circular": with_circular_padding}
+EDITS: dict[str, Callable[..., tuple[nn.Module, tuple[Change, ...]]]] = {
+    "circular": with_circular_padding,
+    "polyphase": with_polyphase,
+    "dilation": with_dilation,
+}
 
 
 def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[Edit]) -> nn.Module:
@@ -22,7 +28,7 @@ def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[E
 
     >>> with_edits(nn.Conv2d(1, 1, 3, padding=1), (1, 4, 4), [Edit("pie")])
     Traceback (most recent call last):
-    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular
+    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular, polyphase, dilation
     """
     for edit in edits:
         if edit.name not in EDITS:

@@ -21,6 +21,7 @@ class Job:
         verdict: what the check says of it; None where torch cannot read it.
         data: some inputs, (n, c, h, w); None if none were given.
         dense: whether its answer is a map that moves with the picture.
+        budget: largest cost of the mended model, in forward passes of this network; None: any.
     """
 
     network: nn.Module
@@ -29,3 +30,4 @@ class Job:
     verdict: Verdict | None
     data: Tensor | None
     dense: bool
+    budget: float | None = None

@@ -84,7 +84,7 @@ def repair(
     size = before.input_size if before is not None else _size(model, input_size)
     inputs = _inputs(data, size)
     network = module if black_box else _copied(module)
-    job = Job(network, size, goal, before, inputs, _is_dense(network, size, before))
+    job = Job(network, size, goal, before, inputs, _is_dense(network, size, before), budget)
     mended, name, changes = tried(job, method)
     mended.eval()
     # Torch cannot read a black box: there the pose alone is proved, in front of whatever is behind it.

@@ -139,8 +139,8 @@ def test_a_repair_keeps_the_weights_and_says_what_it_replaced(method, step):
             assert (mended(x.roll((1, 1), (2, 3))) - still).abs().max() > 1e-4
 
 
-def test_what_pads_nowhere_is_refused():
-    with pytest.raises(RepairError, match="no layer pads"):
+def test_what_pads_nowhere_is_refused_for_what_is_in_the_way():
+    with pytest.raises(RepairError, match=r"weights over positions.*2 \(linear\)"):
         sp.repair(nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(128, 2)), (1, 8, 8), method="circular")
 
 

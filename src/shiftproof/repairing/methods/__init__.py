@@ -9,10 +9,11 @@ from shiftproof.records import Change
 from shiftproof.records.repair_parts import Goal, MethodName
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
-from shiftproof.repairing.methods.chained import circular_phase
-from shiftproof.repairing.methods.circular import circular
+from shiftproof.repairing.methods.circular import circular, circular_phase
+from shiftproof.repairing.methods.dilation import dilation
 from shiftproof.repairing.methods.nothing import nothing
 from shiftproof.repairing.methods.phase import phase
+from shiftproof.repairing.methods.polyphase import polyphase
 from shiftproof.repairing.methods.pose import pose
 from shiftproof.repairing.methods.refusal import refused
 
@@ -24,12 +25,14 @@ METHODS: dict[MethodName, Method] = {
     "pose": pose,
     "circular+phase": circular_phase,
     "circular": circular,
+    "polyphase": polyphase,
+    "dilation": dilation,
 }
 
 # Those that change least come first: for each goal in the order in which they are tried.
 # What is made for the circle makes a model no steadier under a camera, so it is never offered for the goal "crop".
 ORDER: dict[Goal, tuple[MethodName, ...]] = {
-    "circular": ("nothing", "phase", "pose", "circular+phase", "circular"),
+    "circular": ("nothing", "phase", "pose", "circular+phase", "polyphase", "dilation", "circular"),
     "zero": ("pose",),
     "crop": (),
 }

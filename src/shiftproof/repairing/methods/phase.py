@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from torch import nn
+
+from shiftproof.checking import check
 from shiftproof.layers import PhaseAlign
 from shiftproof.records import Change
 from shiftproof.records.numbers import count_words
 from shiftproof.records.verdict_words import pixels
 from shiftproof.repairing.job import Job
-from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.mended import Edit, Mended
 from shiftproof.repairing.methods.changes import kept
 from shiftproof.repairing.methods.refusal import refused
 
@@ -36,3 +41,24 @@ def phase(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     added = Change("added", "PhaseAlign", "", why)
     strided = kept((f for f in job.verdict.findings if f.code == "T1"), "every picture comes to it in one phase")
     return Mended(job.network, PhaseAlign((y, x), return_phase=True), job.input_size, job.dense), (added, *strided)
+
+
+def aligned(
+    job: Job, network: nn.Module, changes: tuple[Change, ...], edits: tuple[Edit, ...]
+) -> tuple[Mended, tuple[Change, ...]]:
+    """A network whose layers were changed, behind a `PhaseAlign` of the step that is then proved of it, if that is not 1.
+
+    Args:
+        job: the repair.
+        network: what the changes made of the job's.
+        changes: what was changed.
+        edits: what makes the changes again.
+
+    Raises:
+        RepairError: the check still finds something that no change mended.
+    """
+    verdict = check(network, job.input_size)
+    if verdict.circular.status == "proved" and verdict.circular.step == (1, 1):
+        return Mended(network, None, job.input_size, job.dense, edits), changes
+    mended, more = phase(replace(job, network=network, verdict=verdict))
+    return Mended(mended.network, mended.pose, job.input_size, job.dense, edits), (*changes, *more)
