@@ -44,6 +44,7 @@ def with_circular_padding(network: nn.Module, size: tuple[int, int, int]) -> tup
         RepairError: as of `circular`.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1))
+    >>> import torch
     >>> around, changes = with_circular_padding(net, (1, 4, 4))
     >>> x = torch.rand(1, 1, 4, 4)
     >>> torch.allclose(around(x.roll(1, 3)), around(x).roll(1, 3)), [str(c) for c in changes]
