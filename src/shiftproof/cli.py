@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from shiftproof.commands.audit import audit
 from shiftproof.commands.check import check
+from shiftproof.commands.ending import exits_raised
 from shiftproof.commands.learn import learn
 from shiftproof.commands.options import STOPPED
 from shiftproof.commands.output import StoppedError, lasting_streams, say
@@ -127,7 +128,7 @@ def main(words: list[str] | None = None) -> None:
     # One thread moves pictures while others run the model. Waiting threads that spin would take the cores of those that work.
     # OpenMP reads this variable when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with lasting_streams():
+    with lasting_streams(), exits_raised():
         status = _status(sys.argv[1:] if words is None else words)
     sys.exit(status)
 

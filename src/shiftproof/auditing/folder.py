@@ -50,6 +50,10 @@ class RunFolder:
         with ExitStack() as stack:
             stack.enter_context(owned.alone(out))
             with writing(out):
+                # A link would lead what is written and removed here to another place.
+                for link in (self.work, *self.work.glob("*")):
+                    if link.is_symlink():
+                        link.unlink()
                 self.work.mkdir(parents=True, exist_ok=True)
             # Nobody else is at work here, so that whatever is unfinished belongs to processes that were killed.
             for folder in {self.work, *((out / name).parent for name in WRITTEN)}:

@@ -20,6 +20,7 @@ from shiftproof.checking.agreement.claims import held_against_moves
 from shiftproof.checking.answer_layout import output_of
 from shiftproof.checking.findings import mend
 from shiftproof.checking.graph.nodes import Graph, export
+from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.inputs import on_rows, plain_module, size_of
 from shiftproof.checking.types import AXES, Atom, Choice, Origin, Signal, Type, Unknown, atoms
 from shiftproof.checking.verdict import judged
@@ -124,8 +125,13 @@ def _held_against_runs(verdict: Verdict, graph: Graph, module: nn.Module | None)
     """The verdict, unless the model does something else than the program that it is about."""
     if graph.program is None:
         return verdict
+    with generators_restored():  # a program may draw numbers that its answer does not use
+        return _run(verdict, graph, graph.program, module)
+
+
+def _run(verdict: Verdict, graph: Graph, program: torch.export.ExportedProgram, module: nn.Module | None) -> Verdict:
     started = time.perf_counter()
-    found = agreement(module, graph.program, graph.input_size, verdict.circular.step)
+    found = agreement(module, program, graph.input_size, verdict.circular.step)
     verdict = replace(verdict, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
     claims = {w: getattr(verdict, w) for w in WORLDS}
     if found.mend is not None:
@@ -140,7 +146,7 @@ def _held_against_runs(verdict: Verdict, graph: Graph, module: nn.Module | None)
     kept = tuple(n for n in found.kept if not any(f"{n}.".startswith(f"{k}.") for k in graph.kept))
     more = (*_about_state(kept), *found.conditions)
     told = {w: c.under(*more) for w, c in claims.items() if c.status == "proved"}
-    found_out = held_against_moves(replace(verdict, **told), graph.program)
+    found_out = held_against_moves(replace(verdict, **told), program)
     return replace(found_out, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
 
 

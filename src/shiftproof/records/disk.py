@@ -115,5 +115,5 @@ def sweep(folder: Path, *, older_s: float = UNFINISHED_S) -> None:
     """
     for beside in folder.glob(f".*{BESIDE}"):
         with suppress(OSError):  # somebody else removed it
-            if time.time() - beside.stat().st_mtime >= older_s:
+            if time.time() - beside.lstat().st_mtime >= older_s:
                 beside.unlink()

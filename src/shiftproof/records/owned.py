@@ -46,10 +46,12 @@ def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
     """
     names, ours = list(names), _listed(folder)
     for path in {(folder / name).parent for name in names} - {folder}:
-        if _exists(path) and not path.is_dir():
-            raise RecordError("a file has the name of a folder to write", where=str(path), remedy="move it away")
-    if (folder / LIST).is_dir():
-        raise RecordError("a folder has the name of a file to write", where=str(folder / LIST), remedy="move it away")
+        if _exists(path) and (path.is_symlink() or not path.is_dir()):
+            what = "link" if path.is_symlink() else "file"
+            raise RecordError(f"a {what} has the name of a folder to write", where=str(path), remedy="move it away")
+    if (folder / LIST).is_dir() or (folder / LIST).is_symlink():
+        what = "link" if (folder / LIST).is_symlink() else "folder"
+        raise RecordError(f"a {what} has the name of a file to write", where=str(folder / LIST), remedy="move it away")
     foreign = [name for name in names if _exists(folder / name) and name not in ours]
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
@@ -218,8 +220,16 @@ def _listed(folder: Path) -> dict[str, str | None]:
     if not isinstance(found, dict) or not all(v is None or isinstance(v, str) for v in found.values()):
         there = (path.relative_to(folder) for pattern in ("*", "*/*") for path in folder.glob(pattern))
         return {path.as_posix(): UNKNOWN for path in there if not path.parts[0].startswith(".")}
-    # A list that somebody changed must not name files outside the folder.
-    return {name: v for name, v in found.items() if ".." not in Path(name).parts and not Path(name).is_absolute()}
+    # A list that somebody changed must not name files outside the folder, through a link neither.
+    top = folder.resolve()
+    return {name: v for name, v in found.items() if _lies_inside(folder / name, top)}
+
+
+def _lies_inside(path: Path, top: Path) -> bool:
+    try:
+        return ".." not in path.parts and path.parent.resolve().is_relative_to(top)
+    except (OSError, ValueError, RuntimeError):  # no such name, or a loop of links
+        return False
 
 
 def _note(folder: Path, files: dict[str, str | None]) -> None:
@@ -227,7 +237,9 @@ def _note(folder: Path, files: dict[str, str | None]) -> None:
 
 
 def _is_ours(folder: Path, name: str, ours: dict[str, str | None]) -> bool:
-    return name in ours and (ours[name] is None or ours[name] == _digest(folder / name))
+    # shiftproof makes no links: what is written to one would be written where it leads to
+    link = (folder / name).is_symlink()
+    return name in ours and not link and (ours[name] is None or ours[name] == _digest(folder / name))
 
 
 def _move_aside(path: Path) -> str:

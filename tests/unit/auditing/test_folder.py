@@ -46,6 +46,26 @@ def test_different_runs_do_not_share_their_work(tmp_path):
         assert folder.has(0)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_link_for_the_work_leads_nowhere(tmp_path, inside):
+    """A folder from somebody else may hold one: what is written and removed must stay in it."""
+    with RunFolder(tmp_path / "out", {"a": 1}) as folder:
+        folder.write(block())
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    if inside:
+        (folder.work / "settings.json").symlink_to(outside / "new")
+    else:
+        folder.work.rename(tmp_path / "moved")
+        folder.work.symlink_to(outside)
+    with RunFolder(tmp_path / "out", {"a": 1}) as folder:
+        folder.keep_settings({"b": 2})
+        with pytest.warns(RestartWarning):
+            folder.discard("a test")
+    assert [p.name for p in outside.iterdir()] == ["mine"]
+
+
 DAMAGES = {
     "empty": lambda data: b"",
     "cut short": lambda data: data[: len(data) // 2],

@@ -134,6 +134,7 @@ def test_a_table_that_cannot_be_written_is_known_before_the_work(run, tmp_path, 
 FAULTS = {  # what the model's own code does -> what is said
     "sys.exit(0)": "SystemExit: 0",
     "quit()": "SystemExit",
+    "__import__('os')._exit(0)": "SystemExit: 0",
     "raise type('Own', (BaseException,), {})('own')": "Own",
     "raise MemoryError": "emory",
     "torch.empty(10**15)": "memory",

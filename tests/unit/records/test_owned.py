@@ -164,6 +164,38 @@ def test_a_link_in_the_place_of_our_file_is_not_followed(folder):
     assert (folder / "a.changed").is_symlink()
 
 
+def test_a_list_names_nothing_behind_a_link(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "mine").write_text("mine")
+    (folder / "link").symlink_to(outside)
+    (folder / "page").symlink_to(outside / "mine")
+    (folder / LIST).write_text(json.dumps({"files": {"link/mine": None, "page": None}}))
+    refuse_foreign(folder, ["page"])
+    with pytest.warns(RestartWarning, match="kept as page.changed"):
+        claim(folder, ["page"])
+    with pytest.raises(RecordError, match="a link has the name of a folder"):
+        refuse_foreign(folder, ["link/mine"])
+    settle(folder, [])
+    assert (outside / "mine").read_text() == "mine"
+
+
+def test_a_link_in_the_place_of_the_list_is_refused(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    outside.write_text("mine")
+    (folder / LIST).unlink()
+    (folder / LIST).symlink_to(outside)
+    with pytest.raises(RecordError, match="a link has the name of a file to write"):
+        refuse_foreign(folder, ["a"])
+    assert outside.read_text() == "mine"
+
+
+def test_a_link_among_unfinished_files_goes_and_leads_nowhere(folder):
+    (folder / ".a.x.beside").symlink_to(folder / "nothing")  # to a file that is not there
+    with own(folder, ["a"]):
+        pass
+    assert not (folder / ".a.x.beside").is_symlink()
+
+
 @pytest.mark.parametrize("name", ["sub", LIST])
 def test_a_file_for_a_folder_or_a_folder_for_a_file_is_known_before(tmp_path, name):
     if name == LIST:

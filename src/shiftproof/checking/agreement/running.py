@@ -95,7 +95,7 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
     causes = ["draws random numbers"] * ("torch" in drawn)
     causes += [f"draws numbers by {n}" for n in drawn if n != "torch"]
     causes += [f"draws numbers from a generator of its own ({n})" for n in snapshot.drawn]
-    kept = tuple(n for n in snapshot.changed if n.rpartition(".")[2] != "training")
+    kept = tuple(n for n in [*snapshot.changed, *snapshot.outside] if n.rpartition(".")[2] != "training")
     return Observed(tuple(answers), again, kept, tuple(causes), tuple(dict.fromkeys(calls.clocks)), training)
 
 

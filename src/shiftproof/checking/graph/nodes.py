@@ -161,8 +161,11 @@ def _sharing(values: dict[str, Tensor]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     owners: dict[int, list[str]] = {}
     for name, value in values.items():
-        # Sparse and other layouts have no single storage; each counts as memory of its own.
-        where = StorageWeakRef(value.untyped_storage()).cdata if value.layout == torch.strided else id(value)
+        # Sparse and other layouts have no single storage, and neither have the tensors of `torch.func` inside a derivative; each
+        # counts as memory of its own.
+        where = id(value)
+        with contextlib.suppress(NotImplementedError):
+            where = StorageWeakRef(value.untyped_storage()).cdata if value.layout == torch.strided else where
         found[name] = owners.get(where, [])[:1]
         owners.setdefault(where, []).append(name)
     return found

@@ -51,6 +51,7 @@ from shiftproof.checking.graph.putting_back import (
     slots_of,
     variables,
 )
+from shiftproof.checking.graph.surroundings import surroundings
 
 # The objects of these are a model's all the same: containers, whatever is put into them, and what keeps tensors that it computed.
 CONTAINERS = ("types", "collections", "weakref", "argparse", "_thread", "queue", "dataclasses")
@@ -97,14 +98,12 @@ def restored(module: nn.Module, values: bool = False) -> Iterator[Snapshot]:
     (['seen'], False)
     """
     found = Snapshot(module, values)
-    default = torch.get_default_dtype()
     packages = {_home(type(m)).partition(".")[0] for m in module.modules()}
     try:
         with imports_watched(found.add, packages):
             yield found
     finally:
         found.put_back()
-        torch.set_default_dtype(default)
 
 
 class Snapshot:
@@ -120,15 +119,18 @@ class Snapshot:
     Attributes:
         changed: paths of what had changed when `put_back` was called; caches are not among them.
         drawn: paths of random generators whose state had changed then.
+        outside: paths of what had changed then outside the model, see `surroundings`.
     """
 
     def __init__(self, module: nn.Module, values: bool = False) -> None:
         self.changed: list[str] = []
         self.drawn: list[str] = []
+        self.outside: list[str] = []
         self._values = values
         self._bytes = 0
         self._saved: list[tuple[str, Callable[[], Iterable[Any]]]] = []
         self._generators: list[tuple[str, Callable[[], Iterable[Any]]]] = []
+        self._around = list(surroundings())
         # the objects themselves, so that no other object gets the id of one that is gone
         self._seen: dict[Any, Any] = {}
         self._todo: deque[tuple[Any, str]] = deque()
@@ -149,10 +151,12 @@ class Snapshot:
 
     def put_back(self) -> list[str]:
         """Puts everything back as it was, and returns the paths of what had changed since the last time."""
+        around = _changes(self._around)
         changed = _changes(self._saved)
         drawn = _changes(self._generators)
         self.changed = list(dict.fromkeys([*self.changed, *changed]))
         self.drawn = list(dict.fromkeys([*self.drawn, *drawn]))
+        self.outside = list(dict.fromkeys([*self.outside, *around]))
         return changed
 
     def _look(self, value: Any, path: str) -> None:

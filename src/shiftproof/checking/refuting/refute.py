@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import gcd
@@ -50,7 +51,7 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
     module = plain_module(model.module if isinstance(model, LoadedModel) else model)
     series = any(getattr(verdict, w).needs("series") for w in WORLDS)
     try:
-        with restored(module, values=True), generators_restored(), on_rows(module, series):
+        with warnings.catch_warnings(), restored(module, values=True), generators_restored(), on_rows(module, series):
             return _tried(verdict, module, tries, seed)
     except FAILURES as e:
         what = f"the model could not be run to look for a counterexample: {type(e).__name__}: {said(e)}"
