@@ -177,6 +177,14 @@ def test_an_address_restores_the_state_and_a_bad_one_is_as_at_the_start(learner)
     assert page.locator(".predict .option").count() == 4
 
 
+def test_who_skips_is_told_so_and_nothing_moves_by_itself(learner):
+    one = learner()
+    page = one.open("#drag")
+    page.get_by_text(words("en")["predict.skip"], exact=True).click()
+    assert words("en")["predict.skipped"] in page.inner_text(".predict")
+    assert "dx" not in one.state()
+
+
 def test_language_and_theme_keep_the_state(learner):
     one = learner()
     page = one.open("#drag?digit=3&dx=4&guess=both")

@@ -8,7 +8,7 @@ import { speaker } from "#learn/words.js";
 import { words } from "./read.js";
 
 const t = speaker({ ...words("en"), x: "{v}" }, "en");
-const said = (v) => t.plain("x", { v });
+const said = (v) => t.plain("x", { v }).replaceAll("\u00a0", " ");
 
 test("zero is said only of exact zero, and rounding is said to be rounding", () => {
   assert.equal(said({ size: 0 }), "0");

@@ -35,7 +35,7 @@ function magnitude(size, language) {
   const plain = size.toLocaleString(language, { maximumSignificantDigits: DIGITS });
   if (size === 0 || (Math.abs(size) >= 1e-3 && Math.abs(size) < 1e6)) return [plain];
   const [front, power] = size.toExponential(Math.abs(size) < ROUNDING ? 0 : 1).split("e");
-  return [`${Number(front).toLocaleString(language)} × 10`, { power: Number(power) }];
+  return [`${Number(front).toLocaleString(language)}\u00a0×\u00a010`, { power: Number(power) }];
 }
 
 /** @param {number} size */

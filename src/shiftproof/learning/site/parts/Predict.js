@@ -20,10 +20,10 @@ export function Predict({ id, guessing, values, question, guess, outcome, choose
   if (guess) {
     const name = (/** @type {string} */ v) =>
       "options" in guessing ? { key: `${id}.predict.${v}` } : guessing.value(Number(v));
-    const key = guess === SKIPPED ? "predict.skipped" : guess === outcome ? "predict.right" : "predict.compare";
+    const key = guess === outcome ? "predict.right" : "predict.compare";
     return html`<section class="predict done">
       <p class="soft">${t(asked, values)}</p>
-      <p>${outcome === null ? t("predict.watch") : t(key, { guess: name(guess), truth: name(outcome) })}</p>
+      <p>${guess === SKIPPED ? t("predict.skipped") : outcome === null ? t("predict.watch") : t(key, { guess: name(guess), truth: name(outcome) })}</p>
     </section>`;
   }
   return html`<section class="predict" aria-label=${t.plain("predict.title")}>
