@@ -221,6 +221,25 @@ def speed() -> str:
     return "\n".join(rows)
 
 
+def continued() -> str:
+    """docs/results.md: what is left of layers' errors without a border, by four ways to continue the scene."""
+    result = benchmark("continued") or {}
+    kinds = {
+        "scene": "real scene",
+        "mirror": "mirror images",
+        "circle": "circle",
+        "tiles": "repeated on a larger input",
+    }
+    lines = [f"| layer of ResNet-20 | {' | '.join(kinds.values())} |", "| --- " * 5 + "|"]
+    lines += [f"| {row['layer']} | {' | '.join(f'{row[kind]:.3f}' for kind in kinds)} |" for row in result["rows"]]
+    words = [
+        f"{kinds[kind]}, {result[f'{kind}_median']:.3f} in the median and {result[f'{kind}_most']:.3f} at most"
+        for kind in ("mirror", "circle")
+    ]
+    lines += ["", f"Differences from the real scene: {'; '.join(words)}. `{result['command']}`, {result['hardware']}, "]
+    return "\n".join(lines) + f"{result['date'][:10]}, {result['photographs']} photographs."
+
+
 def coverage() -> str:
     """docs/intervals.md: the interval in use, by population and number of pictures."""
     result = benchmark("coverage") or {}
@@ -332,6 +351,7 @@ TABLES = (
     moves,
     commands,
     speed,
+    continued,
     *COVERAGE,
     *ZOO,
     *EXPERIMENTS,

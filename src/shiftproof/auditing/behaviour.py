@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftproof.auditing.forward import run
+from shiftproof.auditing.forward import of_the_model, run
 from shiftproof.auditing.pictures import Pictures
 from shiftproof.auditing.plan import rounding
 from shiftproof.errors import ModelError, is_out_of_memory
 from shiftproof.measure import ANSWERS, Answer, contradiction, recognise
+from shiftproof.measure.answer_kinds import in_unit, sums_to_one
 from shiftproof.models import LoadedModel
+from shiftproof.models.answer import others
 from shiftproof.records import AnswerKind, Settled
 
 PICTURES = 3  # the second keeps its place while both of its neighbours are replaced
@@ -29,11 +31,13 @@ class Steadiness:
 
     Args:
         repeat: between two runs of the same batch.
-        neighbours: between two batches that hold other pictures beside it.
+        neighbours: between two batches that hold other pictures beside it, or none.
+        constant: whether different pictures get exactly the same output.
     """
 
     repeat: float = 0.0
     neighbours: float = 0.0
+    constant: bool = False
 
 
 def probe_batch(windows: list[Tensor], batch_size: int) -> Tensor:
@@ -66,9 +70,10 @@ def first_answers(model: LoadedModel, windows: list[Tensor], batch_size: int) ->
 
 
 def steadiness(model: LoadedModel, batch: Tensor, outputs: Tensor) -> Steadiness:
-    """Runs the batch again, and then with its second picture in every place: two forward passes.
+    """Runs the batch again, then with its second picture in every place, and then that picture alone: three forward passes.
 
-    The second batch has the size of the first, so that the same kernels run. What is left is rounding (`plan.rounding`).
+    The second batch has the size of the first, so that the same kernels run. What differs then is no
+    rounding. For the picture alone, ten times what `plan.rounding` allows is no difference.
     Neighbours are not looked at where the same batch already gave two different outputs.
 
     Args:
@@ -81,8 +86,12 @@ def steadiness(model: LoadedModel, batch: Tensor, outputs: Tensor) -> Steadiness
         return Steadiness(repeat=repeat)
     if len(batch) < 2:
         return Steadiness()
-    alone = run(model, batch[1:2].expand_as(batch).clone())
-    return Steadiness(neighbours=_difference(outputs[1:2], alone[1:2]))
+    constant = bool((outputs == outputs[:1]).all()) and not bool((batch == batch[:1]).all())
+    among = run(model, batch[1:2].expand_as(batch).clone())
+    if found := _difference(outputs[1:2], among[1:2]):
+        return Steadiness(neighbours=found, constant=constant)
+    alone = run(model, batch[1:2].clone())
+    return Steadiness(neighbours=_difference(outputs[1:2], alone, 10 * rounding(outputs.dtype)), constant=constant)
 
 
 def kind_of_answer(
@@ -100,17 +109,22 @@ def kind_of_answer(
     Raises:
         ModelError: the output cannot be what was declared, or it could be several things with different figures.
     """
-    outputs = _wide(outputs)
     finite = outputs[torch.isfinite(outputs).flatten(1).all(1)]
     declared = asked or model.answer
     if declared is not None:
         if fault := contradiction(declared, finite):
             source = "--answer (answer=)" if asked else f"what {model.word} declares"
             raise ModelError(f"{fault}", where=source, remedy=f"the kinds of answer are {', '.join(ANSWERS)}")
+        if declared == "logit" and (far := _far_outside(model, batch)) and in_unit(torch.cat([finite, *far])):
+            raise ModelError(
+                "every output is within [0, 1], also for pictures far outside it, so that none would be below the threshold 0",
+                where="--answer (answer=)" if asked else model.word,
+                remedy="declare probabilities, whose threshold is 0.5",
+            )
         return declared, "declared"
     if not len(finite):  # NaN tells nothing; the pictures that give it are skipped
         return ("mask" if outputs.ndim == 4 else "scores"), "guessed"
-    if outputs.shape[1] == 1:
+    if outputs.shape[1] == 1 or (in_unit(finite) and not sums_to_one(finite)):
         finite = torch.cat([finite, *_far_outside(model, batch)])
     known = len(model.labels or pictures.classes or []) or pictures.most_label + 1
     return recognise(finite, classes=known or None, binary=pictures.is_binary, embeds=model.embeds)
@@ -137,24 +151,30 @@ def classes_of(model: LoadedModel, kind: Answer, outputs: Tensor) -> int:
     return classes
 
 
+def taken_of(model: LoadedModel, batch: Tensor) -> str:
+    """Which of several outputs is taken for the model's answer, in words; empty where there is no doubt."""
+    with of_the_model(model, batch):
+        return others(model.module(model.ready(batch.clone())))
+
+
 def _far_outside(model: LoadedModel, batch: Tensor) -> list[Tensor]:
     """The outputs for pictures with values far outside [0, 1]; none where the model refuses them."""
     try:
-        found = [_wide(run(model, batch * scale)) for scale in SCALES]
+        found = [run(model, batch * scale) for scale in SCALES]
     except ModelError:
         return []
     return [output[~torch.isnan(output).flatten(1).any(1)] for output in found]
 
 
-def _difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference relative to the largest value, over what is finite in both; 0 within rounding."""
+def _difference(a: Tensor, b: Tensor, within: float = 0.0) -> float:
+    """The largest difference relative to the largest value, over what is finite in both; 0 if it is at most `within`."""
     a, b = _wide(a), _wide(b)
     if not torch.equal(torch.isfinite(a), torch.isfinite(b)):
         return 1.0
     a, b = a[torch.isfinite(a)].double(), b[torch.isfinite(b)].double()
     scale = float(a.abs().max()) if a.numel() else 0.0
     most = float((a - b).abs().max()) if a.numel() else 0.0
-    return 0.0 if most <= rounding(a.dtype) * scale else most / scale if scale else 1.0
+    return 0.0 if most <= max(within, rounding(a.dtype)) * scale else most / scale if scale else 1.0
 
 
 def _wide(output: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shiftproof.auditing.default_moves import Fitted, default_moves, fitted
 from shiftproof.auditing.items import Tensors, channels_first, class_indices, opened
-from shiftproof.auditing.notes import chosen_boundary, not_normalised
+from shiftproof.auditing.notes import channels_last, chosen_boundary, not_normalised, unread_labels
 from shiftproof.auditing.pictures import Pictures, from_source, from_tensors
 from shiftproof.data import Source
 from shiftproof.errors import DataError, MeasureError, ModelError
@@ -33,6 +33,7 @@ class Bound:
         translations: the moves.
         chosen: why their boundary was chosen, if the caller did not name one; else empty.
         undone: the normalisation that the module declares, if the pictures seem to lack it; else empty.
+        said: what else a reader must know.
     """
 
     model: LoadedModel
@@ -40,12 +41,13 @@ class Bound:
     translations: TranslationSet
     chosen: str = ""
     undone: str = ""
+    said: tuple[Note, ...] = ()
 
     @property
     def notes(self) -> list[Note]:
         """What a reader must know of this."""
         found = [not_normalised(self.undone)] if self.undone else []
-        return [*found, *([chosen_boundary(self.chosen)] if self.chosen else [])]
+        return [*self.said, *found, *([chosen_boundary(self.chosen)] if self.chosen else [])]
 
 
 def bind(model: Model, images: Any, labels: Any, translations: TranslationSet | Fitted | None) -> Bound:
@@ -67,11 +69,15 @@ def bind(model: Model, images: Any, labels: Any, translations: TranslationSet | 
     # Channels last, as pictures are stored: they are prepared for the model like a list of pictures.
     if isinstance(images, np.ndarray) and not _channels_last(images):
         images = channels_first(images)
-    given = images if isinstance(images, Tensor | Source) else opened(images, labels)
+    given, ignored = (images, "") if isinstance(images, Tensor | Source) else opened(images, labels)
+    notes = [unread_labels(ignored)] if ignored else []
     if isinstance(given, Tensor | Tensors):
         shape = tuple(given.shape)[-3:]
         moves = _chosen(translations, None, None, shape)
-        return _with_tensors(model, given, labels, moves)
+        sure = isinstance(model, LoadedModel) and model.input_size[0] == shape[0]
+        notes += [] if sure or not _seems_channels_last(shape) else [channels_last(shape)]
+        bound = _with_tensors(model, given, labels, moves)
+        return replace(bound, said=(*notes, *bound.said))
     if labels is not None and not isinstance(labels, bool) and isinstance(images, Source):
         raise DataError(
             "labels were given together with a data source",
@@ -82,7 +88,7 @@ def bind(model: Model, images: Any, labels: Any, translations: TranslationSet | 
     moves = _chosen(translations, given, loaded, loaded.input_size)
     margin = moves.translations.carried_px
     pictures = from_source(given, loaded, margin_px=margin, labelled=labels is not False)
-    return Bound(loaded, pictures, moves.translations, moves.why)
+    return Bound(loaded, pictures, moves.translations, moves.why, said=tuple(notes))
 
 
 def _chosen(
@@ -138,6 +144,12 @@ def _unnormalised(model: Model, pictures: Tensor) -> str:
         return ""
     mean, std = (", ".join(f"{v:g}" for v in values) for values in (declared.mean, declared.std))
     return f"mean {mean} and standard deviation {std}, of pictures from 0 to {declared.scale:g}"
+
+
+def _seems_channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether (c, h, w) looks like (h, w, c): few columns, and more of the others than a picture has channels."""
+    c, h, w = shape
+    return w in (1, 3, 4) and w < min(c, h)
 
 
 def _channels_last(images: np.ndarray) -> bool:

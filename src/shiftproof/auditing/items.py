@@ -21,6 +21,7 @@ from shiftproof.errors import BadItemError, DataError
 
 PICTURE_KEYS = ("image", "pixel_values", "img", "picture", "images")
 LABEL_KEYS = ("label", "labels", "target", "y", "fine_label")
+LOOKED_AT, TIMES = 16, 4  # pictures, evenly spread, and how often each is read: a random flip of one in ten shows
 FORMS = "give a tensor (n, c, h, w), a list of PIL pictures or arrays, a torch Dataset or DataLoader, or open_data(...)"
 
 
@@ -93,8 +94,8 @@ class Tensors:
         return found.hexdigest()
 
 
-def opened(images: Any, labels: Any) -> Tensors | ItemSource:
-    """The pictures of a list, a data set or a loader.
+def opened(images: Any, labels: Any) -> tuple[Tensors | ItemSource, str]:
+    """The pictures of a list, a data set or a loader, and what stands beside them that is no class; "" if nothing does.
 
     Args:
         images: the list, data set or loader.
@@ -119,21 +120,39 @@ def opened(images: Any, labels: Any) -> Tensors | ItemSource:
         raise DataError(
             "labels were given together with pictures that have labels", where="labels", remedy="leave one of them out"
         )
-    again, _ = read(0)
-    if not _equal(first, again):
+    if (changed := _changing(read, count)) is not None:
         raise DataError(
-            "picture 0 differs when it is read again",
+            f"picture {changed} differs when it is read again",
             where=type(images).__name__,
             remedy="give the data without random transforms: the moves are to be the only change",
         )
+    beside = _split(get(0), whole=True)[1] if own is None and labels is not False else None
+    ignored = "" if label is not None or beside is None else _described(beside)
     labelled = label is not None and labels is not False
     if is_picture(first):
-        return ItemSource(_name(images), read, count, classes if labelled else None, labelled)
+        return ItemSource(_name(images), read, count, classes if labelled else None, labelled), ignored
     first = channels_first(first) if isinstance(first, np.ndarray) else first
     if not isinstance(first, Tensor) or first.ndim not in (2, 3):
         shape = f" of shape {tuple(first.shape)}" if isinstance(first, Tensor) else ""
         raise DataError(f"picture 0 is a {type(first).__name__}{shape}", where=type(images).__name__, remedy=FORMS)
-    return Tensors(read, count, _framed(first), classes if labelled else None, labelled)
+    return Tensors(read, count, _framed(first), classes if labelled else None, labelled), ignored
+
+
+def _changing(read: Callable[[int], tuple[Any, Any]], count: int) -> int | None:
+    """The first of a few pictures that differs when it is read again; None if none does."""
+    for i in np.unique(np.linspace(0, count - 1, LOOKED_AT).round().astype(int)).tolist():
+        try:
+            first = read(i)[0]
+            if not all(_equal(first, read(i)[0]) for _ in range(TIMES - 1)):
+                return i
+        except Exception:  # the user's own code; a picture that cannot be read is said when its turn comes
+            continue
+    return None
+
+
+def _described(value: Any) -> str:
+    shape = f" of shape {tuple(value.shape)}" if isinstance(value, Tensor | np.ndarray) else ""
+    return f"{type(value).__name__}{shape}"
 
 
 def _indexed(images: Any) -> tuple[Callable[[int], Any], int, list[str] | None]:
@@ -248,9 +267,18 @@ def class_indices(labels: Any) -> Tensor | None:
     """
     if labels is None or labels is False:
         return None
-    found = None if isinstance(labels, bool) else torch.as_tensor(labels)
+    try:
+        found = None if isinstance(labels, bool) else torch.as_tensor(labels)
+    except (ValueError, TypeError, RuntimeError) as e:
+        raise DataError(
+            f"labels are {type(labels).__name__} of something else than numbers",
+            where="labels",
+            remedy="give one class index per image: whole numbers (n,)",
+        ) from e
     # Python counts True as 1: a mask given as labels would be taken for classes 0 and 1.
     if found is None or found.ndim != 1 or found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         said = f"of shape {tuple(found.shape)}, {found.dtype}" if found is not None else str(labels)
         raise DataError(f"labels {said}", where="labels", remedy="give one class index per image: whole numbers (n,)")
+    if set(found.unique().tolist()) == {-1, 1}:
+        raise DataError("labels are -1 and 1", where="labels", remedy="classes are counted from 0: give 0 and 1")
     return found.long()

@@ -16,9 +16,15 @@ BYTES = 2.0  # pictures in floats above this are not in [0, 1], nor usually norm
 GUESSED = {  # kind of answer -> what was assumed, and what else the output may be
     "scores": ("class scores; the highest one decides", "an embedding or values"),
     "mask": ("class scores per cell; the highest one decides", "a map of values"),
-    "probabilities": ("a probability per cell, with class 1 above 0.5", "a mask of scores or a map of values"),
+    "probabilities": (
+        "one probability per class, all within [0, 1]; the highest one decides",
+        "several labels at once, an embedding or values",
+    ),
     "values": ("a map of values without classes", "a mask"),
 }
+
+PER_CELL = ("a probability per cell, with class 1 above 0.5", "a mask of scores or a map of values")
+MANY_COPIES = 0.05  # of the pictures: intervals are then too narrow by a percent or two and more
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,10 @@ class Facts:
         neighbours: by how much the answer depends on the rest of the batch, likewise.
         tensors: whether the pictures were given as a tensor.
         grid_assumed: whether nothing but the sizes says how far apart the cells of a map lie.
+        constant: whether different pictures get the same output.
+        taken: which of several outputs was taken for the answer, in words; else empty.
+        by_number: which classes were taken for the same by their number alone, in words; else empty.
+        copies: pictures that hold the same pixels as one before them.
         low: smallest value of the first pictures.
         high: largest value of the first pictures.
         unit: whether the pictures are taken to be in [0, 1], so that the model's preprocessing applies to them.
@@ -47,6 +57,10 @@ class Facts:
     neighbours: float = 0.0
     tensors: bool = False
     grid_assumed: bool = False
+    constant: bool = False
+    taken: str = ""
+    by_number: str = ""
+    copies: int = 0
     low: float = 0.0
     high: float = 1.0
     unit: bool = False
@@ -66,8 +80,12 @@ def notes(model: Model, facts: Facts) -> list[Note]:
         _weights(model),
         _repeat(facts),
         _neighbours(facts),
+        _constant(facts),
+        _taken(facts),
         _answer(model),
         _grid(facts),
+        _classes(facts),
+        _copies(facts),
         _accuracy(model, facts),
         _preprocessing(model, facts),
         _range(model, facts),
@@ -84,6 +102,32 @@ def chosen_boundary(why: str) -> Note:
         why: the boundary and the reason, in words.
     """
     return Note("moves", f"The boundary was chosen, because none was given: {why} (--boundary, translations=).")
+
+
+def channels_last(shape: tuple[int, ...]) -> Note:
+    """That pictures look as if their channels came last, and were taken to come first.
+
+    Args:
+        shape: of one picture.
+    """
+    c, h, w = shape
+    return Note(
+        "layout",
+        f"Pictures of shape {shape} were taken to have {c} channels of {h} × {w} px, as the model takes them. If the channels "
+        "come last, give images.permute(0, 3, 1, 2).",
+        fails=True,
+    )
+
+
+def unread_labels(what: str) -> Note:
+    """That something stands beside the pictures that is no class.
+
+    Args:
+        what: it is, in words.
+    """
+    return Note(
+        "labels", f"No labels were used: what stands beside the pictures is a {what}, and not the index of a class."
+    )
 
 
 def not_normalised(how: str) -> Note:
@@ -135,8 +179,9 @@ def _neighbours(facts: Facts) -> Note | None:
         return None
     return Note(
         "neighbours",
-        f"The answer to a picture depends on the other pictures in its batch (by {percent(facts.neighbours, None)} of the "
-        "largest output), as with batch normalisation in training mode; every figure counts these changes too.",
+        f"The answer to a picture depends on the other pictures in its batch, or on how many there are (by "
+        f"{percent(facts.neighbours, None)} of the largest output), as with batch normalisation in training mode; every figure "
+        "counts these changes too.",
         fails=True,
     )
 
@@ -144,11 +189,50 @@ def _neighbours(facts: Facts) -> Note | None:
 def _answer(model: Model) -> Note | None:
     if model.answer_from != "guessed":
         return None
-    said, other = GUESSED[model.answer]
+    said, other = GUESSED[model.answer] if (model.answer, model.task) != ("probabilities", "dense") else PER_CELL
     return Note(
         "answer",
         f"The output was taken to be {said}, because nothing says what it is: if it is {other}, declare that (--answer, "
         "answer=).",
+    )
+
+
+def _constant(facts: Facts) -> Note | None:
+    if not facts.constant:
+        return None
+    return Note(
+        "answer",
+        "The model gives exactly the same output for different pictures: are its weights, or how pictures are prepared, right?",
+    )
+
+
+def _taken(facts: Facts) -> Note | None:
+    if not facts.taken:
+        return None
+    return Note(
+        "answer",
+        f"The model returns several tensors, and nothing says which is its answer: {facts.taken}. To take another, return it "
+        'first, or in a dict as "logits".',
+    )
+
+
+def _classes(facts: Facts) -> Note | None:
+    if not facts.by_number:
+        return None
+    return Note(
+        "classes",
+        f"Classes were matched by their number, not by name: {facts.by_number} (--classes names the model's).",
+    )
+
+
+def _copies(facts: Facts) -> Note | None:
+    if not facts.copies:
+        return None
+    return Note(
+        "copies",
+        f"{facts.copies:,} of {count_words(facts.used, 'picture')} have the same pixels as another one. Intervals take each for "
+        "a picture of its own, so they are too narrow.",
+        fails=facts.copies > MANY_COPIES * facts.used,
     )
 
 

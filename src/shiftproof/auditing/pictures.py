@@ -53,6 +53,7 @@ class Pictures:
         most_label: the largest label, if it is known without reading the pictures; else -1.
         class_names: label -> name of its class, as far as names are known.
         renumbered: for each label of the data, the index of its class in the model; None keeps the data's numbers.
+        by_number: which classes of data and model were taken for the same by their number alone, in words; else empty.
     """
 
     word: str
@@ -67,6 +68,7 @@ class Pictures:
     most_label: int = -1
     class_names: Mapping[int, str] = field(default_factory=dict)
     renumbered: dict[int, int] | None = None
+    by_number: str = ""
 
     def load(self, i: int) -> Picture:
         """Picture `i`.
@@ -84,7 +86,7 @@ class Pictures:
     @property
     def is_binary(self) -> bool:
         """Whether the labels are known to be 0 and 1."""
-        return self.labelled and (len(self.classes or []) == 2 or self.most_label in (0, 1))
+        return self.labelled and (len(self.classes or []) == 2 or self.most_label == 1)
 
     def unlabelled(self) -> Pictures:
         """The same pictures without their labels: no picture is skipped because of its label."""
@@ -100,10 +102,14 @@ class Pictures:
         Raises:
             DataError: the data has a different number of classes, and the model does not have all their names.
         """
-        if not self.labelled or self.classes is None:
+        if not self.labelled:
             return self
         # Reversed, so that the first of several classes of one name stays (ImageNet has two cranes and two maillots).
         places = {name.casefold(): i for i, name in reversed(list(enumerate(labels or [])))}
+        if self.classes is None:
+            # Numbers decide; but the same name under another number says that they are not the model's.
+            other = [i for i, name in self.class_names.items() if places.get(name.casefold(), i) != i and i < classes]
+            return replace(self, by_number=_pair(other[0], self.class_names[other[0]], labels)) if other else self
         wanted = [name.casefold() for name in self.classes]
         if all(name in places for name in wanted):
             return replace(self, renumbered={i: places[name] for i, name in enumerate(wanted)})
@@ -115,7 +121,14 @@ class Pictures:
                 remedy="give a labels.csv with the model's class indices, leave labels out (--no-labels), or say what "
                 "the output is if it is not class scores (--answer)",
             )
-        return self
+        other = [i for i, name in enumerate(self.classes) if name != str(i)]
+        return replace(self, by_number=_pair(other[0], self.classes[other[0]], labels)) if other else self
+
+
+def _pair(i: int, name: str, labels: list[str] | None) -> str:
+    """Which class of the data was taken for which of the model, in words."""
+    called = f", which it calls {labels[i]!r:.40}" if labels else ""
+    return f"{name!r:.40} of the data is class {i} of the model{called}"
 
 
 def scene(boundary: str, fill: float, mirrored: int) -> str:

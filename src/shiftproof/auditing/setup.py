@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from shiftproof import records
-from shiftproof.auditing.behaviour import classes_of, first_answers, kind_of_answer, steadiness
+from shiftproof.auditing.behaviour import classes_of, first_answers, kind_of_answer, steadiness, taken_of
+from shiftproof.auditing.described import described, loading
 from shiftproof.auditing.forward import MAX_BATCH, check_layer, measure_forward
 from shiftproof.auditing.grid import Grid, find_grid
 from shiftproof.auditing.options import AuditOptions
@@ -49,6 +50,7 @@ class Measured:
         floor: relative round-trip error of the interpolator; smaller differences mean nothing.
         repeat: by how much the answer to the same batch differed, see `behaviour.Steadiness`.
         neighbours: by how much the answer depended on the rest of the batch, likewise.
+        constant: whether different pictures got the same output, likewise.
     """
 
     batch_size: int
@@ -57,6 +59,7 @@ class Measured:
     floor: float
     repeat: float = 0.0
     neighbours: float = 0.0
+    constant: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +78,8 @@ class Setup:
         data_names: label of the data -> name of its class, as far as names are known.
         preparation: how pictures were resized and cropped, in words.
         margin_px: pixels on every side that a picture carries, for `crop`.
+        by_number: see `Pictures.by_number`.
+        taken: which of several outputs was taken for the answer, in words; empty where there is no doubt.
         classes: number of classes (channels of a dense output).
         plan: which moves are run.
         measured: batch size, cost and period.
@@ -103,6 +108,8 @@ class Setup:
     data_names: dict[int, str]
     preparation: str
     margin_px: int
+    by_number: str
+    taken: str
     classes: int
     plan: Plan
     measured: Measured
@@ -214,7 +221,7 @@ def prepare(
         pixels = as_unit(first[0][1].pixels[None].to(device_of(model))).clone()
         window = _window(pixels, pictures.margin_px)
         batch, outputs = first_answers(model, _windows(model, pictures, first), options.batch_size or MAX_BATCH)
-        task = _task(outputs, batch)
+        task, taken = _task(outputs, batch), taken_of(model, batch)
         kind, settled = kind_of_answer(model, pictures, batch, outputs, options.answer)
         classes = classes_of(model, ANSWERS[kind], outputs)
         if task == "dense" or not classes:
@@ -247,8 +254,8 @@ def prepare(
     setup = Setup(
         options=options,
         translations=translations,
-        model=_described(model, task, kind, settled),
-        loading=_loading(model),
+        model=described(model, task, kind, settled),
+        loading=loading(model, device_of(model)),
         class_names=model.labels,
         data=pictures.word,
         count=pictures.count,
@@ -256,6 +263,8 @@ def prepare(
         data_names=dict(pictures.class_names) if pictures.labelled else {},
         preparation=pictures.preparation,
         margin_px=pictures.margin_px,
+        by_number=pictures.by_number,
+        taken=taken,
         classes=classes,
         plan=plan,
         measured=measured,
@@ -360,37 +369,3 @@ def _profiler(model: LoadedModel, window: Tensor, translations: TranslationSet) 
     # Pictures are normalised before the layers see them, so the constant that `zero` moves in is normalised too.
     fill = model.normalise(torch.full_like(window[..., :1, :1], translations.fill)).reshape(-1)
     return LayerProfiler(model.module, model.ready(window.clone()), translations.boundary, fill)
-
-
-def _loading(model: LoadedModel) -> dict[str, Any]:
-    return {
-        "weights": model.weights,
-        "input_size": model.input_size,
-        "mean": model.mean,
-        "std": model.std,
-        "scale": model.scale,
-        "crop_fraction": model.crop_fraction,
-        "interpolation": model.interpolation,
-        "labels": model.labels,
-        "device": str(device_of(model)),
-    }
-
-
-def _described(
-    model: LoadedModel, task: records.Task, kind: records.AnswerKind, settled: records.Settled
-) -> records.Model:
-    return records.Model(
-        word=model.word,
-        parameters=model.parameters,
-        input_size=list(model.input_size),
-        mean=[float(v) for v in model.mean],
-        std=[float(v) for v in model.std],
-        scale=float(model.scale),
-        task=task,
-        weights=model.weights,
-        sha256=model.sha256,
-        answer=kind,
-        answer_from=settled,
-        assumed=list(model.assumed),
-        random_weights=model.random_weights,
-    )

@@ -96,6 +96,7 @@ class Tally:
         self.images = 0
         self.mirrored = 0
         self.enlarged: list[float] = []
+        self.digests: list[np.ndarray] = []
         self.scalars: dict[str, list[float]] = {}
         self.cells: dict[str, Moments] = {}
         self.rings: dict[str, Moments] = {}
@@ -108,6 +109,7 @@ class Tally:
             return
         self.images += len(block.names)
         self.mirrored += int(block.per_image["mirrored"].sum())
+        self.digests.append(block.per_image["digest"])
         self.enlarged.extend(float(v) for v in block.per_image["enlarged"])
         views, given = self._views(block), self._given(block)
         for row in METRICS.values():
@@ -122,6 +124,11 @@ class Tally:
             self.features.extend(features[: max(0, normaliser_images(features.shape[1]) - len(self.features))])
         if "answer" in block.per_view:
             self._remember_flips(block)
+
+    @property
+    def copies(self) -> int:
+        """How many pictures hold the same pixels as one before them."""
+        return self.images - len(np.unique(np.concatenate(self.digests))) if self.digests else 0
 
     def _views(self, block: Block) -> dict[str, np.ndarray]:
         """Every figure per picture and move, (n, m); NaN = no value."""

@@ -47,14 +47,21 @@ class ItemSource:
 
     @property
     def size(self) -> tuple[int, int, int] | None:
-        """(c, h, w) if it is that of `PROBED` pictures, evenly spread from the first to the last; else None."""
-        found = set()
+        """(c, h, w) if it is that of `PROBED` pictures, evenly spread from the first to the last; else None.
+
+        Raises:
+            BadItemError: none of them can be used.
+        """
+        found, fault = set(), None
         for i in np.unique(np.linspace(0, self.count - 1, PROBED).round().astype(int)).tolist():
             try:
                 h, w, c = self.unlabelled().read(i).picture.shape
-            except BadItemError:
+            except BadItemError as e:
+                fault = fault or e
                 continue
             found.add((c, h, w))
+        if fault is not None and not found:
+            raise fault
         return found.pop() if len(found) == 1 else None
 
     def read(self, i: int) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from shiftproof.reading.bytes import read_bytes
 # ImageNet's training set has 1.3 million rows of two or three cells, in 50 MB.
 MOST = {"bytes": 2**28, "parts": 5_000_000}
 MOST_IN_A_NAME = 1000
+LOOKED_AT = 100  # rows, to find the column of files
 SHOWN = 80  # characters of a cell, and cells of a header, in an error
 WHOLE = re.compile(r"\s*\+?([0-9]{1,9})(\.0+)?\s*")  # pandas saves a column with a gap as 3.0
 
@@ -40,10 +42,10 @@ class Labels:
 
 
 def read_labels(path: Path, files: Collection[str] = ()) -> Labels:
-    """The labels in a comma-separated table whose first column names the file.
+    """The labels in a comma-separated table with a column that names the file: the first, or the one that names most files.
 
     The column of labels is called `label`, `class`, `class_index` or anything that contains "index"; if there are several,
-    the first that holds whole numbers. Without such a name it is the first column that holds whole numbers, or the only other
+    the first that holds whole numbers. Without such a name it is the only column that holds whole numbers, or the only other
     column. If it holds words, these are the classes, numbered in sorted order. If it holds whole numbers, the classes have the
     names of a column that is called `label`, `class`, `category` or anything that contains "name", if there is one.
 
@@ -58,32 +60,36 @@ def read_labels(path: Path, files: Collection[str] = ()) -> Labels:
         budget = Budget(path, MOST)
         content = read_bytes(path, budget)
         # Counted first: a row takes more memory than its line break.
-        budget.spend("parts", content.count(b",") + content.count(b"\n") + content.count(b"\r"))
+        budget.spend("parts", sum(content.count(mark) for mark in (b",", b";", b"\t", b"\n", b"\r")))
         # Excel writes a byte order mark, which would become part of the first column's name.
         with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="") as file:
-            rows = [(n, row) for n, row in enumerate(csv.reader(file, strict=True), 1) if any(map(str.strip, row))]
+            first = file.readline()
+            file.seek(0)
+            read = csv.reader(file, strict=True, delimiter=_delimiter(first))
+            rows = [(n, row) for n, row in enumerate(read, 1) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise DataError(
             f"unreadable table: {said(e)}", where=str(path), remedy="save it as comma-separated UTF-8"
         ) from e
     if not rows:
         raise DataError("the table is empty", where=str(path), remedy="write one row per picture: file,label")
-    first = _file(rows[0][1][0])
+    at = _file_column([row for _, row in rows], files)
+    first = _file(_cell(rows[0][1], at))
     header = None if first in files or first.lower().endswith(SUFFIXES) else rows.pop(0)[1]
-    column = _label_column(header, [row for _, row in rows], path)
+    column = _label_column(header, [row for _, row in rows], path, at)
     for line, row in rows:
-        if len(row[0]) > MOST_IN_A_NAME:
+        if len(_cell(row, at)) > MOST_IN_A_NAME:
             raise DataError(
                 f"a name of more than {MOST_IN_A_NAME:,} characters, which no file has",
                 where=f"{path} line {line}",
                 remedy="the first column is the file",
             )
-    cells = [(line, _file(row[0]), row[column].strip() if column < len(row) else "") for line, row in rows]
+    cells = [(line, _file(_cell(row, at)), _cell(row, column).strip()) for line, row in rows]
     words = {cell for *_, cell in cells if cell}
     # One whole number makes it a column of indices; words among them are then faults of their rows, and not classes.
     classes = None if any(WHOLE.fullmatch(w) for w in words) else sorted(words)
     index = None if classes is None else {name: i for i, name in enumerate(classes)}
-    labels = Labels(classes, {} if classes else _names(header, [row for _, row in rows], column))
+    labels = Labels(classes, {} if classes else _names(header, [row for _, row in rows], column, at))
     for line, file, cell in cells:
         label = index.get(cell) if index is not None else int(w[1]) if (w := WHOLE.fullmatch(cell)) else None
         where = f"{path.name} line {line}"
@@ -97,16 +103,31 @@ def read_labels(path: Path, files: Collection[str] = ()) -> Labels:
     return labels
 
 
+def _delimiter(line: str) -> str:
+    """A comma; where the first line has none, the semicolon or tab that spreadsheets of other countries write."""
+    return next((mark for mark in (",", ";", "\t") if mark in line), ",")
+
+
 def _file(cell: str) -> str:
     """A file's name in the form in which the folder is listed."""
     return str(PurePosixPath(cell.strip().replace("\\", "/")))
 
 
-def _label_column(header: Sequence[str] | None, rows: Sequence[Sequence[str]], path: Path) -> int:
+def _cell(row: Sequence[str], column: int) -> str:
+    return row[column] if column < len(row) else ""
+
+
+def _file_column(rows: Sequence[Sequence[str]], files: Collection[str]) -> int:
+    """Index of the column that names most files of the folder; 0 if none does."""
+    found = Counter(i for row in rows[:LOOKED_AT] for i, cell in enumerate(row) if _file(cell) in files)
+    return min(found, key=lambda column: (-found[column], column), default=0)
+
+
+def _label_column(header: Sequence[str] | None, rows: Sequence[Sequence[str]], path: Path, at: int) -> int:
     """Index of the column that holds the labels."""
     names = [name.strip().lower() for name in header or []]
-    named = [names.index(n, 1) for n in ("label", "class", "class_index") if n in names[1:]]
-    named = [*dict.fromkeys(named + [i for i, n in enumerate(names) if i > 0 and "index" in n])]
+    named = [i for n in ("label", "class", "class_index") for i, name in enumerate(names) if name == n and i != at]
+    named = [*dict.fromkeys(named + [i for i, n in enumerate(names) if i != at and "index" in n])]
     width = max((len(row) for row in rows), default=0)
     # In one pass over the cells: many columns times many rows would be more than the table has.
     filled, words = set(), set()
@@ -115,13 +136,22 @@ def _label_column(header: Sequence[str] | None, rows: Sequence[Sequence[str]], p
             if column not in words and cell.strip():
                 (filled if WHOLE.fullmatch(cell) else words).add(column)
     whole = filled - words
-    for column in named or range(1, width):
+    for column in named:
         if column in whole:
             return column
     if named:
         return named[0]
-    if width == 2 and any(len(row) == width and row[1].strip() for row in rows):
-        return 1
+    possible = sorted(whole - {at})
+    if len(possible) > 1:
+        raise DataError(
+            f"columns {', '.join(str(column + 1) for column in possible[:4])} all hold whole numbers, and none is called label",
+            where=str(path),
+            remedy="call the column of the labels label, in the first row",
+        )
+    if possible:
+        return possible[0]
+    if width == 2 and any(len(row) == width and row[1 - at].strip() for row in rows):
+        return 1 - at
     raise DataError(
         f"no column of labels among {(header or [])[:SHOWN]!s:.{4 * SHOWN}}",
         where=str(path),
@@ -129,10 +159,10 @@ def _label_column(header: Sequence[str] | None, rows: Sequence[Sequence[str]], p
     )
 
 
-def _names(header: Sequence[str] | None, rows: Sequence[Sequence[str]], column: int) -> dict[int, str]:
+def _names(header: Sequence[str] | None, rows: Sequence[Sequence[str]], column: int, at: int) -> dict[int, str]:
     """The name of each class, from the first column of names in which each class has one; nothing if there is none."""
     for i, name in enumerate(header or []):
-        if i in (0, column) or not ("name" in name.lower() or name.strip().lower() in ("label", "class", "category")):
+        if i in (at, column) or not ("name" in name.lower() or name.strip().lower() in ("label", "class", "category")):
             continue
         cells = [(row[column], row[i].strip()) for row in rows if max(i, column) < len(row)]
         pairs = {(int(w[1]), cell) for label, cell in cells if (w := WHOLE.fullmatch(label)) and cell}

@@ -177,12 +177,13 @@ def recognise(
         The kind, and "recognised" where nothing else is plausible, else "guessed".
 
     Raises:
-        ModelError: one output per picture, and nothing says whether it is a logit, a probability or a value.
+        ModelError: one output per picture, and nothing says whether it is a logit, a probability or a value; or outputs of
+            one sum, which is not 1.
 
     >>> recognise(torch.tensor([[0.25, 0.75], [0.5, 0.5]])), recognise(torch.tensor([[0.25, 3.0], [2.0, 0.5]]))
     (('probabilities', 'recognised'), ('scores', 'guessed'))
     """
-    columns, unit = outputs.shape[1], _in_unit(outputs)
+    columns, unit = outputs.shape[1], in_unit(outputs)
     if columns == 1 and outputs.ndim == 2:
         if not binary or unit:
             raise ModelError(
@@ -194,12 +195,20 @@ def recognise(
     if columns == 1:
         # Every cell of such a map is above 0, so that the mask of class scores would be one class everywhere.
         return "probabilities" if unit else "values" if bool((outputs >= 0).all()) else "mask", "guessed"
-    if unit and _sums_to_one(outputs):
+    if unit and sums_to_one(outputs):
         return "probabilities", "recognised"
     if outputs.ndim == 4:
         return "mask", "recognised" if classes == columns else "guessed"
     if embeds:
         return "embedding", "recognised"
+    if unit:  # a sigmoid's: scores would leave [0, 1] on some picture
+        return "probabilities", "guessed"
+    if total := _one_sum(outputs):
+        raise ModelError(
+            f"every output is at least 0 and sums to {total:.3g}, so that these may be probabilities in other units, of which "
+            "a softmax would be wrong",
+            remedy="divide them by their sum, or say what they are with --answer (in Python: answer='scores')",
+        )
     if classes == columns:
         return "scores", "recognised"
     if _has_unit_length(outputs):
@@ -217,9 +226,9 @@ def contradiction(kind: AnswerKind, outputs: Float[Tensor, "n k *grid"]) -> str:
     """
     if not ANSWERS[kind].fits(outputs.shape):
         return f"the output has shape {tuple(outputs.shape)}, but {kind} is {ANSWERS[kind].shape}"
-    if kind == "probabilities" and not _in_unit(outputs):
+    if kind == "probabilities" and not in_unit(outputs):
         return "the output is not within [0, 1], so that it cannot be probabilities"
-    if kind == "scores" and _in_unit(outputs) and _sums_to_one(outputs):
+    if kind == "scores" and in_unit(outputs) and sums_to_one(outputs):
         return (
             "every output is at least 0 and sums to 1, so that these are probabilities; a second softmax would be wrong"
         )
@@ -230,12 +239,21 @@ def _tolerance(outputs: Tensor) -> float:
     return max(ROUNDING, 4 * torch.finfo(outputs.dtype).eps)
 
 
-def _in_unit(outputs: Tensor) -> bool:
+def in_unit(outputs: Float[Tensor, "n k *grid"]) -> bool:
+    """Whether every output lies in [0, 1], within rounding."""
     return bool((outputs >= 0).all() and (outputs <= 1 + _tolerance(outputs)).all())
 
 
-def _sums_to_one(outputs: Tensor) -> bool:
+def sums_to_one(outputs: Float[Tensor, "n k *grid"]) -> bool:
+    """Whether the outputs for each picture, or in each cell, sum to 1, within rounding."""
     return bool(((outputs.double().sum(1) - 1).abs() <= _tolerance(outputs)).all())
+
+
+def _one_sum(outputs: Tensor) -> float:
+    """The sum that the outputs for every picture have, none of which is below 0; 0 if there is no such sum."""
+    sums = outputs.double().sum(1)
+    same = bool((outputs >= 0).all() and (sums - sums[0]).abs().max() <= _tolerance(outputs) * sums[0])
+    return float(sums[0]) if same and len(sums) > 1 and float((outputs - outputs[:1]).abs().max()) > 0 else 0.0
 
 
 def _has_unit_length(outputs: Tensor) -> bool:

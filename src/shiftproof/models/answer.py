@@ -11,6 +11,7 @@ from torch import Tensor
 from shiftproof.errors import ModelError
 from shiftproof.records import AnswerKind
 
+NAMED = ("logits", "out")  # Hugging Face calls scores so, and torchvision's segmentation, beside an auxiliary head
 AS_MAP = ("mask", "values", "logit", "probabilities")  # kinds of answer that a map of one channel may be
 
 
@@ -19,7 +20,8 @@ def answer(
 ) -> Shaped[Tensor, "n k *grid"]:
     """The tensor of scores in a model's output: (n, k) of a classifier, (n, k, h, w) of a dense model.
 
-    One number per picture, (n,), is (n, 1). A tensor (n, h, w) is a map of one channel, (n, 1, h, w), if its kind is one of
+    One number per picture, (n,), is (n, 1). A map of one cell, (n, k, 1, 1), is (n, k), unless it is declared to be a map. A
+    tensor (n, h, w) is a map of one channel, (n, 1, h, w), if its kind is one of
     maps or if it has as many cells as the picture; it is one vector per picture if its kind is "embedding".
 
     Args:
@@ -60,6 +62,8 @@ channel: say what it is ...
             remedy="say what it is (--answer, answer=): embedding compares it as one vector per picture, and values, logit "
             "or probabilities as a map (n, h, w); or return class scores (n, k)",
         )
+    if found.ndim == 4 and found.shape[2:] == (1, 1) and kind not in ("mask", "values") and grid != (1, 1):
+        return found.flatten(1)  # what fully convolutional classifiers return
     if found.ndim > 4:
         raise ModelError(
             f"the model returns a tensor of shape {tuple(found.shape)}",
@@ -86,12 +90,28 @@ def tensor_in(output: Any) -> Tensor:
     return found
 
 
+def others(output: Any) -> str:
+    """Which other tensors the answer could have been, in words; empty if there are none, or a name says which it is.
+
+    >>> import torch
+    >>> others((torch.zeros(2, 512), torch.zeros(2, 10)))
+    '(2, 512) was taken, the first of (2, 512), (2, 10)'
+    >>> others({"logits": torch.zeros(2, 10), "features": torch.zeros(2, 512)})
+    ''
+    """
+    if isinstance(output, Mapping):
+        inside = [] if any(isinstance(output.get(k), Tensor) for k in NAMED) else list(output.values())
+    else:
+        inside = output if isinstance(output, tuple | list) and not hasattr(output, "logits") else []
+    shapes = [str(tuple(v.shape)) for v in inside if isinstance(v, Tensor) and v.is_floating_point() and v.ndim > 0]
+    return f"{shapes[0]} was taken, the first of {', '.join(shapes)}" if len(shapes) > 1 else ""
+
+
 def _tensor(output: Any) -> Tensor | None:
     if isinstance(output, Tensor):
         return output
     if isinstance(output, Mapping):
-        # Hugging Face calls scores "logits"; torchvision's segmentation calls them "out", beside an auxiliary head.
-        inside = [output[k] for k in ("logits", "out") if k in output] + list(output.values())
+        inside = [output[k] for k in NAMED if k in output] + list(output.values())
     elif (logits := getattr(output, "logits", None)) is not None:
         inside = [logits]
     else:

@@ -217,6 +217,12 @@ def complete(
             where=word,
             remedy="give one finite number for each; std is positive",
         )
+    if "scale" not in found.stated and max(*mean, *std) > 1:
+        raise ModelError(
+            f"mean {mean} and std {std} are those of pixels from 0 to 255, and nothing says that the model takes such pixels",
+            where=word,
+            remedy="say it: --scale 255, or --scale 1 (in Python, scale=255)",
+        )
     if not 0 < found.crop_fraction <= 1 or not 0 < found.scale < math.inf:
         raise ModelError(
             f"crop_fraction {found.crop_fraction} must be in (0, 1], scale {found.scale} positive and finite",

@@ -1,23 +1,32 @@
-"""The same network without a border: in place of padding, the scene continues around the circle.
+"""The same network without a border: in place of padding, the scene continues.
 
 Where padding reaches every cell, "in a cell that padding reaches" explains nothing: the error there may come from the border,
-from aliasing, or from both. A counterfactual tells them apart. The picture is closed to a circle, it moves around it, and
-wherever the network pads, it reads the opposite side of its map instead. That network has no border, so what is left of a
-layer's error is aliasing (moves off its grid) or position (moves on it), and what is gone is the border.
+from aliasing, or from both. A counterfactual tells them apart: the same layers on a scene that goes on beyond the picture.
+That network has no border, so what is left of a layer's error is aliasing (moves off its grid) or position (moves on it), and
+what is gone is the border.
 
-This is decided only for layers whose maps close around the circle with the picture. A map of 7 cells of 32 pixels does, for
-224 pixels; a map that a convolution without padding made smaller does not, and the error of what pools it is left undecided.
+The scene goes on without end if the network runs around a circle: wherever it pads, it reads the opposite side of its map.
+That gives, cell for cell, what a larger input gives that repeats the scene as far as the padding reaches.
+
+- Moves around the circle, and on a canvas: the circle is the picture itself.
+- A camera that moves (`crop`, `reflect`): the picture with its mirror images beside and below it, twice as large. It has no
+  seam, which would alias, and which no camera sees. If the network takes no picture of that size, it is the picture itself.
+  `benchmarks/continued.py` compares both with photographs that do go on.
+
+This is decided only for layers whose maps close around the circle. A map of 7 cells of 32 pixels does, for 224 pixels; a map
+that a convolution without padding made smaller does not, and the error of what pools it is left undecided.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -28,6 +37,7 @@ from shiftproof.profiling.following import CircularPadding, Follow, Padded, boun
 from shiftproof.profiling.geometry import Place
 from shiftproof.profiling.nan_padding import PADDING, Fill, plain_kernels, run_ringed
 from shiftproof.profiling.observation import Call, first_tensor, left_as_found, observed
+from shiftproof.translations import Boundary
 
 FEWEST, PER_MOVE = 4, 6  # moves of the counterfactual: one in six, and no fewer than four, so that its cost is bounded
 
@@ -39,22 +49,42 @@ class Continued:
     Args:
         padded: every operator that may pad, in the order in which they run, and what stands in place of its padding.
         decided: for each place, whether nothing but the continued scene then reaches its layer.
+        mirrored: whether the scene is the picture with its mirror images, and not the picture alone.
     """
 
     padded: tuple[Padded, ...]
     decided: tuple[bool, ...]
+    mirrored: bool = False
+
+    def scene(self, picture: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+        """The scene that closes around the circle, with the picture in its first rows and columns."""
+        return _with_mirror_images(picture) if self.mirrored else picture
 
 
-def find_continued(module: nn.Module, example: Float[Tensor, "1 c h w"], places: Sequence[Place]) -> Continued | None:
+def find_continued(
+    module: nn.Module, example: Float[Tensor, "1 c h w"], places: Sequence[Place], boundary: Boundary
+) -> Continued | None:
     """Return how a network runs without a border; None if that cannot be found, or no layer would be decided.
 
-    The model runs once.
+    The model runs once, or twice if it takes no larger picture.
 
     Args:
         module: the model, on the example's device.
         example: one normalised picture.
         places: its layers.
+        boundary: of the moves.
     """
+    larger = _found(module, _with_mirror_images(example), places) if boundary in ("crop", "reflect") else None
+    return replace(larger, mirrored=True) if larger is not None else _found(module, example, places)
+
+
+def _with_mirror_images(picture: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+    beside = torch.cat([picture, picture.flip(-1)], -1)
+    return torch.cat([beside, beside.flip(-2)], -2)
+
+
+def _found(module: nn.Module, example: Tensor, places: Sequence[Place]) -> Continued | None:
+    """How a network runs without a border on a scene of this size."""
     follow = Follow(example.shape, "circular", continued=True)
     clean: set[str] = set()
 
@@ -143,11 +173,11 @@ class Apart:
                 self.with_border[k, i] = reached[j - views.start]
 
     def run(self, module: nn.Module, unmoved: Tensor, views: Iterator[Tensor]) -> bool:
-        """Run the unmoved picture and its views, moved around the circle, without a border.
+        """Run the scene and its views, moved around the circle, without a border.
 
         Args:
             module: the model, in evaluation mode.
-            unmoved: (1, c, h, w).
+            unmoved: (1, c, h, w), the scene, see `Continued.scene`.
             views: batches (n, c, h, w), in the order of the chosen moves.
 
         Returns:
@@ -193,6 +223,9 @@ class Apart:
         y, k = first_tensor(output), self.at.get(call.name)
         if y is None or k is None:
             return
+        for dim, cells in zip(self.places[k].cells.dims, self.places[k].reached.shape, strict=True):
+            if dim is not None and y.shape[dim] > cells:  # of a larger scene, the cells of the picture
+                y = y.narrow(dim, 0, cells)
         if self.views is None:
             if y.shape[0] == 1:
                 self.references[k] = Reference(y, self.how[k])

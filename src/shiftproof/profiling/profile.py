@@ -104,7 +104,7 @@ class LayerProfiler:
             ) from e
         self._how = [Comparison(place.cells, place.reached) for place in self.places]
         reached = any(how.some_reached for how in self._how)
-        self._continued = find_continued(self.module, example[:1], self.places) if reached else None
+        self._continued = find_continued(self.module, example[:1], self.places, boundary) if reached else None
 
     @property
     def layers(self) -> tuple[LayerGeometry, ...]:
@@ -164,10 +164,13 @@ class LayerProfiler:
         sums.free()
         ran = False
         if apart is not None:
-            turned = offsets[apart.chosen]
-            views = (translate(window, some, "circular")[0] for some in turned.split(batch_size))
+            turned, scene = offsets[apart.chosen], apart.continued.scene(window)
+            views = (
+                translate(scene, some, "circular")[0]
+                for some in turned.split(max(1, batch_size * window.numel() // scene.numel()))
+            )
             with left_as_found(self.module, picture.device):
-                ran = apart.run(self.module, window.clone(), views)
+                ran = apart.run(self.module, scene.clone(), views)
         return sums.energies(ran=ran)
 
 

@@ -28,6 +28,10 @@ Topic = Literal[
     "neighbours",
     "answer",
     "grid",
+    "classes",
+    "copies",
+    "layout",
+    "labels",
     "preprocessing",
     "plausibility",
     "range",
@@ -182,8 +186,8 @@ class Note:
     """Something that a reader must know before reading a figure. Notes are printed above the figures.
 
     Args:
-        topic: what it is about: weights, repeat, neighbours, answer, grid, preprocessing, plausibility, range, size,
-            scene or moves.
+        topic: what it is about: weights, repeat, neighbours, answer, grid, classes, copies, layout, labels, preprocessing,
+            plausibility, range, size, scene or moves.
         text: one or two sentences for a reader.
         fails: whether `--require` fails because of it: the answers depend on more than the picture.
     """

@@ -325,7 +325,12 @@ TABLES = {  # text -> labels of a.png and b.png
     "class": ("file,width,class\na.png,640,1\nb.png,480,2", (1, 2)),
     "class_index": ("file,width,class_index\na.png,640,1\nb.png,480,2", (1, 2)),
     "index in the name": ("file,width,imagenet_index_0_999,wnid\na.png,640,1,n01\nb.png,480,2,n02", (1, 2)),
-    "first whole numbers": ("file,name,k,width\na.png,cat,1,640\nb.png,dog,2,480", (1, 2)),
+    "whole numbers beside words": ("file,name,k\na.png,cat,1\nb.png,dog,2", (1, 2)),
+    "semicolons": ("file;label\na.png;1\nb.png;2", (1, 2)),
+    "tabs": ("file\tlabel\na.png\t1\nb.png\t2", (1, 2)),
+    "the file second": ("label,file\n1,a.png\n2,b.png", (1, 2)),
+    "the file second, no header": ("1,a.png\n2,b.png", (1, 2)),
+    "a number for each row first": ("id,file,label\n7,a.png,1\n8,b.png,2", (1, 2)),
     "label before index": ("file,index,label\na.png,0,1\nb.png,1,2", (1, 2)),
     "numbers before words": ("file,class,class_index\na.png,cat,1\nb.png,dog,2", (1, 2)),
     "upper case, spaces": ("File, Label\na.png, 1\nb.png, 2", (1, 2)),
@@ -401,6 +406,14 @@ def test_a_folder_of_batches_says_which_word_opens_it(tmp_path, put, file, word)
     with pytest.raises(DataError, match="holds the batches of a data set, not pictures") as caught:
         open_data(str(tmp_path))
     assert caught.value.remedy == f"did you mean {word.format(tmp_path)}?"
+
+
+@pytest.mark.parametrize("text", ["a.png,1,640\nb.png,2,480", "file,k,width\na.png,1,640", "7,a.png,1\n8,b.png,2"])
+def test_several_columns_that_may_be_the_labels_are_refused(tmp_path, text):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match="all hold whole numbers, and none is called label"):
+        read_labels(path, ["a.png", "b.png"])
 
 
 FAULTS = {

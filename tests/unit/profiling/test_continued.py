@@ -83,6 +83,72 @@ def test_both_by_running_the_network_with_circular_padding():
     assert sums.undecided[-1] == 0
 
 
+def mirrored(x):
+    beside = torch.cat([x, x.flip(-1)], -1)
+    return torch.cat([beside, beside.flip(-2)], -2)
+
+
+def relative_error(still, moved, move, stride):
+    """|moved back - still|^2 over |still|^2 in the cells that show the same content, at the best whole number of cells."""
+    found = []
+    for dy in {move[0] // stride, -(-move[0] // stride)}:
+        for dx in {move[1] // stride, -(-move[1] // stride)}:
+            square = energy = 0.0
+            for i in range(4):
+                for j in range(4):
+                    # A cell is compared if its content was in view before the move whichever neighbour is tried.
+                    seen = all(
+                        k - -(-m // stride) >= 0 and k - m // stride < 4 for k, m in zip((i, j), move, strict=True)
+                    )
+                    if seen:
+                        there = still[0, :, i - dy, j - dx]
+                        square += float((moved[0, :, i, j] - there).square().sum())
+                        energy += float(there.square().sum())
+            found.append(square / energy)
+    return min(found)
+
+
+def test_a_camera_that_moves_is_held_against_the_same_network_on_a_larger_input():
+    """A scene that goes on in mirror images: run the padded network itself on a picture that holds all that it sees."""
+    net = stack(TWO)[:-2]
+    torch.manual_seed(4)
+    window = functional.avg_pool2d(torch.rand(2, 2, 24, 24, dtype=torch.float64), 9, 1)  # smooth: little aliases
+    moves = [(0, 0), (1, 0), (0, 3), (-1, 2)]
+    endless = mirrored(window).repeat(1, 1, 7, 7)
+    first = 3 * 32  # of the window, in the middle
+
+    def seen(dy, dx, margin, scene):
+        rows, columns = (slice(first - d - margin, first - d + 16 + margin) for d in (dy, dx))
+        return scene[..., rows, columns]
+
+    picture = seen(0, 0, 3, endless)
+    translations = sp.TranslationSet(tuple((float(a), float(b)) for a, b in moves), "crop")
+    assert translations.carried_px == 3
+    layer = layer_profile(net, picture, translations)[-1]
+    assert layer.interior == 0
+    shares = []
+    with torch.no_grad():
+        for k in range(2):
+            one = endless[k : k + 1]
+            small = {move: net(seen(*move, 0, one)) for move in moves}
+            large = {move: net(one.roll(move, (2, 3)))[..., first // 4 :, first // 4 :] for move in moves}
+            whole, left = (sum(relative_error(maps[0, 0], maps[m], m, 4) for m in moves[1:]) for maps in (small, large))
+            shares.append((whole, min(1, left / whole)))
+    total = sum(whole for whole, _ in shares)
+    expected = sum(whole * share for whole, share in shares) / total
+    assert 0.1 < expected < 0.95, "both causes are there"
+    assert layer.error.total.value == pytest.approx((total / 2 / 3) ** 0.5, rel=1e-9)
+    assert layer.error.aliasing.value / layer.error.total.value == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_network_of_one_size_is_held_against_the_circle():
+    net = nn.Sequential(stack(TWO)[:-2], nn.Flatten(), nn.Linear(96, 3)).double().eval()
+    torch.manual_seed(4)
+    layer = layer_profile(net, torch.rand(2, 2, 20, 20, dtype=torch.float64), sp.grid(2, "crop"))[-2]
+    assert layer.error.undecided.value == 0
+    assert layer.error.aliasing.value > 0
+
+
 def test_position_is_not_taken_for_a_border():
     class Rows(nn.Module):
         def forward(self, x):
@@ -140,7 +206,7 @@ def test_every_operator_that_pads_reads_the_other_side_instead(how):
     """On a picture repeated three by three, the middle of what the operator gives sees no edge: that is the scene continued."""
     net, x = Padded(how), torch.rand(1, 2, 8, 8, dtype=torch.float64)
     profiler = LayerProfiler(net, x, "circular")
-    continued = find_continued(net, x, profiler.places)
+    continued = find_continued(net, x, profiler.places, "circular")
     assert continued is not None
     assert continued.decided == (True,)
     found = []

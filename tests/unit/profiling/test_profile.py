@@ -64,14 +64,14 @@ def net():
 STRIDES = {"0": 1, "1": 1, "2": 2, "3": 2, "4": 2, "5": 4}
 
 
-def best_phase(net, window, view, move, boundary):
+def best_phase(net, window, view, move, boundary, times=1):
     """(total, border) of each map's relative squared error, from the definition, cell by cell."""
     out, y, y_moved = {}, window, view
     for name, layer in net.named_children():
         if name not in STRIDES:
             break
         y, y_moved = layer(y), layer(y_moved)
-        r, cells = STRIDES[name], y.shape[-1]
+        r, cells = STRIDES[name], y.shape[-1] // times  # of a larger scene, those of the picture
         for phase in product(*({math.floor(v / r), math.ceil(v / r)} for v in move)):
             inside = border = power = 0.0
             for i, j in product(range(cells), range(cells)):
@@ -102,8 +102,14 @@ def closed(net):
     return copy.eval()
 
 
+def mirrored(x):
+    """The scene of a camera: the picture with its mirror images, which closes around the circle without a seam."""
+    beside = torch.cat([x, x.flip(-1)], -1)
+    return torch.cat([beside, beside.flip(-2)], -2)
+
+
 def loops(net, x, moves, boundary, margin=0):
-    """Sums of total and of its causes for each map: the same network with circular padding says what is not the border's."""
+    """Sums of total and of its causes: the same network with circular padding, on the continued scene, has no border."""
     h = x.shape[-1] - 2 * margin
     window = x[..., margin : margin + h, margin : margin + h]
     out = {name: dict.fromkeys(("total", *CAUSES), 0.0) for name in STRIDES}
@@ -114,7 +120,8 @@ def loops(net, x, moves, boundary, margin=0):
         if not any(move):
             continue
         found = best_phase(net, window, sp.translate(x, [move], boundary, margin_px=margin)[0], move, boundary)
-        round_it = best_phase(closed(net), window, sp.translate(window, [move], "circular")[0], move, boundary)
+        scene, times = (mirrored(window), 2) if boundary in ("crop", "reflect") else (window, 1)
+        round_it = best_phase(closed(net), scene, sp.translate(scene, [move], "circular")[0], move, boundary, times)
         for name, (total, border) in found.items():
             on = all((v / STRIDES[name]).is_integer() for v in map(float, move))
             out[name]["total"] += total

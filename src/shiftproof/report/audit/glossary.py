@@ -54,8 +54,9 @@ TERMS = {
     ),
     "border": Definition(
         "The part of a layer's error that padding, or the picture's edge, causes. Where padding reaches every cell, that alone "
-        "would explain nothing. So the same network also runs with the scene continued around the circle in place of padding: "
-        "the error that is then gone is border, and the error that is still there is aliasing or position.",
+        "would explain nothing. So the same network also runs without a border: around a circle, which is what a larger input "
+        "gives that repeats the scene without end. For a camera that moves, the scene goes on in mirror images, so that no seam "
+        "adds aliasing. The error that is then gone is border, and the error that is still there is aliasing or position.",
         (ISLAM, KAYHAN),
     ),
     "position": Definition(
