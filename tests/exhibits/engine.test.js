@@ -91,4 +91,18 @@ test("moves around the circle compose, and zeros move in", () => {
   assert.deepEqual(moved(moved(x, 3, 9), -3, -9).data, x.data);
   assert.deepEqual([...moved(x, 1, 0, "zero").data.slice(0, 8)], [0, 0, 0, 0, 1, 2, 3, 4]);
   assert.deepEqual([...moved(x, 0, -3, "zero").data.slice(0, 4)], [4, 0, 0, 0]);
+  for (const far of [4, -4, 9, -9]) assert.ok(moved(x, 0, far, "zero").data.every((v) => v === 0));
+  for (const edge of ["circular", "zero"]) {
+    for (let dy = -6; dy <= 6; dy++) {
+      for (let dx = -6; dx <= 6; dx++) {
+        const out = moved(x, dy, dx, edge);
+        for (let i = 0; i < 20; i++) {
+          const [row, column] = [Math.floor(i / 4) - dy, (i % 4) - dx];
+          const inside = row >= 0 && row < 5 && column >= 0 && column < 4;
+          const at = ((row + 50) % 5) * 4 + ((column + 40) % 4);
+          assert.equal(out.data[i], edge === "circular" || inside ? x.data[at] : 0);
+        }
+      }
+    }
+  }
 });

@@ -102,7 +102,7 @@ export function convolution(p) {
 }
 
 /**
- * Up to four output channels at every position.
+ * Up to four output channels at every position, two positions at a time: each weight that is read serves both.
  * @param {Maps} from @param {Maps} out
  * @param {{first: number, outputs: number, weight: Float64Array}} block
  * @param {Int32Array} offsets @param {number} start @param {number} stride @param {Float64Array | undefined} bias
@@ -114,21 +114,35 @@ function correlate(from, out, block, offsets, start, stride, bias) {
   const taps = offsets.length;
   const base = [0, 1, 2, 3].map((j) => (j < outputs ? bias?.[first + j] ?? 0 : 0));
   for (let y = 0; y < out.h; y++) {
-    for (let u = 0; u < out.w; u++) {
+    for (let u = 0; u < out.w; u += 2) {
+      const beside = u + 1 < out.w ? u + 1 : u; // the last of an odd row is computed twice
+      const row = start + y * stride * from.w;
+      const at = row + u * stride;
+      const further = (beside - u) * stride;
       let [a, b, c, d] = base;
-      const at = start + y * stride * from.w + u * stride;
+      let [e, f, g, h] = base;
       for (let t = 0, q = 0; t < taps; t++, q += TOGETHER) {
         const v = data[at + offsets[t]];
-        a += v * weight[q];
-        b += v * weight[q + 1];
-        c += v * weight[q + 2];
-        d += v * weight[q + 3];
+        const w = data[at + offsets[t] + further];
+        const k0 = weight[q];
+        const k1 = weight[q + 1];
+        const k2 = weight[q + 2];
+        const k3 = weight[q + 3];
+        a += v * k0;
+        b += v * k1;
+        c += v * k2;
+        d += v * k3;
+        e += w * k0;
+        f += w * k1;
+        g += w * k2;
+        h += w * k3;
       }
-      const to = first * area + y * out.w + u;
-      out.data[to] = a;
-      if (outputs > 1) out.data[to + area] = b;
-      if (outputs > 2) out.data[to + 2 * area] = c;
-      if (outputs > 3) out.data[to + 3 * area] = d;
+      const to = first * area + y * out.w;
+      const found = [a, b, c, d, e, f, g, h];
+      for (let j = 0; j < outputs; j++) {
+        out.data[to + j * area + u] = found[j];
+        out.data[to + j * area + beside] = found[TOGETHER + j];
+      }
     }
   }
 }

@@ -33,16 +33,15 @@ export const place = (i, n) => ((i % n) + n) % n;
 export function moved(x, dy, dx, edge = "circular") {
   const { c, h, w } = x;
   const out = maps(c, h, w);
+  const across = edge === "zero" ? Math.max(-w, Math.min(w, dx)) : place(dx, w);
   for (let k = 0; k < c; k++) {
     for (let y = 0; y < h; y++) {
       const from = y - dy;
       if (edge === "zero" && (from < 0 || from >= h)) continue;
-      const row = (k * h + place(from, h)) * w;
-      for (let u = 0; u < w; u++) {
-        const column = u - dx;
-        if (edge === "zero" && (column < 0 || column >= w)) continue;
-        out.data[(k * h + y) * w + u] = x.data[row + place(column, w)];
-      }
+      const row = x.data.subarray((k * h + place(from, h)) * w, (k * h + place(from, h) + 1) * w);
+      const to = (k * h + y) * w;
+      out.data.set(row.subarray(Math.max(0, -across), w - Math.max(0, across)), to + Math.max(0, across));
+      if (edge === "circular") out.data.set(row.subarray(w - across), to);
     }
   }
   return out;
