@@ -21,7 +21,9 @@ COMMANDS = {
     "audit": "shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --limit 200 --out audit",
     "check": "shiftproof check builtin:digits-cnn --out check",
     "refute": "shiftproof check builtin:digits-cnn --refute",
+    "repair": "shiftproof repair builtin:digits-cnn --goal circular --out mended",
     "reproduce": "shiftproof reproduce softmax --out experiments",
+    "learn": "shiftproof learn --export exhibits.html",
 }
 PYTHON = {  # run one after the other, as a reader would type them
     "python_audit": """\
@@ -40,6 +42,13 @@ print(verdict.circular.status, verdict.circular.step)
 for finding in verdict.findings:
     print(finding.code, finding.module, "->", finding.mend.kind)
 """,
+    "python_repair": """\
+import torch
+
+mended = sp.repair(model, goal="circular")
+x = torch.rand(1, 1, 8, 8)
+print(torch.equal(mended(x.roll((2, 3), (2, 3))), mended(x)))
+""",
     "python_reproduce": """\
 import tempfile
 from pathlib import Path
@@ -49,9 +58,7 @@ with tempfile.TemporaryDirectory() as folder:
 for figure in record.figures[:2]:
     print(f"{figure.row}: {figure.column} {figure.measured:.2g}")
 """,
-    "python_repair": """\
-import torch
-
+    "python_layers": """\
 closed = torch.nn.Sequential(
     sp.layers.CircularConv2d(1, 16, 3, padding=1),  # T2: the padding wraps around
     torch.nn.ReLU(),
@@ -86,7 +93,7 @@ def run() -> dict[str, str]:
                     done = CliRunner().invoke(app, words, env={"COLUMNS": str(WIDTH), "TERM": "dumb"})
                 if done.exit_code:
                     raise SystemExit(f"{command}: exit status {done.exit_code}\n{done.output}{done.exception!r}")
-                found[name] = done.stdout
+                found[name] = done.stdout or done.stderr  # `learn` says on standard error where the file is
             shared: dict[str, object] = {}
             for name, code in PYTHON.items():
                 with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -105,13 +112,15 @@ def steady(text: str) -> str:
     """
     text = re.sub(r"[-<>~]?\s?\d[\d,.]*(?:e[-+]?\d+)?", " #", text)
     text = re.sub(r"# (?:ms|s|min)\b", "# s", text).replace("threads", "thread")
-    text = re.sub(r"# [KMGT]i?B\b", "# MiB", text)  # the peak is the process's, and a process of tests holds more
+    text = re.sub(r"# [kKMGT]i?B\b", "# MiB", text)  # the peak is the process's, and a process of tests holds more
     text = re.sub(r"[░▒▓█▁▂▃▄▅▆▇·]+|\s[abp?]+\s*$", "", text, flags=re.MULTILINE)
     return " ".join(text.split())
 
 
 # What a line with one of these says is another thing on another machine, or in another process.
-OF_THE_MACHINE = re.compile(r"\b(?:ms|s|min|[KMGT]i?B|FE|threads?|export)\b")
+OF_THE_MACHINE = re.compile(
+    r"\b(?:ms|s|min|[kKMGT]i?B|FE|threads?|export|forward passes|last bit|largest difference)\b"
+)
 
 
 def figures(text: str) -> list[float]:

@@ -29,7 +29,12 @@ def padding(module, pads=1):
 
 
 def subsampling(module, alias=0.75):
-    mend = Mend("polyphase", module, {"stride": {"y": 2, "x": 2}}, "low-pass it first, or select the phase by content")
+    mend = Mend(
+        "polyphase",
+        module,
+        {"stride": {"y": 2, "x": 2}},
+        "select the phase by content; low-pass it first to alias less",
+    )
     detail = "3x3/2 keeps every 2nd cell: exact only for even moves"
     return Finding("T1", module, "net.py:14", "conv2d", detail, mend, BOTH, (), f"{module}_node", alias)
 

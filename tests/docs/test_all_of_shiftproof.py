@@ -35,10 +35,10 @@ def test_it_still_prints_the_same_figures(again, name):
     """Up to what another processor's rounding does to the training of the small network, and to the order of witnesses."""
     kept, found = (worked_example.figures(text[name].split("worst witnesses")[0]) for text in (KEPT, again))
     assert found == pytest.approx(kept, rel=0.1, abs=0.05)
-    assert kept or name == "python_check"
+    assert kept or name in ("python_check", "python_repair", "learn")
 
 
-@pytest.mark.parametrize("name", ["check", "python_check", "python_repair"])
+@pytest.mark.parametrize("name", ["check", "python_check", "python_repair", "python_layers"])
 def test_a_proof_is_the_same_to_the_letter(again, name):
     """All but the lines with times, and with how near trained weights are to tied ones."""
 
@@ -58,7 +58,7 @@ def test_other_words_are_noticed():
     steady = worked_example.steady
     assert steady("flip rate 72.12 % in 3.4 s") == steady("flip  rate  9.1 %  in 44 ms")
     assert steady("peak 819.6 MiB") == steady("peak 1.2 GiB")
-    assert steady("INVARIANT NOT PROVED") != steady("INVARIANT PROVED")
+    assert steady("INVARIANCE NOT PROVED") != steady("INVARIANCE PROVED")
 
 
 def test_other_figures_are_noticed():

@@ -152,7 +152,7 @@ def test_an_audit_and_a_check_of_a_timm_model(shell):
     assert first_lines(done.stdout)[0] == "timm:resnet18 on my photos/"
     checked = shell(command_of(done.stdout, "check"))
     assert checked.returncode == 0, checked.stderr
-    assert first_lines(checked.stdout)[1].startswith("INVARIANT NOT PROVED")
+    assert first_lines(checked.stdout)[1].startswith("INVARIANCE NOT PROVED")
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_json_is_the_whole_of_standard_output(run):
 def test_out_holds_the_page_and_the_record(run, tmp_path):
     status, out, err = run("net.py:cut", "--out", "made", "--require", "circular:1")
     assert status == 1  # written all the same: a failed requirement is when a page is wanted most
-    assert out.splitlines()[1].startswith("INVARIANT NOT PROVED")
+    assert out.splitlines()[1].startswith("INVARIANCE NOT PROVED")
     assert "page: made/index.html" in err
     assert sorted(p.name for p in (tmp_path / "made").iterdir()) == [LIST, "check.json", "index.html"]
     verdict = records.load_verdict(tmp_path / "made")
@@ -263,7 +263,7 @@ def test_the_world_that_was_asked_for_is_the_headline(run):
     assert "$ shiftproof check net.py:seeing --input 1,8,8 --world window --require window:1,1" in out
     assert "$ shiftproof check net.py:seeing --world window\n" in out
     status, out, _ = run("net.py:seeing")
-    assert "EQUIVARIANT NOT PROVED" in out
+    assert "EQUIVARIANCE NOT PROVED" in out
     assert "circular padding" in out
 
 
@@ -283,7 +283,7 @@ def test_the_canvas_world(run):
     assert "INVARIANT   proved for every move of an object that stays 2 px from the border" in out
     assert "T2" not in out
     _, out, _ = run("net.py:deep", "--world", "canvas")
-    assert "EQUIVARIANT NOT PROVED   in the canvas world" in out
+    assert "EQUIVARIANCE NOT PROVED   in the canvas world" in out
 
 
 def test_the_check_is_repeated_as_it_was_typed(run, tmp_path):

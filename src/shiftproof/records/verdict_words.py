@@ -25,6 +25,7 @@ def sentence_parts(verdict: VerdictParts) -> tuple[str, str]:
     kinds = len({f.code for f in findings_of(verdict)})
     listed = f"{kinds} kind{'s' * (kinds != 1)} of finding{'s' * (kinds != 1)}"
     word = "EQUIVARIANT" if verdict.output.kind == "equivariant" else "INVARIANT"
+    not_proved = "EQUIVARIANCE NOT PROVED" if word == "EQUIVARIANT" else "INVARIANCE NOT PROVED"
     if claim.status == "proved":
         return word, f"proved for {_proved_for(verdict)}" + (f"; {listed}" if kinds else "")
     if claim.status == "unknown":
@@ -35,7 +36,7 @@ def sentence_parts(verdict: VerdictParts) -> tuple[str, str]:
         if run is not None:
             return "UNKNOWN", run
         return "UNKNOWN", f"the check cannot follow the network past {', '.join(verdict.unknown_operators)}"
-    sure = f"NOT {word}" if claim.status == "refuted" else f"{word} NOT PROVED"
+    sure = f"NOT {word}" if claim.status == "refuted" else not_proved
     ends = any(verdict.world in f.breaks for f in verdict.findings)
     if verdict.world != "circular":
         where = f"in the {verdict.world} world, where {WORLD_WORDS[verdict.world]}"

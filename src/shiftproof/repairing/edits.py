@@ -34,6 +34,6 @@ def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[E
     """
     for edit in edits:
         if edit.name not in EDITS:
-            raise RepairError(f"the edit {edit.name!r}", where="with_edits", remedy=f"use {', '.join(EDITS)}")
+            raise RepairError(f"{edit.name!r} is not an edit", where="with_edits", remedy=f"use {', '.join(EDITS)}")
         network, _ = EDITS[edit.name](network, size, **edit.options)
     return network

@@ -96,7 +96,7 @@ class Mended(nn.Module):
         """The preconditions that a picture can be asked for."""
         if tuple(x.shape[1:]) != self.input_size:
             raise RepairError(
-                f"pictures of shape {tuple(x.shape)}",
+                f"the pictures have shape {tuple(x.shape)}",
                 where="the mended model",
                 remedy=f"the guarantee is for (n, {', '.join(map(str, self.input_size))}): resize, or repair for that size",
             )

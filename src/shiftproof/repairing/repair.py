@@ -74,10 +74,10 @@ def repair(
     True
     """
     if goal not in GOALS:
-        raise RepairError(f"goal={goal!r}", where="repair", remedy=f"use one of {', '.join(GOALS)}")
+        raise RepairError(f"{goal!r} is not a goal", where="repair", remedy=f"use one of {', '.join(GOALS)}")
     if method is not None and method not in ORDER[goal]:
         offered = f"use {' or '.join(ORDER[goal])}" if ORDER[goal] else f"no method for the goal {goal!r} is there yet"
-        raise RepairError(f"method={method!r} for the goal {goal!r}", where="repair", remedy=offered)
+        raise RepairError(f"there is no method {method!r} for the goal {goal!r}", where="repair", remedy=offered)
     module = model.module if isinstance(model, LoadedModel) else model
     black_box = _black_box(module)
     before = None if black_box else check(model, input_size)
@@ -198,7 +198,9 @@ def _is_dense(network: nn.Module, size: tuple[int, int, int], before: Verdict | 
 def _inputs(data: Tensor | None, size: tuple[int, int, int]) -> Tensor | None:
     if data is not None and (data.ndim != 4 or tuple(data.shape[1:]) != size or not len(data)):
         raise RepairError(
-            f"data of shape {tuple(data.shape)}", where="repair", remedy=f"give inputs of the network, (n, {size})"
+            f"the data have shape {tuple(data.shape)}",
+            where="repair",
+            remedy=f"give inputs of the network, (n, {size})",
         )
     return data
 

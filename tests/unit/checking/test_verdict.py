@@ -193,7 +193,12 @@ def test_a_mend_says_what_to_change_where_and_by_how_much():
             {"pads": {"x": [0, 1]}},
             "for the circular world, circular padding that keeps every cell; the window world needs no change",
         ),
-        Mend("polyphase", "0", {"stride": {"y": 2, "x": 2}}, "low-pass it first, or select the phase by content"),
+        Mend(
+            "polyphase",
+            "0",
+            {"stride": {"y": 2, "x": 2}},
+            "select the phase by content; low-pass it first to alias less",
+        ),
         Mend("circular_padding", "1", {"pads": {"y": [1, 1], "x": [1, 1]}}, "circular padding"),
     ]
 

@@ -202,7 +202,7 @@ def test_the_object_comes_to_where_the_data_have_it():
     mended = sp.repair(nn.Identity(), SIZE, goal="zero", data=data)
     assert mended.pose is not None
     assert mended.pose.at == (1, 3)
-    assert any("(1, 3), where the data have it" in c.why for c in mended.changes)
+    assert any("row 1, column 3: its median place in the data" in c.why for c in mended.changes)
 
 
 def test_a_picture_that_the_guarantee_does_not_cover_is_warned_of():
@@ -249,7 +249,7 @@ def test_a_model_whose_runs_contradict_the_proof_is_not_handed_out():
         (lambda: sp.repair(network(), SIZE, goal="crop"), "nothing can be proved under a camera"),
         (lambda: sp.repair(network(), SIZE, goal="zero", method="phase"), "for the goal 'zero'.*use pose"),
         (lambda: sp.repair(network(), SIZE, goal="circular", budget=0.5), "the budget is 0.5"),
-        (lambda: sp.repair(network(), SIZE, goal="circular", data=torch.rand(2, 3, 8, 6)), "data of shape"),
+        (lambda: sp.repair(network(), SIZE, goal="circular", data=torch.rand(2, 3, 8, 6)), "the data have shape"),
         (lambda: sp.repair(nn.Bilinear(3, 3, 1), SIZE, goal="circular"), "positional argument"),
     ],
 )

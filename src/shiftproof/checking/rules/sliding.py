@@ -132,7 +132,7 @@ class Slide:
 MENDS_OF_WINDOWS = {
     "T5": (("readout", "pool over all positions", ""),),
     "T7": (("plane_window", "a window over rows and columns", ""),),
-    "T1": (("polyphase", "low-pass it first, or select the phase by content", "stride"),),
+    "T1": (("polyphase", "select the phase by content; low-pass it first to alias less", "stride"),),
     "T2": (("circular_padding", "circular padding", "pads"),),
     "T3": (
         ("input_size", "a size that the stride divides, and padding that keeps every cell", "multiple_px"),

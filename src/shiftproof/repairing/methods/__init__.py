@@ -55,7 +55,7 @@ def tried(job: Job, asked: MethodName | None) -> tuple[Mended, MethodName, tuple
         except RepairError as e:
             last = e
             if name != "nothing":  # that there is something to mend is why a repair was asked for
-                passed.append(Change("refused", name, "", f"{e.what} (at {e.where})"))
+                passed.append(Change("refused", name, "", f"{e.what}; see {e.where}"))
         else:
             return mended, name, (*passed, *changes)
     assert last is not None

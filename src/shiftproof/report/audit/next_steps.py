@@ -53,7 +53,7 @@ def _explained(record: AuditRecord) -> list[Next]:
     command = shlex.join(["shiftproof", "check", model.word, *options]) if can_be_named(model.word) else ""
     python = "" if command else f" In Python: shiftproof.check(model, {tuple(model.input_size)})."
     row = headline_row(record)
-    figure = f"{row.measure.words} {row.value}" if row else "this"
+    figure = f"the {row.measure.words} of {row.value}" if row else "this"
     cause = leading_cause(record.layers[-1]) if record.layers else None
     if cause is None:
         return [
@@ -83,7 +83,9 @@ def _mended(record: AuditRecord) -> list[Next]:
     same = [layer for layer in words.worst_layers(record.layers, 6) if leading_cause(layer) == causes[0]]
     names = ", ".join(layer.name for layer in same[:3])
     where = f" ({names})" if names else ""
-    return [Next(f"The repair that fits {causes[0]}{where}: {MENDS[kind]}"), *_posed(record)]
+    # What is undecided has no cause that a change could remove: at such a size the profile can tell the causes apart.
+    about = "To see what is undecided" if causes[0] == "undecided" else f"Against {causes[0]}"
+    return [Next(f"{about}{where}: {MENDS[kind]}"), *_posed(record)]
 
 
 POSED = {

@@ -6,7 +6,7 @@ import shlex
 
 from shiftproof.records import Claim, Verdict
 from shiftproof.records.numbers import percent
-from shiftproof.records.verdict_parts import Finding
+from shiftproof.records.verdict_parts import MENDS, Finding
 from shiftproof.records.verdict_words import both_px, groups, pixels
 from shiftproof.report.next_steps import Next, can_be_named, model_options
 
@@ -49,25 +49,30 @@ def _mends(verdict: Verdict) -> list[Next]:
         if first.operator in ("export", "run"):
             found.append(Next(f"Change {first.source or 'the model'}: {first.mend.code or first.detail}."))
             continue
-        places = f"{len(g)} places" if len(g) > 1 else first.module or first.operator
+        places = f"{len(g)} places" if len(g) > 1 else _place(first)
         found.append(Next(f"{first.code} {first.name}, {places}: {first.mend.code}."))
     steps = verdict.output.step
     if coarser and steps is not None and steps != (1, 1):
-        words = "; or ".join(dict.fromkeys(g[0].mend.code for g in coarser))
+        changes = " ".join(dict.fromkeys(MENDS[g[0].mend.kind] for g in coarser))
         places = sum(len(g) for g in coarser)
         after = "After that the step is" if ends else "The step is"
         where = f"{places} places" if places > 1 else "one place"
         worst = max((f for g in coarser for f in g if f.alias is not None), key=lambda f: f.alias or 0, default=None)
         most = f" {_most(worst)}" if worst is not None and places > 1 else ""
-        text = f"{after} {pixels(steps)}. To make it smaller, change {where} of subsampling: {words}.{most}"
+        text = f"{after} {pixels(steps)}. To make it smaller, change {where} of subsampling. {changes}{most}"
         found.append(Next(text))
     return found
 
 
+def _place(finding: Finding) -> str:
+    """The layer of a finding, in words; its operator where the model's own code calls it."""
+    return f"layer {finding.module}" if finding.module else f"operator {finding.operator}"
+
+
 def _most(worst: Finding) -> str:
     """Which place aliases most, and how much."""
-    where = f"Layer {worst.module}" if worst.module else worst.operator
-    return f"{where} aliases most: {percent(worst.alias or 0.0, 1)} of the energy."
+    place = _place(worst)
+    return f"{place[0].upper()}{place[1:]} aliases most: {percent(worst.alias or 0.0, 1)} of the energy."
 
 
 def _larger(verdict: Verdict) -> list[Next]:

@@ -60,7 +60,9 @@ def test_the_check_and_the_repair_are_about_the_largest_cause(shares, boundary, 
     text = steps(record)[checking]
     assert f"{shares[cause]:.0%}".replace("%", " %") + f" is {cause}" in text
     assert all(code in text for code in codes)
-    (repair,) = [t for t in (s.text for s in next_steps(record)) if t.startswith("The repair")]
+    (repair,) = [
+        t for t in (s.text for s in next_steps(record)) if t.startswith(("Against ", "To see what is undecided"))
+    ]
     assert repair.endswith(MENDS[mend])
     commands = [shlex.split(c) for c in steps(record) if c.startswith("shiftproof repair")]
     assert [words[:5] for words in commands] == (

@@ -108,7 +108,12 @@ def test_every_finding_is_on_the_strip_or_named_beside_it():
     [
         (
             "whole",
-            ["T2 padding, 12 places: circular padding.", "T4 position constant, add: remove it", "32 px", "random"],
+            [
+                "T2 padding, 12 places: circular padding.",
+                "T4 position constant, operator add: remove it",
+                "32 px",
+                "random",
+            ],
         ),
         ("proved", ["Measure how much"]),
         ("unknown", ["Change net.py:35: replace the branch.", "random weights", "Measure"]),
