@@ -19,6 +19,7 @@ from shiftproof.measure import ANSWERS, Answer, contradiction, recognise
 from shiftproof.measure.answer_kinds import in_unit, sums_to_one
 from shiftproof.models import LoadedModel
 from shiftproof.models.answer import others
+from shiftproof.models.loading.fixed_batch import InBatches
 from shiftproof.records import AnswerKind, Settled
 
 PICTURES = 3  # the second keeps its place while both of its neighbours are replaced
@@ -154,7 +155,8 @@ def classes_of(model: LoadedModel, kind: Answer, outputs: Tensor) -> int:
 def taken_of(model: LoadedModel, batch: Tensor) -> str:
     """Which of several outputs is taken for the model's answer, in words; empty where there is no doubt."""
     with of_the_model(model, batch):
-        return others(model.module(model.ready(batch.clone())))
+        output = model.module(model.ready(batch.clone()))
+    return model.module.taken if isinstance(model.module, InBatches) else others(output)
 
 
 def _far_outside(model: LoadedModel, batch: Tensor) -> list[Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from shiftproof.auditing.forward import run
-from shiftproof.errors import MeasureError, is_out_of_memory
+from shiftproof.errors import MeasureError, ModelError, is_out_of_memory
 from shiftproof.models import LoadedModel
 from shiftproof.profiling.following import CircularPadding, Follow
 from shiftproof.profiling.nan_padding import plain_kernels
@@ -41,6 +41,7 @@ def find_grid(model: LoadedModel, picture: Tensor, cells: tuple[int, int]) -> Gr
         cells: (h', w') of its output.
 
     Raises:
+        ModelError: the output's channels come last.
         MeasureError: nothing tells, and the sizes are no whole multiple of each other.
     """
     found = _followed(model, picture) or _by_a_larger_picture(model, picture, cells)
@@ -60,6 +61,10 @@ def _followed(model: LoadedModel, picture: Tensor) -> tuple[float, float] | None
         if is_out_of_memory(e):
             raise
         return None
+    if found is not None and found.dims == (1, 2):
+        raise ModelError(
+            "the channels of the model's output come last", where=model.word, remedy="return a map (n, k, h', w')"
+        )
     if found is None or found.dims != (2, 3):
         return None
     return float(found.strides[0]), float(found.strides[1])

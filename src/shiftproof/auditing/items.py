@@ -18,6 +18,7 @@ from shiftproof.auditing.pictures import TENSOR, Picture, Pictures, digest
 from shiftproof.data import ItemSource
 from shiftproof.data.items import count_of, is_picture, named_classes
 from shiftproof.errors import BadItemError, DataError
+from shiftproof.printable import said
 
 PICTURE_KEYS = ("image", "pixel_values", "img", "picture", "images")
 LABEL_KEYS = ("label", "labels", "target", "y", "fine_label")
@@ -111,8 +112,11 @@ def opened(images: Any, labels: Any) -> tuple[Tensors | ItemSource, str]:
     lock = threading.Lock()
 
     def read(i: int) -> tuple[Any, int | None]:
-        with lock:  # a data set need not be one that several threads may read
-            value, label = _split(get(i))
+        try:
+            with lock:  # a data set need not be one that several threads may read
+                value, label = _split(get(i))
+        except Exception as e:  # the user's own code
+            raise BadItemError(f"it cannot be read: {type(e).__name__}: {said(e)}", where=str(i)) from e
         return value, label if own is None else int(own[i])
 
     first, label = read(0)
@@ -145,7 +149,7 @@ def _changing(read: Callable[[int], tuple[Any, Any]], count: int) -> int | None:
             first = read(i)[0]
             if not all(_equal(first, read(i)[0]) for _ in range(TIMES - 1)):
                 return i
-        except Exception:  # the user's own code; a picture that cannot be read is said when its turn comes
+        except BadItemError:  # said when its turn comes
             continue
     return None
 

@@ -97,6 +97,27 @@ def test_which_of_several_outputs_was_taken_is_said(wrap, words):
     assert words is None or words in notes[0]
 
 
+def test_which_output_of_a_program_of_one_batch_size_was_taken_is_said(tmp_path):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = dense()
+
+        def forward(self, x):
+            return x.flatten(1), self.net(x)
+
+    torch.export.save(torch.export.export(Both(), (pictures(4),)), tmp_path / "both.pt2")
+    record = sp.audit(sp.load_model(str(tmp_path / "both.pt2")), pictures(), **HOW)
+    assert any("the first of (4, 192), (4, 5)" in note.text for note in record.notes)
+
+
+def test_a_map_whose_channels_come_last_is_refused():
+    torch.manual_seed(0)
+    net = nn.Conv2d(3, 4, 3, padding=1)
+    with pytest.raises(ModelError, match="channels of the model's output come last"):
+        sp.audit(lambda x: net(x).permute(0, 2, 3, 1), pictures(), **HOW)
+
+
 def test_an_answer_that_depends_on_the_size_of_the_batch_is_said():
     net = dense()
     record = sp.audit(lambda x: net(x) * len(x), pictures(), **HOW, answer="values")
@@ -147,6 +168,17 @@ def test_a_random_transform_is_found_though_it_seldom_acts():
     random = torch.Generator().manual_seed(0)
     with pytest.raises(DataError, match="differs when it is read again"):
         sp.audit(dense(), Pairs(change=lambda x: x.flip(-1) if torch.rand((), generator=random) < 0.2 else x), **HOW)
+
+
+def test_a_picture_that_a_data_set_cannot_read_is_a_bad_picture():
+    def broken(x):
+        if torch.equal(x, pictures()[7]):
+            raise OSError("truncated file")
+        return x
+
+    record = sp.audit(dense(), Pairs(change=broken), **HOW)
+    assert record.data.used == 11
+    assert [(bad.item, "OSError: truncated file" in bad.reason) for bad in record.data.bad] == [("7", True)]
 
 
 def test_pictures_that_a_sampler_draws_twice_are_copies():

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-from shiftproof.models.answer import tensor_in
+from shiftproof.models.answer import others, tensor_in
 
 
 class InBatches(nn.Module):
@@ -32,6 +32,7 @@ class InBatches(nn.Module):
     def __init__(self, module: nn.Module, low: int, high: int) -> None:
         super().__init__()
         self.module, self.low, self.high = module, low, high
+        self.taken = ""  # which of several outputs was taken the last time, in words
 
     def forward(self, x: Shaped[Tensor, " n *picture"]) -> Any:
         """Return the outputs, as if all n pictures were one batch."""
@@ -41,4 +42,6 @@ class InBatches(nn.Module):
         n = len(batch)
         if n < self.low:
             batch = torch.cat([batch, batch[-1:].expand(self.low - n, *batch.shape[1:])])
-        return tensor_in(self.module(batch))[:n]
+        output = self.module(batch)
+        self.taken = others(output)
+        return tensor_in(output)[:n]
