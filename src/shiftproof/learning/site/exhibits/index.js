@@ -1,11 +1,12 @@
 // The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
 import { drag } from "#learn/exhibits/drag.js";
+import { forgets } from "#learn/exhibits/forgets.js";
 import { pool } from "#learn/exhibits/pool.js";
 
 /** @type {{id: string, exhibits: any[]}[]} */
 export const ROOMS = [
   { id: "moves", exhibits: [drag] },
-  { id: "invariant", exhibits: [pool] },
+  { id: "invariant", exhibits: [pool, forgets] },
 ];
 
 export const EXHIBITS = ROOMS.flatMap((room) => room.exhibits);
