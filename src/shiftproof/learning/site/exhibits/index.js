@@ -1,12 +1,13 @@
 // The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
 import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
+import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
 
 /** @type {{id: string, exhibits: any[]}[]} */
 export const ROOMS = [
   { id: "moves", exhibits: [drag] },
-  { id: "invariant", exhibits: [pool, forgets] },
+  { id: "invariant", exhibits: [pool, forgets, pixels] },
 ];
 
 export const EXHIBITS = ROOMS.flatMap((room) => room.exhibits);
