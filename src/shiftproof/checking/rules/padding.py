@@ -14,20 +14,20 @@ FILL = {"constant": "zeros", "reflect": "reflection", "replicate": "replication"
 def padding(op: Op) -> Type:
     """Cells added at the ends of the last dimensions, or removed where the number is negative."""
     signal = op.signal("self") if "self" in op.arguments else op.signal("input")
-    mode = op.get("mode") or _mode(op.operator)
-    fill = FILL[mode] if not op.get("value") else f"constant {op['value']:g}"
+    mode = op.get("mode") or MODES.get(op.operator, "constant")
+    words = FILL[mode] if not op.get("value") else f"constant {op['value']:g}"
     asked = [int(n) for n in op.get("pad", op.get("padding"))]
     slide, dims = Slide(op, signal), list(signal.dims)
     for i in range(len(asked) // 2):  # torch counts the pairs from the last dimension backwards
         low, high = asked[2 * i], asked[2 * i + 1]
         if low or high:
-            dims[-1 - i] = _padded(op, slide, dims[-1 - i], low, high, fill)
+            dims[-1 - i] = _padded(op, slide, dims[-1 - i], low, high, mode, words)
     return replace(slide.report(), dims=tuple(dims))
 
 
-def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> Dim:
+def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, mode: str, words: str) -> Dim:
     n = size(dim) + low + high
-    if is_uniform(dim) and (max(low, high) <= 0 or not fill.startswith(("zeros", "constant"))):
+    if is_uniform(dim) and (max(low, high) <= 0 or mode != "constant"):
         return uniform(n)
     if not axes(dim):
         return inert(n)
@@ -36,7 +36,7 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
     if atom is None:
         # Torch reflects and repeats across the end of a row of parts: which cells these are has no type.
         op.need(
-            fill.startswith(("zeros", "constant")) and low >= 0 and high >= 0,
+            mode == "constant" and low >= 0 and high >= 0,
             "padding a dimension of several parts other than by constants",
         )
         return (
@@ -47,17 +47,16 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
         slide.note(
             "T2",
             atom.axis,
-            f"{fill}({low}, {high}): the map is shifted, and the values that come in are not part of the circle",
+            f"{words}({low}, {high}): the map is shifted, and the values that come in are not part of the circle",
         )
     elif min(low, high) < 0:
         # Cells that a circular padding repeated may go: the circle is then still whole.
         if n < atom.period:
             slide.note("T3", atom.axis, f"{-low} and {-high} cells are cut off the ends")
-    elif fill != "circular" or atom.wrapped:  # wrapping what is wrapped already repeats the repeated cells
-        slide.note("T2", atom.axis, f"{fill}({low})" if low == high else f"{fill}({low}, {high})", pads=(low, high))
-    kind = fill.partition(" ")[0]
-    if kind in COPIED:
-        _keep_away(op, atom, COPIED[kind](low, high))
+    elif mode != "circular" or atom.wrapped:  # wrapping what is wrapped already repeats the repeated cells
+        slide.note("T2", atom.axis, f"{words}({low})" if low == high else f"{words}({low}, {high})", pads=(low, high))
+    if mode in COPIED:
+        _keep_away(op, atom, COPIED[mode](low, high))
     # Whatever the fill, added cells count as reached by the border: in the other worlds the circle is not closed.
     reach = atom.reach.strided(atom.size, atom.stride, 1, 1, (low, high), 1)
     # A padded map has more cells than the circle (`Atom.wrapped`): rules that count every cell ask for that.
@@ -70,8 +69,8 @@ def _padded(op: Op, slide: Slide, dim: Dim, low: int, high: int, fill: str) -> D
 COPIED = {
     "circular": lambda low, high: (max(high, 0) + max(-low, 0), max(low, 0) + max(-high, 0)),
     # Reflection copies the cells 1 ... low and leaves out cell 0, which lies among them.
-    "reflection": lambda low, high: (max(low, 0) + 1, max(high, 0) + 1),
-    "replication": lambda low, high: (1, 1),
+    "reflect": lambda low, high: (max(low, 0) + 1, max(high, 0) + 1),
+    "replicate": lambda low, high: (1, 1),
 }
 
 
@@ -109,11 +108,11 @@ def wrap(op: Op) -> Type:
     return replace(signal, dims=(*signal.dims[:at], found, *signal.dims[at + 1 :]))
 
 
-def _mode(operator: str) -> str:
-    return next((m for m in ("reflect", "replicat") if operator.startswith(m)), "constant").replace(
-        "replicat", "replicate"
-    )
+MODES = {
+    **dict.fromkeys(("reflection_pad1d", "reflection_pad2d"), "reflect"),
+    **dict.fromkeys(("replication_pad1d", "replication_pad2d"), "replicate"),
+}
+"""The mode of an operator that has no argument for it; others pad with a constant."""
 
-
-PADDED = ("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
+PADDED = ("pad", "constant_pad_nd", *MODES)
 PADDING: dict[str, Rule] = {**dict.fromkeys(PADDED, padding), "wrap": wrap}
