@@ -14,7 +14,13 @@ ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 SCRIPT_MS = 16  # per move, on the CPU: twice the budget, because this machine does other things too
 # Each exhibit's surface that is dragged: two cells to the right by mouse and touch are two presses of an arrow.
-DRAGGED = {"drag": ".handle.picture", "pool": ".handle", "forgets": ".handle", "pixels": ".handle.wave"}
+DRAGGED = {
+    "drag": ".handle.picture",
+    "ways": ".handle",
+    "pool": ".handle",
+    "forgets": ".handle",
+    "pixels": ".handle.wave",
+}
 IDS = list(DRAGGED)
 SENTENCE = """async () => {
   const [{ EXHIBITS }, { opened, stateOf }, { settled }, { speaker }] = await Promise.all(

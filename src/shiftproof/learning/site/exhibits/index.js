@@ -3,10 +3,11 @@ import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
+import { ways } from "#learn/exhibits/ways.js";
 
 /** @type {{id: string, exhibits: any[]}[]} */
 export const ROOMS = [
-  { id: "moves", exhibits: [drag] },
+  { id: "moves", exhibits: [drag, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels] },
 ];
 
