@@ -102,6 +102,8 @@ def transposed(op: Op) -> Type:
     _channels(op, signal)
     kernel = _weight(op).shape[2:]
     stride, padding, dilation = (pair(op[k], rank) for k in ("stride", "padding", "dilation"))
+    # A crop of the result right behind it takes more cells off the low end (`rewriting.py`); `op.shape` is what is left.
+    padding = [p + c for p, c in zip(padding, op.get("cropped", [0] * rank), strict=True)]
     dims: list[Dim] = []
     cut: set[str] = set()
     for d, k, s, p, dil, n in zip(signal.dims[2:], kernel, stride, padding, dilation, op.shape[2:], strict=True):
@@ -121,17 +123,20 @@ def spread(op: Op, dim: Dim, k: int, s: int, p: int, dilation: int, n: int) -> t
     if not axes(dim):
         return inert(n), set()
     atom = only(dim)
-    op.need(
-        atom is not None and not atom.wrapped,
-        "a transposed convolution over a padded dimension, or over one of several parts",
-    )
+    op.need(atom is not None, "a transposed convolution over a dimension of several parts")
     assert atom is not None
     # Padding (`p`) cuts cells off the result of a transposed convolution, and output padding makes `n` larger.
     span = dilation * (k - 1)
-    # Exact only if no cell is spread into its neighbour's cells: then nothing crosses the border.
-    exact = n == atom.size * s and not p and span < s
+    circle = atom.period * s
+    if atom.wrapped:
+        # Cell i is made of the cells (i + p - span) / s ... (i + p) / s. Where all of them are there, it is what it would be on
+        # the circle without an end; there must be at least one such cell for each place of the circle, and no other.
+        exact = span - p < s and n + p <= atom.size * s and n >= circle
+    else:
+        # Exact only if no cell is spread into its neighbour's cells: then nothing crosses the border.
+        exact = n == circle and not p and span < s
     # Where it is not exact the type is that of the fixed layer, which adds what falls off at the other side.
-    found = Atom(n, atom.axis, Fraction(atom.stride, s), n, _spread(atom, s, p, span, n))
+    found = Atom(n, atom.axis, Fraction(atom.stride, s), circle if exact else n, _spread(atom, s, p, span, n))
     return (found,), set() if exact else {atom.axis or ""}
 
 

@@ -9,6 +9,7 @@ from shiftproof.checking.graph.node import Node, Ref
 from shiftproof.checking.graph.nodes import Graph, needed, refs
 from shiftproof.checking.rules.reduction import REDUCING
 from shiftproof.checking.walk.circles import closed
+from shiftproof.checking.walk.idioms import cropped_spread, squared_magnitude
 from shiftproof.checking.walk.posing import poses
 from shiftproof.checking.walk.selection import selections
 from shiftproof.checking.walk.values import Values, moving
@@ -23,6 +24,8 @@ def rewritten(graph: Graph, invariant: Callable[[Graph], bool]) -> Graph:
 
     - Ranges of one tensor laid end to end, each going on where the last ended around the circle: "wrap" (`circles.py`).
     - `max_unpool2d` by the indices of a pool: "max_unpool_own", which knows what was pooled.
+    - A crop of a transposed convolution of a map that was padded with its circle: the convolution, which is told of the crop.
+    - `z.real**2 + z.imag**2`: the square of `z.abs()`.
     - Values gathered where they rank: the values that `sort`, `topk`, `max` and the like give along with their places.
     - Sampling by content, and poses that the content chooses: see `selection.py` and `posing.py`.
 
@@ -49,7 +52,8 @@ def _read(node: Node, nodes: Nodes, moves: set[str], values: Values) -> list[Nod
     circle = closed(node, nodes, moves, values)
     if circle:
         return circle
-    return _by_rank(node, nodes) or [_unpooled(node, nodes) or node]
+    found = _by_rank(node, nodes) or squared_magnitude(node, nodes)
+    return found or [_unpooled(node, nodes) or cropped_spread(node, nodes) or node]
 
 
 def _by_rank(node: Node, nodes: Nodes) -> list[Node]:
