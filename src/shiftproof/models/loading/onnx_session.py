@@ -77,7 +77,7 @@ def load_onnx(path: str, input_size: tuple[int, int, int] | None) -> Found:
     options.intra_op_num_threads = torch.get_num_threads()
     # One operator after the other: two at a time would share the cores that `intra_op` divides among one.
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only, because stderr shows the progress
+    options.log_severity_level = 4  # errors are raised; in a log they would show names of the file as they are
     # otherwise idle threads would take the CPU from the picture decoder
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

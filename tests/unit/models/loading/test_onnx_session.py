@@ -55,6 +55,26 @@ def test_pictures_are_given_in_the_dtype_of_the_graph(tmp_path, kind):
     torch.testing.assert_close(model(x).float(), x.mean((2, 3)), atol=1e-3, rtol=0)
 
 
+def test_an_operator_that_fails_prints_no_name_of_the_file(tmp_path, capfd):
+    from onnx import TensorProto, helper
+
+    takes = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])
+    gives = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    table = helper.make_tensor("t", TensorProto.FLOAT, [2], [0.0, 1.0])
+    far = helper.make_tensor("far", TensorProto.INT64, [1], [100])
+    nodes = [
+        helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
+        helper.make_node("Add", ["i", "far"], ["j"]),
+        helper.make_node("Gather", ["t", "j"], ["y"], name="\x1b[2J\x1b]0;title\x07"),
+    ]
+    graph = helper.make_graph(nodes, "g", [takes], [gives], [table, far])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    with pytest.raises(Exception) as failed:
+        load_model(str(tmp_path / "m.onnx"))(torch.zeros(1, 1, 4, 4))
+    assert "out of data bounds" in str(failed.value)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("shape", "change"), [([1, 3, 4, 4], {"inputs": 2}), ([1, 3, 4, 4], {"kind": 6})])
 def test_graphs_that_take_no_pictures_are_refused(tmp_path, shape, change):
     with pytest.raises(ModelError):
