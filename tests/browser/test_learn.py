@@ -20,6 +20,7 @@ DRAGGED = {
     "pool": ".handle",
     "forgets": ".handle",
     "pixels": ".handle.wave",
+    "dense": ".handle.signal",
 }
 IDS = list(DRAGGED)
 SENTENCE = """async () => {

@@ -1,4 +1,5 @@
 // The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
+import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
 import { pixels } from "#learn/exhibits/pixels.js";
@@ -9,6 +10,7 @@ import { ways } from "#learn/exhibits/ways.js";
 export const ROOMS = [
   { id: "moves", exhibits: [drag, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels] },
+  { id: "convolution", exhibits: [dense] },
 ];
 
 export const EXHIBITS = ROOMS.flatMap((room) => room.exhibits);
