@@ -176,8 +176,8 @@ def norms(parts: Float[Tensor, "n k c h w"], p: float) -> Int[Tensor, "n k"]:
         # A component with NaN still needs a norm: with 0 in its place the choice stays one that moves with the content.
         size = parts.detach().abs().double().flatten(2).nan_to_num()
         most = size.amax((1, 2), keepdim=True)
-        unit = torch.where(most > 0, most / torch.frexp(most).mantissa, 1.0)  # the power of two above it: exact
-        size = size / unit
+        # A quotient is rounded alike wherever its value stands. ONNX has no operator for powers of two (`frexp`).
+        size = size / torch.where(most > 0, most, 1.0)
         if p == math.inf:
             return (size.amax(2) * 2.0**MANTISSA_BITS).long()
         power = size

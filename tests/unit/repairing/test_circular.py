@@ -130,6 +130,9 @@ def test_a_repair_keeps_the_weights_and_says_what_it_replaced(method, step):
     assert mended.guarantee.step == step
     replaced = [c for c in mended.changes if c.action == "replaced"]
     assert [(c.module, c.operator) for c in replaced] == [("0", "conv2d"), ("3", "max_pool2d"), ("4", "conv2d")]
+    assert replaced[0].mend is not None
+    assert replaced[0].mend.kind == "circular_padding"
+    assert "zeros(1)" in replaced[0].found
     x, mended = picture(size), mended.double()
     with torch.no_grad():
         still = mended(x)

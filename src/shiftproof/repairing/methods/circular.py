@@ -7,6 +7,7 @@ from torch import nn
 from shiftproof.records import Change
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
+from shiftproof.repairing.methods.changes import with_findings
 from shiftproof.repairing.methods.phase import aligned
 from shiftproof.repairing.surrounding import surrounded
 from shiftproof.repairing.windows import Way
@@ -18,7 +19,8 @@ def circular(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     Raises:
         RepairError: an operator has no circular form, or a map's size is not a multiple of a stride.
     """
-    network, changes = with_circular_padding(job.network, job.input_size)
+    network, replaced = with_circular_padding(job.network, job.input_size)
+    changes = with_findings(replaced, job.verdict)
     if not changes:
         changes = (Change("kept", "", "", "no layer pads its maps or cuts cells off them"),)
     return Mended(network, None, job.input_size, job.dense, (Edit("circular"),)), changes

@@ -11,6 +11,7 @@ from shiftproof.models import evaluating
 from shiftproof.records import Change
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
+from shiftproof.repairing.methods.changes import with_findings
 from shiftproof.repairing.methods.phase import aligned
 from shiftproof.repairing.methods.refusal import refused
 from shiftproof.repairing.surrounding import surrounded
@@ -27,13 +28,14 @@ def dilation(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     """
     kept, limit = 1, max(job.input_size[1:])
     while True:
-        network, changes = with_dilation(job.network, job.input_size, kept)
+        network, replaced = with_dilation(job.network, job.input_size, kept)
         if job.budget is None or _cost(job, network) <= job.budget:
             break
         kept *= 2
         if kept > limit:
             what = f"its strides cost more than {job.budget:g} forward passes, however few of them are dilated"
             raise refused(what, "the original model", job.goal)
+    changes = with_findings(replaced, job.verdict)
     edit = Edit("dilation", {"kept": kept})
     if kept == 1:
         return Mended(network, None, job.input_size, job.dense, (edit,)), changes

@@ -13,6 +13,7 @@ from shiftproof.records import Change
 from shiftproof.repairing.editor import Editor, Padded, Rule, Value, edited
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
+from shiftproof.repairing.methods.changes import with_findings
 from shiftproof.repairing.methods.refusal import refused
 from shiftproof.repairing.windows import Pair, aten, pair
 
@@ -25,7 +26,8 @@ def low_pass(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     Raises:
         RepairError: no operator has a stride, or all are means already.
     """
-    network, changes = with_low_pass(job.network, job.input_size)
+    network, replaced = with_low_pass(job.network, job.input_size)
+    changes = with_findings(replaced, job.verdict)
     if not changes:
         raise refused("no convolution and no maximum has a stride", "the original model", job.goal)
     return Mended(network, None, job.input_size, job.dense, (Edit("low-pass"),)), changes

@@ -7,6 +7,7 @@ from torch import nn
 from shiftproof.records import Change
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
+from shiftproof.repairing.methods.changes import with_findings
 from shiftproof.repairing.surrounding import surrounded
 from shiftproof.repairing.windows import Way
 
@@ -17,7 +18,8 @@ def polyphase(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     Raises:
         RepairError: an operator has no such form.
     """
-    network, changes = with_polyphase(job.network, job.input_size)
+    network, replaced = with_polyphase(job.network, job.input_size)
+    changes = with_findings(replaced, job.verdict)
     return Mended(network, None, job.input_size, job.dense, (Edit("polyphase"),)), changes
 
 
