@@ -189,6 +189,10 @@ NETWORKS = {
 }  # fmt: skip
 
 
+# What no padding mends, and means over positions do.
+POSITIONS = ("flattened head", "ViT, positions")
+
+
 def network(name: str, dtype: torch.dtype = torch.float64) -> nn.Module:
     """A network in eval mode, with random weights and statistics of its own."""
     torch.manual_seed(0)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import shiftproof as sp
-from repair_networks import NETWORKS, SIZE, network
+from repair_networks import NETWORKS, POSITIONS, SIZE, network
 from shiftproof.errors import RepairError
 from shiftproof.layers import CanonicalPose
 from shiftproof.models import evaluating
@@ -216,3 +216,32 @@ def test_what_is_mended_is_proved_and_keeps_its_answer_as_a_file(name, method, t
         torch.export.save(torch.export.export(mended, (x,), strict=False), tmp_path / "m.pt2")
         again = torch.export.load(tmp_path / "m.pt2").module()
         torch.testing.assert_close(again(x), mended(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positions_that_are_averaged_no_longer_matter(name):
+    around = edited(name, "readout")
+    moves = [(y, x) for y, x in MOVES if y % COARSEST == 0 and x % COARSEST == 0]
+    for kind, x in PICTURES.items():
+        assert off(around, x, moves) < TOLERANCE, kind
+    assert off(network(name), PICTURES["noise"], moves) > 1e-6
+
+
+def test_a_dense_layer_over_averaged_positions_gives_the_mean_over_all_moves_of_its_map():
+    net = network("flattened head")
+    around, averaged = EDITS["circular"](net[0], SIZE)[0], edited("flattened head", "readout")
+    with torch.no_grad():
+        maps = around(PICTURES["noise"])
+        moves = torch.cat([maps.roll(v, (2, 3)) for v in itertools.product(range(4), range(4))])
+        wanted = net[2](moves.flatten(1)).mean(0, keepdim=True)
+        torch.testing.assert_close(averaged(PICTURES["noise"]), wanted, rtol=0, atol=TOLERANCE)
+
+
+def test_the_class_token_keeps_its_embedding():
+    net = network("ViT, positions")
+    places = net.places.detach().clone()
+    with torch.no_grad():
+        net.places[:, 1:] = net.places[:, 1:].mean(1, keepdim=True)
+        same = net(PICTURES["noise"])
+        net.places.copy_(places)
+        torch.testing.assert_close(edited("ViT, positions", "readout")(PICTURES["noise"]), same, rtol=0, atol=TOLERANCE)

@@ -32,6 +32,7 @@ class Method(StrEnum):
     circular = "circular"
     polyphase = "polyphase"
     dilation = "dilation"
+    readout = "readout"
 
 
 def repair(

@@ -19,7 +19,7 @@ Goal = Literal["circular", "zero", "crop"]
 PROVED_IN = {"circular": "circular", "zero": "canvas"}
 """The world in which the guarantee of a goal is proved; a goal that is not here has no method yet."""
 
-MethodName = Literal["nothing", "phase", "pose", "circular+phase", "circular", "polyphase", "dilation"]
+MethodName = Literal["nothing", "phase", "pose", "circular+phase", "circular", "polyphase", "dilation", "readout"]
 Precision = Literal["float32", "float64"]
 WRITTEN = ("mended.pt2", "mended.onnx", "mended.safetensors", "mended.py", "repair.json")
 """The files of a repair."""

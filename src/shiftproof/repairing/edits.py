@@ -13,12 +13,14 @@ from shiftproof.repairing.methods.circular import with_circular_padding
 from shiftproof.repairing.methods.dilation import with_dilation
 from shiftproof.repairing.methods.lowpass import with_low_pass
 from shiftproof.repairing.methods.polyphase import with_polyphase
+from shiftproof.repairing.methods.readout import with_averaged_positions
 
 EDITS: dict[str, Callable[..., tuple[nn.Module, tuple[Change, ...]]]] = {
     "circular": with_circular_padding,
     "polyphase": with_polyphase,
     "dilation": with_dilation,
     "low-pass": with_low_pass,
+    "readout": with_averaged_positions,
 }
 
 
@@ -30,7 +32,7 @@ def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[E
 
     >>> with_edits(nn.Conv2d(1, 1, 3, padding=1), (1, 4, 4), [Edit("pie")])
     Traceback (most recent call last):
-    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular, polyphase, dilation, low-pass
+    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular, polyphase, dilation, low-pass, readout
     """
     for edit in edits:
         if edit.name not in EDITS:

@@ -15,6 +15,7 @@ from shiftproof.repairing.methods.nothing import nothing
 from shiftproof.repairing.methods.phase import phase
 from shiftproof.repairing.methods.polyphase import polyphase
 from shiftproof.repairing.methods.pose import pose
+from shiftproof.repairing.methods.readout import readout
 from shiftproof.repairing.methods.refusal import refused
 
 Method = Callable[[Job], tuple[Mended, tuple[Change, ...]]]
@@ -27,12 +28,13 @@ METHODS: dict[MethodName, Method] = {
     "circular": circular,
     "polyphase": polyphase,
     "dilation": dilation,
+    "readout": readout,
 }
 
 # Those that change least come first: for each goal in the order in which they are tried.
 # What is made for the circle makes a model no steadier under a camera, so it is never offered for the goal "crop".
 ORDER: dict[Goal, tuple[MethodName, ...]] = {
-    "circular": ("nothing", "phase", "pose", "circular+phase", "polyphase", "dilation", "circular"),
+    "circular": ("nothing", "phase", "pose", "circular+phase", "polyphase", "dilation", "circular", "readout"),
     "zero": ("pose",),
     "crop": (),
 }
