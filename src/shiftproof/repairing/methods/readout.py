@@ -83,7 +83,7 @@ def _placed(new: Editor, given: dict[str, Any]) -> Value | None:
     shape, size = new.shape(places), new.shape(tokens)
     if len(size) == 4 and len(shape) >= 3 and shape[-2:] == size[2:] and prod(shape[-2:]) > 1:
         mean = new.add(aten.mean.dim, places, [-2, -1], True)
-    elif len(size) == 3 and len(shape) in (2, 3) and shape[-2] == size[1] > 1:
+    elif len(size) == 3 and 1 < len(shape) < 4 and shape[len(shape) - 2] == size[1] > 1:
         mean = _mean_of_tokens(new, places, size[1])
     else:
         return None
