@@ -5,6 +5,7 @@ One process runs everything, because each start of Python with torch takes secon
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -171,4 +172,13 @@ def test_every_block_of_a_recipe_names_its_file():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     titles = ["To add a measure", *TITLES]
     assert sum(len(recipe(title)) for title in titles) == text.count("   ```python\n") + text.count("   ```diff\n")
-    assert [line[3:] for line in text.splitlines() if line.startswith("## To")] == titles
+    # An exhibit is words, pictures and a page: its recipe has no code to apply.
+    assert [line[3:] for line in text.splitlines() if line.startswith("## To")] == [*titles, "To add an exhibit"]
+
+
+def test_the_recipe_of_an_exhibit_names_files_that_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## To add an exhibit")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`((?:exhibits|words|tests|src)/[\w/.]+\.\w+)`", text))
+    assert {"exhibits/pool.js", "exhibits/index.js", "words/en.json"} <= named
+    site = ROOT / "src/shiftproof/learning/site"
+    assert [n for n in named if "NAME" not in n and not ((site / n).exists() or (ROOT / n).exists())] == []
