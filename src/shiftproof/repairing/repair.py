@@ -117,7 +117,7 @@ def _guarantee(job: Job, after: Verdict, alone: bool) -> Guarantee:
     y, x = claim.step
     if claim.status != "proved" or y is None or x is None:
         broken = next((f for f in after.findings if world in f.breaks), None)
-        where = f"{broken.module or broken.source} ({broken.operator})" if broken else "the mended model"
+        where = f"{broken.operator} in {broken.module or broken.source}" if broken else "the mended model"
         why = broken.detail if broken else "; ".join(claim.told)
         raise refused(f"the proof ends: {why}", where, job.goal)
     # Of an object on a uniform background the guarantee says more exactly what is needed.

@@ -244,7 +244,7 @@ def test_a_model_whose_runs_contradict_the_proof_is_not_handed_out():
     [
         (
             lambda: sp.repair(network(), SIZE, goal="circular", method="phase"),
-            r"padding \(3x3/2 zeros\(1\)\).*0, conv2d.*pose",
+            r"padding \(3x3/2 zeros\(1\)\).*conv2d in 0.*pose",
         ),
         (lambda: sp.repair(network(), SIZE, goal="crop"), "nothing can be proved under a camera"),
         (lambda: sp.repair(network(), SIZE, goal="zero", method="phase"), "for the goal 'zero'.*use pose"),

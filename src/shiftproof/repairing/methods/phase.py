@@ -33,7 +33,7 @@ def phase(job: Job) -> tuple[Mended, tuple[Change, ...]]:
         more = f" and {count_words(len(broken) - 1, 'other finding')}" if len(broken) > 1 else ""
         # Moves are exact for no step, so there is no phase that could be chosen.
         why = f"no step is proved, because of {first.name} ({first.detail}){more}"
-        raise refused(why, f"{first.module or first.source}, {first.operator}", job.goal)
+        raise refused(why, f"{first.operator} in {first.module or first.source}", job.goal)
     # The step of a mapped answer: its own cells move by whole pixels of theirs, so it cannot become finer than they are.
     why = (
         f"it rolls each picture by less than {pixels((y, x))}, so that the network sees all circular moves in one phase"
