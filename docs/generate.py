@@ -18,6 +18,7 @@ import experiment_tables
 import leaderboard
 import worked_example
 
+from shiftproof.measure import INTERVALS
 from shiftproof.records import MAPS, MEND_PARAMETERS, MENDS, METRICS, MapMeasure, Measure
 from shiftproof.records.moves import KINDS_OF_MOVES, Moves
 from shiftproof.records.numbers import fixed
@@ -120,6 +121,36 @@ def all_runs() -> str:
                 fe = fixed(record["cost"]["forward_equivalents_per_view"], 2)
                 rows.append(f"| {words} | {b} | {' | '.join(cells)} | {fe} |")
     return "\n".join(rows)
+
+
+def earlier() -> str:
+    """README and results: which records were made by an earlier method; nothing if none was."""
+    intervals, causes = [], []
+    for key, words in MODELS.items():
+        runs = {b: run["record"] for b in BOUNDARIES if (run := golden(f"{key}-{b}"))}
+        for found, old in (
+            (intervals, [b for b, r in runs.items() if r["protocol"]["intervals"] != INTERVALS]),
+            (causes, [b for b, r in runs.items() if _without_causes(r["layers"])]),
+        ):
+            found += [f"{words} ({', '.join(old)})"] if old else []
+    lines = []
+    if intervals:
+        lines.append(
+            "Intervals of an earlier method, Wilson's with the effective number of pictures, as `protocol.intervals` in the "
+            f"records says: {'; '.join(intervals)}."
+        )
+    if causes:
+        lines.append(
+            "Layer profiles of an earlier method, which did not tell border from aliasing where padding reaches, so that this "
+            f"part is *undecided* in the records: {'; '.join(causes)}."
+        )
+    return "\n\n".join(lines)
+
+
+def _without_causes(layers: list[dict[str, Any]]) -> bool:
+    """Whether no layer has a border, though some have errors that are undecided."""
+    errors = [layer["error"] for layer in layers]
+    return any(e["undecided"]["value"] for e in errors) and not any(e["border"]["value"] for e in errors)
 
 
 def metrics() -> str:
@@ -344,6 +375,7 @@ TABLES = (
     first_table,
     accuracies,
     all_runs,
+    earlier,
     metrics,
     maps,
     measures,
