@@ -20,6 +20,7 @@ DRAGGED = {
     "pool": ".handle",
     "forgets": ".handle",
     "pixels": ".handle.wave",
+    "border": ".handle",
     "dense": ".handle.signal",
 }
 IDS = list(DRAGGED)

@@ -1,4 +1,5 @@
 // The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
+import { border } from "#learn/exhibits/border.js";
 import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
@@ -9,7 +10,7 @@ import { ways } from "#learn/exhibits/ways.js";
 /** @type {{id: string, exhibits: any[]}[]} */
 export const ROOMS = [
   { id: "moves", exhibits: [drag, ways] },
-  { id: "invariant", exhibits: [pool, forgets, pixels] },
+  { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [dense] },
 ];
 
