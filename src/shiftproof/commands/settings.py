@@ -11,6 +11,7 @@ from shiftproof.errors import SettingsError
 
 FILE, TABLE = "pyproject.toml", "shiftproof"
 MOST_BYTES = 1_000_000
+MOST_DOTS = 1_000  # in a line: Python's parser takes the square of the number of names that dots join
 
 
 def with_settings(
@@ -67,6 +68,8 @@ def _nearest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
     """The nearest file that has the table, and the table."""
     for parent in (folder, *folder.parents):
         file = parent / FILE
+        if not file.is_file():  # a pipe would be waited for
+            continue
         try:
             with file.open("rb") as f:
                 content = f.read(MOST_BYTES + 1)
@@ -76,6 +79,10 @@ def _nearest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
             continue
         if b"tool" not in content or TABLE.encode() not in content:
             continue  # another project's file, which may be anything
+        if max(line.count(b".") for line in content.splitlines()) > MOST_DOTS:
+            raise _wrong(
+                f"a line has more than {MOST_DOTS:,} dots", file, "no settings need as many: do not trust the file"
+            )
         try:
             found = tomllib.loads(content.decode()).get("tool", {}).get(TABLE)
         except (ValueError, AttributeError, RecursionError) as e:

@@ -1,5 +1,7 @@
 """Options from `pyproject.toml`."""
 
+import os
+
 import pytest
 
 from shiftproof.commands.settings import with_settings
@@ -42,6 +44,11 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
     assert with_settings(["audit"], OPTIONS, inner) == (["audit"], [], None)
 
 
+def test_a_pipe_of_that_name_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pyproject.toml")
+    assert with_settings(["check"], OPTIONS, tmp_path) == (["check"], [], None)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -51,6 +58,7 @@ def test_the_nearest_file_with_the_table_counts(tmp_path):
         ("tool.shiftproof.check.world = {a = 1}", "world = {'a': 1}"),
         ("tool.shiftproof = 1", "is not a table"),
         ("tool.shiftproof = 1 x", "not TOML"),
+        ("[tool.shiftproof.check]\na" + ".a" * 400_000 + " = 1", "more than 1,000 dots"),
     ],
 )
 def test_a_wrong_setting_is_said(tmp_path, text, said):
