@@ -22,6 +22,7 @@ DRAGGED = {
     "pixels": ".handle.wave",
     "border": ".handle",
     "dense": ".handle.signal",
+    "seam": ".handle.picture",
 }
 IDS = list(DRAGGED)
 SENTENCE = """async () => {

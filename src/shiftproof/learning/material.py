@@ -1,12 +1,30 @@
-"""What the exhibits work on: networks and digits that `make exhibits` wrote."""
+"""What the exhibits work on: networks and digits that `make exhibits` wrote, and a photograph from scikit-image."""
 
 from __future__ import annotations
 
+import base64
+import functools
+import importlib.resources
+import json
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent / "weights"
+SIDE = 64  # pixels of the photograph's side: a window of half of it can be moved
 
 
 def material() -> dict[str, str]:
     """JSON by the name under which an exhibit asks for it."""
-    return {p.stem: p.read_text("utf-8") for p in sorted(WEIGHTS.glob("*.json"))}
+    return {p.stem: p.read_text("utf-8") for p in sorted(WEIGHTS.glob("*.json"))} | {"photograph": photograph()}
+
+
+@functools.cache
+def photograph() -> str:
+    """A small grey photograph of a cat (chelsea, by Stéfan van der Walt, CC0), which lies inside scikit-image's wheel."""
+    from PIL import Image
+
+    with importlib.resources.as_file(importlib.resources.files("skimage") / "data" / "chelsea.png") as where:
+        grey = Image.open(where).convert("L")
+    left = (grey.width - grey.height) // 2
+    small = grey.crop((left, 0, left + grey.height, grey.height)).resize((SIDE, SIDE), Image.Resampling.BOX)
+    held = {"source": "scikit-image, chelsea, CC0", "side": SIDE, "pixels": base64.b64encode(small.tobytes()).decode()}
+    return json.dumps(held)

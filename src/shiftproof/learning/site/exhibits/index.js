@@ -5,6 +5,7 @@ import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
+import { seam } from "#learn/exhibits/seam.js";
 import { ways } from "#learn/exhibits/ways.js";
 
 /** @type {{id: string, exhibits: any[]}[]} */
@@ -12,6 +13,7 @@ export const ROOMS = [
   { id: "moves", exhibits: [drag, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [dense] },
+  { id: "mending", exhibits: [seam] },
 ];
 
 export const EXHIBITS = ROOMS.flatMap((room) => room.exhibits);
