@@ -48,7 +48,7 @@ const Weights = ({ state, set, r, t }) => html`<h2>${t("forgets.weights.title")}
   <div class="sliders">
     <${Slider} label=${t("forgets.tie")} value=${state.tie} from=${0} to=${FINE} shown=${t.value({ size: r.share })} set=${(/** @type {number} */ tie) => set({ tie })} />
   </div>
-  <p class="soft ends"><span>${t("forgets.tie.from")}</span><span>${t("forgets.tie.to")}</span></p>
+  <p class="soft tie-ends"><span>${t("forgets.tie.from")}</span><span>${t("forgets.tie.to")}</span></p>
   <${Choice} label=${t("forgets.weights")} value=${state.weights} options=${["drawn", "middle"]} say=${(/** @type {string} */ o) => t(`forgets.weights.${o}`)}
     set=${(/** @type {string} */ weights) => set({ weights })} />`;
 
