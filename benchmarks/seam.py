@@ -1,84 +1,89 @@
 """Fits the shipped score of the seam to unlabelled pictures, and says how often it finds the border of unmoved ones.
 
-    python benchmarks/seam.py ../shared/data/cifar10          # prints SCORE for src/shiftproof/layers/seam.py
+    python benchmarks/seam.py ../shared/data/cifar10          # minutes; writes src/shiftproof/layers/seam_score.py
     python benchmarks/seam.py ../shared/data/cifar10 --kept   # only says how good the score in that file is
 
 No label is read: of every picture it is known which row and which column is the border, as long as nobody moved it. The score is
-linear in what `shiftproof.layers.seam` sees, so that fitting it is a logistic regression over the rows of a picture. The last
-10,000 pictures that are there are not fitted but counted.
+fitted to the training pictures but the last 3,000, on which it is judged; the test pictures decide nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from shiftproof.data import Source, open_data
-from shiftproof.layers import seam
+from shiftproof.data import open_data
+from shiftproof.layers import seam, seam_score
+from shiftproof.layers.seam_head import Head
+from shiftproof.layers.seam_score import shipped
+from shiftproof.repairing.seam_fit import fitted, found
 
-REACH, PICTURES, COUNTED, UNITS = 12, 6000, 10_000, 4096
+JUDGED = 3000
+FILE = """\"\"\"The score of the seam that is shipped: written by `python benchmarks/seam.py CIFAR10`, not by hand.\"\"\"
 
+from __future__ import annotations
 
-def read(source: Source, count: int) -> Tensor:
-    """The first pictures, (n, c, h, w)."""
-    return torch.from_numpy(np.stack([source.read(i).picture for i in range(count)])).permute(0, 3, 1, 2)
+import torch
 
+from shiftproof.layers.seam_head import Head
 
-def windows(pictures: Tensor) -> Tensor:
-    """(rows and columns of all pictures, line, features x offsets): what the score of each line is a sum of."""
-    known, found = seam.tables(), []
-    for q in map(seam.quantised, pictures.split(500)):
-        both = torch.cat([seam.profiles(q, known, dim) for dim in (2, 3)])
-        found.append(seam.around(both, REACH).transpose(1, 2).flatten(2).float())
-    return torch.cat(found) / (seam.FIXED_POINT * pictures.shape[2])
-
-
-def fitted(pictures: Tensor) -> Tensor:
-    """Whole-number weights (features, offsets) by which line 0 scores highest as often as can be."""
-    seen = windows(pictures)
-    scale = seen.std((0, 1))
-    seen = seen / scale
-    weights = torch.zeros(seen.shape[2], requires_grad=True)
-    search = torch.optim.LBFGS([weights], max_iter=80, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        line = torch.zeros(len(seen), dtype=torch.long)
-        found = torch.nn.functional.cross_entropy(seen @ weights, line) + 1e-4 * weights.square().sum()
-        found.backward()
-        return found
-
-    search.step(loss)
-    plain = weights.detach() / scale
-    return (plain / plain.abs().max() * UNITS).round().long().reshape(-1, REACH)
+SHAPES = {shapes}
+# All weights, one after the other.
+# fmt: off
+NUMBERS = (
+{numbers},
+)
+# fmt: on
 
 
-def found(pictures: Tensor, weights: Tensor) -> float:
-    """The fraction of pictures whose border is found in both rows and columns."""
-    cells = [seam.seam_cells(p, seam.tables(), weights) for p in pictures.split(500)]
-    return float((seam.first_cell(torch.cat(cells)) == 0).all(1).double().mean())
+def shipped() -> Head:
+    \"\"\"The head that was fitted to unlabelled pictures of CIFAR-10.
+
+    >>> tuple(part.ndim for part in shipped())
+    (3, 1, 2)
+    \"\"\"
+    parts = torch.tensor(NUMBERS).split([torch.Size(s).numel() for s in SHAPES])
+    return Head(*(part.reshape(s) for part, s in zip(parts, SHAPES, strict=True)))
+"""
+
+
+def read(folder: str, split: str) -> Tensor:
+    """The pictures of a split, (n, c, h, w)."""
+    source = open_data(f"cifar10:{folder}", split=split)
+    return torch.from_numpy(np.stack([source.read(i).picture for i in range(len(source))])).permute(0, 3, 1, 2)
+
+
+def written(head: Head) -> str:
+    """The file that ships a head."""
+    numbers = ", ".join(str(n) for part in head for n in part.flatten().tolist())
+    shapes = ", ".join(str(tuple(part.shape)) for part in head)
+    return FILE.format(
+        shapes=shapes, numbers=textwrap.fill(numbers, 120, initial_indent="    ", subsequent_indent="    ")
+    )
 
 
 def main() -> None:
-    """Fits, counts and prints."""
+    """Fits, writes and counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="CIFAR-10")
     parser.add_argument("--kept", action="store_true", help="count only, with the score that is shipped")
     asked = parser.parse_args()
-    torch.manual_seed(0)
-    weights = torch.tensor(seam.SCORE)
+    train = read(asked.folder, "train")
+    head = shipped() if asked.kept else fitted(train[:-JUDGED])
     if not asked.kept:
-        source = open_data(f"cifar10:{asked.folder}", split="train")
-        weights = fitted(read(source, PICTURES))
-        rows = ",\n".join(f"    ({', '.join(map(str, row))})" for row in weights.tolist())
-        print(f"SCORE: tuple[tuple[int, ...], ...] = (\n{rows},\n)")
-    test = open_data(f"cifar10:{asked.folder}")
-    pictures = read(test, COUNTED)
-    for name, value in {"formula": torch.tensor(seam.FORMULA), "fitted": weights}.items():
-        print(f"{name}: border found in {found(pictures, value):.4f} of {len(pictures)} pictures")
+        Path(seam_score.__file__).write_text(written(head))
+    for name, pictures in {
+        f"the last {JUDGED} of training": train[-JUDGED:],
+        "test": read(asked.folder, "test"),
+    }.items():
+        for words, score in {"formula": torch.tensor(seam.FORMULA), "head": head}.items():
+            right = found(pictures, score).double().mean()
+            print(f"{words}: border found in {right:.4f} of {len(pictures)} pictures ({name})", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import shiftproof as sp
 from shiftproof.layers import CanonicalPose, PhaseAlign, seam
-from shiftproof.layers.pose import put_back, rolled
+from shiftproof.layers.pose import put_back, rolled, score_of
+from shiftproof.layers.seam_head import Head
 
 SIZE = (2, 8, 12)
 
@@ -131,7 +132,7 @@ class Hurried(nn.Module):
     """The seam, of rows of equal score the first: not the pose, however similar."""
 
     def forward(self, x: Tensor) -> Tensor:
-        q, known, weights = seam.quantised(x), seam.tables(), torch.tensor(seam.SCORE)
+        q, known, weights = seam.quantised(x), seam.tables(), torch.tensor(seam.FORMULA)
         rows, columns = (seam.scores(seam.profiles(q, known, dim), weights) for dim in (2, 3))
         return rolled(x, -torch.stack([rows.argmax(1), columns.argmax(1)], 1))
 
@@ -140,7 +141,10 @@ class ByItself(CanonicalPose):
     """The pose with a score that depends on the picture."""
 
     def origin_of(self, x: Tensor) -> Tensor:
-        return seam.first_cell(seam.seam_cells(x, self.known, self.weights + x[:, 0, 0, 0].long()))
+        head = score_of(self)
+        assert isinstance(head, Head)
+        bias = head.bias + x[0, 0, 0, 0].long()
+        return seam.first_cell(seam.seam_cells(x, seam.tables(), head._replace(bias=bias)))
 
 
 class OfAnother(CanonicalPose):

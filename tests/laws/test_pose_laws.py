@@ -10,8 +10,18 @@ from torch import Tensor, nn
 from shiftproof.errors import LayerError
 from shiftproof.layers import CanonicalPose, PhaseAlign, seam
 from shiftproof.layers.pose import put_back, rolled
+from shiftproof.layers.seam_head import Head
+from shiftproof.layers.seam_score import shipped
 
-SIZES = [((3, 4, 6), seam.SCORE), ((1, 5, 3), seam.FORMULA), ((2, 4, 4), seam.FORMULA), ((1, 1, 5), seam.SCORE)]
+
+def any_head(largest: int) -> Head:
+    """Weights drawn by seed, up to the largest that count."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((5, 9, 4), (5,), (5, 3))
+    return Head(*(torch.randint(-largest, largest + 1, s, generator=draw) for s in shapes))
+
+
+SIZES = [((3, 4, 6), None), ((1, 5, 3), seam.FORMULA), ((2, 4, 4), any_head(2**40)), ((1, 1, 5), None)]
 
 
 def checkerboard(n: int, c: int, h: int, w: int) -> Tensor:
@@ -132,7 +142,7 @@ def test_twin_the_first_cell_instead_of_the_first_phase_leaves_a_symmetric_pictu
     """A picture that is a move of itself by a part of the step: which of its origins comes first depends on where it lies."""
 
     def aligned(x: Tensor) -> Tensor:
-        origin = seam.first_cell(seam.seam_cells(x, seam.tables(), torch.tensor(seam.SCORE)))
+        origin = seam.first_cell(seam.seam_cells(x, seam.tables(), shipped()))
         return rolled(x, -(origin % 4))
 
     x = torch.rand(1, 1, 1, 6).repeat(1, 1, 1, 2)
@@ -215,9 +225,11 @@ def test_the_callers_own_origin():
     [
         (lambda: CanonicalPose("centre"), "use one of seam, object"),
         (lambda: CanonicalPose(at=(1, 1)), 'use it with "object"'),
-        (lambda: CanonicalPose("object", score=seam.SCORE), 'use it with "seam"'),
+        (lambda: CanonicalPose("object", score=seam.FORMULA), 'use it with "seam"'),
         (lambda: CanonicalPose(score=[[1, 2]]), "9 rows"),
         (lambda: CanonicalPose(score=torch.rand(6, 4)), "give whole numbers"),
+        (lambda: CanonicalPose(score=Head(*(p.float() for p in shipped()))), "give whole numbers"),
+        (lambda: CanonicalPose(score=shipped()._replace(bias=shipped().bias[:2])), r"\(2,\)"),
         (lambda: PhaseAlign(0), "at least 1"),
         (lambda: PhaseAlign(3)(torch.rand(1, 1, 4, 6)), "does not divide pictures of 4 x 6"),
         (lambda: CanonicalPose()(torch.rand(1, 3, 4, 4) + 0j), "give pictures"),

@@ -52,7 +52,7 @@ def test_the_record_as_json(capsys, word):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--goal", "crop"], "'crop' is not one of"),
+        (["--goal", "crop"], "give data (--data)"),
         (["--method", "pie"], "'pie' is not one of"),
         (["--goal", "zero", "--method", "phase"], "use pose"),
         (["--goal", "sideways"], "circular"),

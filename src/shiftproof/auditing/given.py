@@ -67,7 +67,7 @@ def bind(model: Model, images: Any, labels: Any, translations: TranslationSet | 
     if not isinstance(translations, TranslationSet | Fitted | None):
         raise MeasureError(f"translations is a {type(translations).__name__}", remedy="use e.g. grid(8, 'circular')")
     # Channels last, as pictures are stored: they are prepared for the model like a list of pictures.
-    if isinstance(images, np.ndarray) and not _channels_last(images):
+    if isinstance(images, np.ndarray) and not is_channels_last(images):
         images = channels_first(images)
     given, ignored = (images, "") if isinstance(images, Tensor | Source) else opened(images, labels)
     notes = [unread_labels(ignored)] if ignored else []
@@ -152,6 +152,6 @@ def _seems_channels_last(shape: tuple[int, ...]) -> bool:
     return w in (1, 3, 4) and w < min(c, h)
 
 
-def _channels_last(images: np.ndarray) -> bool:
+def is_channels_last(images: np.ndarray) -> bool:
     """Whether an array is (n, h, w, c) and cannot be (n, c, h, w)."""
     return images.ndim == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3)

@@ -17,7 +17,7 @@ from shiftproof.data.mnist import open_mnist
 from shiftproof.data.npz import open_npz
 from shiftproof.errors import DataError
 
-__all__ = ["FORMS", "WORDS", "ArraySource", "Item", "Source", "Spread", "open_data"]
+__all__ = ["FORMS", "WORDS", "ArraySource", "Item", "Source", "Spread", "open_data", "open_training"]
 
 
 @runtime_checkable
@@ -108,6 +108,22 @@ def open_data(word: str, *, limit: int | None = None, split: str = "test") -> So
         )
     source = opener(word, split)
     return source if limit is None or limit >= len(source) else Spread(source, limit)
+
+
+def open_training(word: str, *, limit: int | None = None) -> Source | None:
+    """The training pictures of data that has both splits; None for a folder or a file, or if they are not there.
+
+    >>> source = open_training("digits")
+    >>> len(source) if source else 0, open_training(".")
+    (1297, None)
+    """
+    opener = next(opener for pattern, opener in WORDS.items() if fnmatchcase(word, pattern))
+    if opener in (open_folder, open_npz):
+        return None
+    try:
+        return open_data(word, limit=limit, split="train")
+    except DataError:
+        return None
 
 
 @dataclass(frozen=True)

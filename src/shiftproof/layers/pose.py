@@ -15,11 +15,15 @@ from shiftproof.errors import LayerError
 from shiftproof.layers import seam
 from shiftproof.layers.arguments import counts, pair
 from shiftproof.layers.law import Law
+from shiftproof.layers.seam_head import Head
+from shiftproof.layers.seam_score import shipped
 
 Origin = Callable[
     [Tensor], Tensor
 ]  # pictures (n, c, h, w) -> the cell of each that comes to (0, 0), whole numbers (n, 2)
+Score = Sequence[Sequence[int]] | Tensor | Head
 KINDS = ("seam", "object")
+NAMES = {1: ("weights",), 3: ("inner", "bias", "outer")}  # of the buffers that hold a linear score, and a head
 
 
 class CanonicalPose(nn.Module):
@@ -40,8 +44,8 @@ class CanonicalPose(nn.Module):
     Args:
         origin: "seam", "object" or a function.
         at: where the centre of the object comes to, (row, column); None: the middle, (h // 2, w // 2). For "object" only.
-        score: weights of the seam's score, whole numbers (features, offsets) as `layers.seam.seam_cells` explains; None: the
-            fitted ones (`layers.seam.SCORE`). `layers.seam.FORMULA` needs no fitting. For "seam" only.
+        score: of the seam: a `layers.seam_head.Head`, or whole numbers (features, offsets) as `layers.seam.seam_cells` explains;
+            None: the head that is shipped (`layers.seam_score.shipped`). `layers.seam.FORMULA` needs no fitting. For "seam" only.
         return_origin: also return the origins, whole numbers (n, 2): `put_back` rolls a map that was made of y back by them.
 
     Raises:
@@ -57,15 +61,12 @@ class CanonicalPose(nn.Module):
     strategy to provable invariance via orbit mapping", https://arxiv.org/abs/2209.11916. Differs: the seam as that element.
     """
 
-    known: Tensor
-    weights: Tensor
-
     def __init__(
         self,
         origin: str | Origin = "seam",
         *,
         at: tuple[int, int] | None = None,
-        score: Sequence[Sequence[int]] | Tensor | None = None,
+        score: Score | None = None,
         return_origin: bool = False,
     ) -> None:
         super().__init__()
@@ -102,7 +103,7 @@ class CanonicalPose(nn.Module):
     def origin_of(self, x: Shaped[Tensor, "n c h w"]) -> Int[Tensor, "n 2"]:
         """The cell of each picture that comes to (0, 0), row and column; for "object" in -(h - 1) .. h - 1."""
         if self.origin == "seam":
-            return seam.first_cell(seam.seam_cells(x, self.known, self.weights))
+            return seam.first_cell(_cells(self, x))
         if self.origin == "object":
             middle = (x.shape[2] // 2, x.shape[3] // 2)
             return seam.object_cell(x, torch.tensor(self.at or middle, device=x.device))
@@ -143,14 +144,11 @@ class PhaseAlign(nn.Module):
     shift-invariant convolutional neural networks", https://arxiv.org/abs/2011.14214.
     """
 
-    known: Tensor
-    weights: Tensor
-
     def __init__(
         self,
         step: int | tuple[int, int],
         *,
-        score: Sequence[Sequence[int]] | Tensor | None = None,
+        score: Score | None = None,
         return_phase: bool = False,
     ) -> None:
         super().__init__()
@@ -184,7 +182,7 @@ class PhaseAlign(nn.Module):
                 where="PhaseAlign",
                 remedy="use pictures of a size that it divides",
             )
-        phase = seam.first_phase(seam.seam_cells(x, self.known, self.weights), self.step)
+        phase = seam.first_phase(_cells(self, x), self.step)
         aligned = rolled(x, -phase)
         return (aligned, phase) if self.return_phase else aligned
 
@@ -240,22 +238,43 @@ def put_back(
     return rolled(y, torch.stack(per, 1))
 
 
-def _with_score(layer: nn.Module, origin: object, score: Sequence[Sequence[int]] | Tensor | None) -> None:
+def _with_score(layer: nn.Module, origin: object, score: Score | None) -> None:
     """Gives a layer what the seam's score needs: buffers, so that they move to another device with it."""
     if origin != "seam":
         if score is not None:
             raise LayerError(f"a score for {_named(origin)}", where="CanonicalPose", remedy='use it with "seam"')
         return
-    weights = torch.as_tensor(seam.SCORE if score is None else score)
-    wanted = 3 * len(seam.SOFTENED)
-    if weights.ndim != 2 or len(weights) != wanted or weights.is_floating_point() or weights.is_complex():
+    given = shipped() if score is None else score
+    features = 3 * len(seam.SOFTENED)
+    parts = tuple(torch.as_tensor(part) for part in (given if isinstance(given, Head) else (given,)))
+    shapes = [tuple(p.shape) for p in parts]
+    if len(parts) == 1:
+        fits = len(shapes[0]) == 2 and shapes[0][0] == features
+    else:
+        fits = [len(s) for s in shapes] == [3, 1, 2] and len({s[0] for s in shapes}) == 1 and shapes[0][1] == features
+    whole = not any(p.is_floating_point() or p.is_complex() for p in parts)
+    if not (fits and whole and all(p.numel() for p in parts)):
         raise LayerError(
-            f"a score of shape {tuple(weights.shape)} in {weights.dtype}",
+            f"a score of shape {' and '.join(map(str, shapes))} in {parts[0].dtype}",
             where=type(layer).__name__,
-            remedy=f"give whole numbers, {wanted} rows (features) of any length (offsets)",
+            remedy=f"give whole numbers, {features} rows (features) of any length (offsets), or a Head of as many features",
         )
     layer.register_buffer("known", seam.tables(), persistent=False)
-    layer.register_buffer("weights", weights.to(torch.int64))
+    for name, part in zip(NAMES[len(parts)], parts, strict=True):
+        layer.register_buffer(name, part.to(torch.int64))
+
+
+def score_of(layer: nn.Module) -> Tensor | Head:
+    """The score of the seam that a layer has."""
+    names = NAMES[1] if hasattr(layer, NAMES[1][0]) else NAMES[3]
+    parts = [getattr(layer, name) for name in names]
+    return parts[0] if len(parts) == 1 else Head(*parts)
+
+
+def _cells(layer: nn.Module, x: Tensor) -> Tensor:
+    known = layer.known
+    assert isinstance(known, Tensor)
+    return seam.seam_cells(x, known, score_of(layer))
 
 
 def _known(origin: str | Origin, where: str) -> str | Origin:

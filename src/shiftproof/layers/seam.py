@@ -12,30 +12,17 @@ from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from shiftproof.layers.ordering import order_of_views
+from shiftproof.layers.seam_head import FIXED_POINT, Head, around, head_scores
 
 # What is seen of a line between two rows (columns alike), summed over channels, of q in 0..255:
 #   first   |q[r] - q[r - 1]|, the step across the line
 #   second  |q[r - 1] - 2 q[r] + q[r + 1]|, by how much a row is off the straight line through its neighbours
 #   cross   |(2 q[r - 1] - q[r - 2]) - (2 q[r] - q[r + 1])|, by how much each side misses the other if it goes on straight
 LEVELS, LARGEST = 255, 4095  # of q, and of what a table knows: a larger difference counts as the largest
-FIXED_POINT = 2**20
 SOFTENED = (1, 8, 64)  # s in log(s + t): the first sees faint differences, the last only plain ones
 
-# Weight of each of (first, second, cross) by each of `SOFTENED`, at the rows r - 6 ... r + 5 around the line above row r.
-# Fitted by benchmarks/seam.py to 6,000 unlabelled pictures, so that the border of an unmoved picture scores highest.
-SCORE: tuple[tuple[int, ...], ...] = (
-    (48, 310, -145, 153, -384, -1345, -2293, -511, -426, -108, 122, 84),
-    (-11, -513, 76, -539, -339, -103, 3442, -1411, -655, -62, -518, -35),
-    (-78, 249, 140, 1115, 1455, 1186, -4096, 1474, 2006, 697, 804, -238),
-    (-307, -344, -21, -451, -859, 734, 1291, -423, -42, -443, -151, -387),
-    (111, -28, -134, -213, 1026, 1443, 124, 240, -183, 136, 90, 109),
-    (485, 667, -176, 153, -1684, -1276, 826, -1069, -508, 318, 158, 384),
-    (309, -132, 148, 298, 201, 583, -769, 727, 349, 524, -39, -83),
-    (-371, 109, 61, 219, 936, 847, 491, 370, 477, -164, 255, -121),
-    (-301, 75, -190, -615, -1136, -336, -114, -51, -804, -514, -301, 357),
-)
-
 # a[r] - a[r - 1] + b[r] - b[r + 1] of `second`: each side predicts the other worse than it predicts its own rows.
+# A linear score that needs no fitting: weight of each of (first, second, cross) by each of `SOFTENED`, at the rows around a line.
 FORMULA: tuple[tuple[int, ...], ...] = (*[(0, 0, 0, 0)] * 3, (-1, 1, 1, -1), *[(0, 0, 0, 0)] * 5)
 
 
@@ -52,25 +39,25 @@ def tables() -> Int[Tensor, "k t"]:
 
 
 def seam_cells(
-    x: Shaped[Tensor, "n c h w"], known: Int[Tensor, "k t"], weights: Int[Tensor, "f j"]
+    x: Shaped[Tensor, "n c h w"], known: Int[Tensor, "k t"], score: Int[Tensor, "f j"] | Head
 ) -> Bool[Tensor, "n h w"]:
     """The cells where the picture may begin: one, or several that see the very same picture around the circle.
 
     With S the set of cells that this function marks, S(T_v x) = S(x) + v for every circular move v, and T_{-a} x = T_{-b} x
     for all a, b in S(x). Both are exact, whatever the picture holds: all scores are sums of whole numbers.
 
-    Score of row r (columns alike): sum over features f and offsets j of weights[f, j] * P[f, r + j - J / 2], where P[f, i] is
-    the sum over row i of a table's value for what is seen there. The highest score wins. Rows of equal score are compared by
-    the scores of all rows as seen from each, then cells by the whole picture as seen from each (`order_of_views`).
+    What is seen of row i (columns alike) is P[f, i], the sum over the row of a table's value for each feature f. Its score is a
+    function of P in whole numbers (`scores`, `head_scores`). The highest score wins. Rows of equal score are compared by the
+    scores of all rows as seen from each, then cells by the whole picture as seen from each (`order_of_views`).
 
     Args:
         x: pictures of any real dtype; NaN and infinite values count as 0.
         known: `tables()`, or any other table of whole numbers.
-        weights: whole numbers, (features, offsets), the features being (first, second, cross) by row of the table.
+        score: whole numbers, (features, offsets), the features being (first, second, cross) by row of the table; or a `Head`.
     """
     with torch.no_grad():
         q = quantised(x.detach())
-        rows, columns = (scores(profiles(q, known, dim), weights) for dim in (2, 3))
+        rows, columns = (line_scores(q, known, dim, score) for dim in (2, 3))
         if torch.compiler.is_compiling():  # a graph cannot branch on data: every picture is ordered
             return decided(x, rows, columns)
         best = _crossed(rows == rows.amax(1, keepdim=True), columns == columns.amax(1, keepdim=True))
@@ -124,19 +111,16 @@ def profiles(q: Int[Tensor, "n c h w"], known: Int[Tensor, "k t"], dim: int) -> 
     return torch.stack(looked_up, 2).flatten(1, 2)
 
 
-def around(profiles: Int[Tensor, "n f m"], reach: int) -> Int[Tensor, "n f m j"]:
-    """Each profile at the lines r - reach / 2 ... r + (reach - 1) / 2, around the circle, for each line r.
-
-    >>> around(torch.tensor([[[1, 2, 3]]]), 2).tolist()
-    [[[[3, 1], [1, 2], [2, 3]]]]
-    """
-    m, device = profiles.shape[2], profiles.device
-    lines = (torch.arange(m, device=device)[:, None] + torch.arange(reach, device=device) - reach // 2) % m
-    return profiles[:, :, lines]
+def line_scores(
+    q: Int[Tensor, "n c h w"], known: Int[Tensor, "k t"], dim: int, score: Int[Tensor, "f j"] | Head
+) -> Int[Tensor, "n m"]:
+    """The score of each row (dim 2) or column (dim 3)."""
+    seen = profiles(q, known, dim)
+    return scores(seen, score) if isinstance(score, Tensor) else head_scores(seen, q.shape[5 - dim], score)
 
 
 def scores(profiles: Int[Tensor, "n f m"], weights: Int[Tensor, "f j"]) -> Int[Tensor, "n m"]:
-    """The score of each line."""
+    """A linear score of each line: the sum over features f and offsets j of weights[f, j] * P[f, r + j - J / 2]."""
     return (around(profiles, weights.shape[1]) * weights[:, None]).sum((1, 3))
 
 

@@ -39,7 +39,7 @@ from shiftproof.records.figures import Chart, Figure, Series
 from shiftproof.records.metrics import map_row, metric_row
 from shiftproof.records.moves import moves_of
 from shiftproof.records.plain import invalid
-from shiftproof.records.repair_parts import PROVED_IN, WRITTEN, Change, Confirmed, Guarantee, RepairParts
+from shiftproof.records.repair_consistency import RULES as OF_REPAIRS
 from shiftproof.records.verdict_parts import (
     AXES,
     WORLDS,
@@ -314,51 +314,6 @@ def of_stage(s: Stage) -> Iterator[Fault]:
         yield from out_of_bounds("cells", cells, 0)
 
 
-# ---- Repairs ---------------------------------------------------------------------------------------------------------
-
-
-def of_repair(r: RepairParts) -> Iterator[Fault]:
-    """A guarantee that the verdict on the mended model does not give; another size; files that no repair writes."""
-    g, claim = r.guarantee, getattr(r.after, r.guarantee.world)
-    if g.world != PROVED_IN.get(r.goal):
-        yield "guarantee.world", f"{g.world!r} is not where the goal {r.goal!r} is proved"
-    if claim.status != "proved":
-        yield f"after.{g.world}.status", f"{claim.status!r}, but the guarantee says that it is proved"
-    elif claim.step != g.step:
-        yield "guarantee.step", f"{g.step} is not the step that is proved of the mended model, {claim.step}"
-    for name in ("before", "after"):
-        verdict = getattr(r, name)
-        if verdict is not None and verdict.input_size != r.input_size:
-            yield f"{name}.input_size", f"{verdict.input_size} is not the size of the repair, {r.input_size}"
-    yield from out_of_bounds("cost", r.cost, 0)
-    yield from twice("files", r.files)
-    for i, name in enumerate(r.files):
-        if name not in WRITTEN:
-            yield f"files[{i}]", f"{name!r:.80} is not a file that a repair writes"
-
-
-def of_guarantee(g: Guarantee) -> Iterator[Fault]:
-    """A step that is not positive."""
-    yield from not_positive("step", *g.step)
-
-
-def of_change(c: Change) -> Iterator[Fault]:
-    """A change without a reason, or with a mend of another place."""
-    yield from empty("why", c.why)
-    if c.mend is not None and c.mend.module != c.module:
-        yield "mend.module", f"{c.mend.module!r:.80} is not the module of the change, {c.module!r:.80}"
-
-
-def of_confirmed(c: Confirmed) -> Iterator[Fault]:
-    """Negative counts and differences, and a model that was run in no precision."""
-    yield from out_of_bounds("pictures", c.pictures, 1)
-    yield from out_of_bounds("moves", c.moves, 0)
-    yield from out_of_bounds("difference", c.difference, 0)
-    yield from twice("dtypes", c.dtypes)
-    if not c.dtypes:
-        yield "dtypes", "it is empty"
-
-
 RULES: dict[type, Callable[[Any], Iterator[Fault]]] = {
     AuditParts: of_audit,
     Metric: of_metric,
@@ -384,9 +339,6 @@ RULES: dict[type, Callable[[Any], Iterator[Fault]]] = {
     Part: of_part,
     Output: of_output,
     Stage: of_stage,
-    RepairParts: of_repair,
-    Guarantee: of_guarantee,
-    Change: of_change,
-    Confirmed: of_confirmed,
+    **OF_REPAIRS,
 }
 """What is asked of each class. A class that is not here can say nothing that contradicts itself."""

@@ -10,7 +10,7 @@ from shiftproof.printable import printable
 from shiftproof.records.consistency import consistent
 from shiftproof.records.numbers import count_words, fixed
 from shiftproof.records.plain import from_plain, to_plain, without_schema
-from shiftproof.records.repair_parts import RepairParts, changes_in_words
+from shiftproof.records.repair_parts import Confirmed, RepairParts, changes_in_words
 from shiftproof.records.verdict import Verdict
 
 SCHEMA = "shiftproof.repair/1"
@@ -25,19 +25,20 @@ class RepairRecord(RepairParts):
         goal: key of `GOALS`.
         method: key of `shiftproof.repairing.METHODS`.
         input_size: (c, h, w) in pixels.
-        guarantee: what holds now.
+        guarantee: what holds now; None for a goal for which nothing can be proved (`PROVED_IN`).
         changes: what was done, place by place.
         before: the verdict on the original model; None where torch cannot read it (ONNX).
-        after: the verdict on the mended model; on its pose alone where torch cannot read the rest.
-        confirmed: what was run.
+        after: the verdict on the mended model; on its pose alone where torch cannot read the rest; None without a guarantee.
+        confirmed: what was run to confirm the guarantee.
         cost: forward passes of the original model that one of the mended model takes; None if it was not measured.
         files: which of `WRITTEN` were written.
         versions: of shiftproof, torch and python.
         date: ISO 8601, UTC.
+        measured: what the methods do to the user's pictures; None if none were given.
     """
 
     before: Verdict | None
-    after: Verdict
+    after: Verdict | None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain dicts, lists, strings and numbers."""
@@ -54,26 +55,36 @@ class RepairRecord(RepairParts):
         return consistent(from_plain(cls, without_schema(plain, SCHEMA)))
 
     def __str__(self) -> str:
-        ran, worst = self.confirmed, self.confirmed.difference
-        differs = (
-            "every answer is equal to the last bit"
-            if worst == 0
-            else f"the largest difference is {worst:.2g} of the largest magnitude of the answer"
-        )
         lines = [
             f"{self.model.word}: repaired for the goal {self.goal} by the method {self.method}",
-            f"  {self.guarantee}",
-            *(
-                [f"  under these conditions: {'; '.join(self.guarantee.preconditions)}"]
-                if self.guarantee.preconditions
-                else []
-            ),
-            f"  not covered: {self.guarantee.uncovered}",
+            *(["  nothing is proved: what it does was measured"] if self.guarantee is None else self._proof()),
             *(f"  {line}" for line in changes_in_words(self.changes)),
-            f"  confirmed by running {count_words(ran.pictures, 'picture')} at {count_words(ran.moves, 'move')} in "
-            f"{' and '.join(ran.dtypes)}: {differs}",
+            *([] if self.confirmed is None else [f"  {_ran(self.confirmed)}"]),
             *([] if self.cost is None else [f"  cost: {fixed(self.cost, 2)} forward passes of the original model"]),
+            *([] if self.measured is None else [f"  {line}" for line in self.measured.lines()]),
         ]
         return "\n".join(printable(line) for line in lines)
 
+    def _proof(self) -> list[str]:
+        assert self.guarantee is not None
+        conditions = self.guarantee.preconditions
+        return [
+            f"  {self.guarantee}",
+            *([f"  under these conditions: {'; '.join(conditions)}"] if conditions else []),
+            f"  not covered: {self.guarantee.uncovered}",
+        ]
+
     __repr__ = __str__
+
+
+def _ran(ran: Confirmed) -> str:
+    """What was run to confirm a guarantee, in a sentence."""
+    differs = (
+        "every answer is equal to the last bit"
+        if ran.difference == 0
+        else f"the largest difference is {ran.difference:.2g} of the largest magnitude of the answer"
+    )
+    return (
+        f"confirmed by running {count_words(ran.pictures, 'picture')} at {count_words(ran.moves, 'move')} in "
+        f"{' and '.join(ran.dtypes)}: {differs}"
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from shiftproof.records.repair_measured import Measured
 from shiftproof.records.verdict_parts import CheckedModel, Mend, VerdictParts
 
 GOALS = {
@@ -17,11 +18,24 @@ GOALS = {
 
 Goal = Literal["circular", "zero", "crop"]
 PROVED_IN = {"circular": "circular", "zero": "canvas"}
-"""The world in which the guarantee of a goal is proved; a goal that is not here has no method yet."""
+"""The world in which the guarantee of a goal is proved; a goal that is not here is measured only, and nothing is proved."""
 
-MethodName = Literal["nothing", "phase", "pose", "circular+phase", "circular", "polyphase", "dilation", "readout"]
+MethodName = Literal[
+    "nothing",
+    "phase",
+    "pose",
+    "circular+phase",
+    "circular",
+    "polyphase",
+    "dilation",
+    "readout",
+    "average",
+    "low-pass",
+    "fine-tuning",
+    "distillation",
+]
 Precision = Literal["float32", "float64"]
-WRITTEN = ("mended.pt2", "mended.onnx", "mended.safetensors", "mended.py", "repair.json")
+WRITTEN = ("mended.pt2", "mended.onnx", "mended.safetensors", "mended.py", "repair.json", "index.html")
 """The files of a repair."""
 
 
@@ -131,12 +145,13 @@ class RepairParts:
     goal: Goal
     method: MethodName
     input_size: tuple[int, int, int]
-    guarantee: Guarantee
+    guarantee: Guarantee | None
     changes: tuple[Change, ...]
     before: VerdictParts | None
-    after: VerdictParts
-    confirmed: Confirmed
+    after: VerdictParts | None
+    confirmed: Confirmed | None
     cost: float | None = None
     files: tuple[str, ...] = ()
     versions: dict[str, str] | None = None
     date: str = ""
+    measured: Measured | None = None

@@ -9,6 +9,7 @@ from torch import nn
 from shiftproof.errors import RepairError
 from shiftproof.records import Change
 from shiftproof.repairing.mended import Edit
+from shiftproof.repairing.methods.average import averaged
 from shiftproof.repairing.methods.circular import with_circular_padding
 from shiftproof.repairing.methods.dilation import with_dilation
 from shiftproof.repairing.methods.lowpass import with_low_pass
@@ -21,6 +22,7 @@ EDITS: dict[str, Callable[..., tuple[nn.Module, tuple[Change, ...]]]] = {
     "dilation": with_dilation,
     "low-pass": with_low_pass,
     "readout": with_averaged_positions,
+    "average": averaged,
 }
 
 
@@ -32,7 +34,7 @@ def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[E
 
     >>> with_edits(nn.Conv2d(1, 1, 3, padding=1), (1, 4, 4), [Edit("pie")])
     Traceback (most recent call last):
-    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular, polyphase, dilation, low-pass, readout
+    shiftproof.errors.RepairError: the edit 'pie' (with_edits): use circular, polyphase, dilation, low-pass, readout, average
     """
     for edit in edits:
         if edit.name not in EDITS:

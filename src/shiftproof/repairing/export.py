@@ -9,10 +9,13 @@ import warnings
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
 from shiftproof.layers import CanonicalPose, PhaseAlign
+from shiftproof.layers.pose import score_of
+from shiftproof.layers.seam_score import shipped
 from shiftproof.models import LOADERS, LoadedModel, evaluating
 from shiftproof.models.loaded import OF_FILES
 from shiftproof.models.loading.onnx_session import OnnxSession
@@ -25,7 +28,7 @@ from shiftproof.repairing.surgery import OPSET, joined
 LARGEST_BATCH = 1 << 20
 
 
-def export(mended: Mended, model: LoadedModel | None, folder: Path) -> RepairRecord:
+def export(mended: Mended, model: LoadedModel | None, folder: Path, *, page: bool = False) -> RepairRecord:
     """Writes `mended.pt2`, `mended.onnx`, `mended.safetensors`, `mended.py` and `repair.json` into a folder.
 
     Both graphs take any number of pictures, unless the network itself is a graph for a fixed number. A file that cannot be made
@@ -36,6 +39,7 @@ def export(mended: Mended, model: LoadedModel | None, folder: Path) -> RepairRec
         model: the model as it was loaded by a word, for `mended.py`; None for a module given in Python, of which no file can
             be made that rebuilds it.
         folder: is made if it is not there.
+        page: whether the caller writes a page beside them, `index.html`, which the record then lists.
 
     Returns:
         The record, with the names of the files.
@@ -60,7 +64,7 @@ def export(mended: Mended, model: LoadedModel | None, folder: Path) -> RepairRec
         put("mended.onnx", in_front(mended, session, Path(model.word)))
     if model is not None:
         put("mended.py", source(mended, model).encode())
-    record = with_files(mended.record, (*written, "repair.json"))
+    record = with_files(mended.record, (*written, "repair.json", *(["index.html"] if page else [])))
     mended.record = record
     save_repair(record, folder)
     return record
@@ -165,14 +169,17 @@ def source(mended: Mended, model: LoadedModel) -> str:
     return f'''"""The mended model, as `shiftproof repair` made it. The record beside it, repair.json, says what is guaranteed."""
 
 import shiftproof as sp
+import torch
 from shiftproof.layers import CanonicalPose, PhaseAlign
+from shiftproof.layers.seam_head import Head
 from shiftproof.repairing import Mended
 {_imports(mended)}
 
 def build():
     """The original network, behind its pose."""
     network = sp.load_model({word!r}{given}).module
-{_edits(mended)}    return declared(Mended(network, {_call(mended.pose)}, {mended.input_size!r}, dense={mended.dense!r}))
+{_weights(mended)}{_edits(mended)}    pose = {_call(mended.pose)}
+    return declared(Mended(network, pose, {mended.input_size!r}, dense={mended.dense!r}))
 
 
 def declared(model):
@@ -184,7 +191,24 @@ def declared(model):
 
 
 def _imports(mended: Mended) -> str:
-    return "from shiftproof.repairing.edits import Edit, with_edits\n" if mended.edits else ""
+    edits = "from shiftproof.repairing.edits import Edit, with_edits\n" if mended.edits else ""
+    return edits + ("from shiftproof.repairing.export import read_weights\n" if mended.trained else "")
+
+
+def _weights(mended: Mended) -> str:
+    """The line that gives the network the weights that it was trained to, from the file beside."""
+    return "    read_weights(network, __file__)\n" if mended.trained else ""
+
+
+def read_weights(network: nn.Module, source: str) -> None:
+    """Gives a network the weights that lie in `mended.safetensors` beside a `mended.py`.
+
+    Args:
+        network: the original; its weights are replaced.
+        source: the path of `mended.py`.
+    """
+    found = load_file(Path(source).with_name("mended.safetensors"))
+    network.load_state_dict({k.removeprefix("network."): v for k, v in found.items() if k.startswith("network.")})
 
 
 def _edits(mended: Mended) -> str:
@@ -200,4 +224,16 @@ def _call(pose: CanonicalPose | PhaseAlign | None) -> str:
     if isinstance(pose, PhaseAlign):
         return f"PhaseAlign({pose.step!r}, return_phase=True)"
     at = "" if pose.at is None else f", at={pose.at!r}"
-    return f"CanonicalPose({pose.origin!r}{at}, return_origin=True)"
+    return f"CanonicalPose({pose.origin!r}{at}{_score(pose)}, return_origin=True)"
+
+
+def _score(pose: CanonicalPose) -> str:
+    """The argument for a score that is not the shipped one."""
+    if pose.origin != "seam":
+        return ""
+    score, known = score_of(pose), shipped()
+    if isinstance(score, Tensor):
+        return f", score={score.tolist()}"
+    if all(torch.equal(a.cpu(), b) for a, b in zip(score, known, strict=True)):
+        return ""
+    return f", score=Head(*map(torch.tensor, {[part.tolist() for part in score]}))"

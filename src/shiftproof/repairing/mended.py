@@ -14,7 +14,7 @@ from torch.fx.traceback import preserve_node_meta
 from shiftproof.errors import GuaranteeWarning, RepairError
 from shiftproof.layers import seam
 from shiftproof.layers.pose import CanonicalPose, PhaseAlign, put_back
-from shiftproof.records import Change, Confirmed, Guarantee, RepairRecord
+from shiftproof.records import AuditRecord, Change, Confirmed, Guarantee, RepairRecord
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ class Mended(nn.Module):
         input_size: (c, h, w) of the pictures for which the guarantee was proved.
         dense: whether maps in the answer, tensors (n, k, h2, w2), are put back.
         edits: what was done to the network's layers, in order.
+        trained: whether the network's weights are others than the original's.
 
-    The attribute `record` (a `RepairRecord`) says how it was made; `guarantee` and `changes` are parts of it.
+    The attribute `record` (a `RepairRecord`) says how it was made; `guarantee` and `changes` are parts of it. `audits` holds the
+    audits of the original model and of this one on the user's pictures; it is empty if none were given.
     """
 
     record: RepairRecord
+    audits: tuple[AuditRecord, ...] = ()
 
     def __init__(
         self,
@@ -47,14 +50,15 @@ class Mended(nn.Module):
         input_size: tuple[int, int, int],
         dense: bool = False,
         edits: tuple[Edit, ...] = (),
+        trained: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.pose, self.input_size, self.dense = network, pose, input_size, dense
-        self.edits = edits
+        self.edits, self.trained = edits, trained
 
     @property
-    def guarantee(self) -> Guarantee:
-        """What holds for every picture."""
+    def guarantee(self) -> Guarantee | None:
+        """What holds for every picture; None if nothing is proved."""
         return self.record.guarantee
 
     @property
@@ -63,8 +67,8 @@ class Mended(nn.Module):
         return self.record.changes
 
     @property
-    def confirmed(self) -> Confirmed:
-        """What was run to confirm the guarantee."""
+    def confirmed(self) -> Confirmed | None:
+        """What was run to confirm the guarantee; None if nothing is proved."""
         return self.record.confirmed
 
     def forward(self, x: Tensor) -> Any:

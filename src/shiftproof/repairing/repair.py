@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
@@ -20,18 +22,36 @@ from shiftproof.layers import CanonicalPose
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
 from shiftproof.printable import said
-from shiftproof.records import GOALS, CheckedModel, Guarantee, RepairRecord, Verdict
-from shiftproof.records.repair_parts import Goal, MethodName
+from shiftproof.records import GOALS, Change, CheckedModel, Confirmed, Guarantee, RepairRecord, Verdict
+from shiftproof.records.repair_measured import Measured, Rung
+from shiftproof.records.repair_parts import PROVED_IN, Goal, MethodName
 from shiftproof.repairing.confirm import confirmed
 from shiftproof.repairing.job import Job
+from shiftproof.repairing.ladder import Bounds, Climbed, audited, climbed, judged
 from shiftproof.repairing.mended import Mended
-from shiftproof.repairing.methods import ORDER, refused, tried
+from shiftproof.repairing.methods import ON_REQUEST, ORDER, refused, tried
+from shiftproof.repairing.pictures import Given, given
+from shiftproof.training import Recipe
 
 UNCOVERED = {
     "circular": "a camera that moves: what enters and leaves the picture may change the answer",
     "zero": "an object that is partly outside the picture, and a background that is not uniform",
 }
 TIMED = 8  # pictures in the batch by which the cost is measured
+MAX_DROP = 0.05
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What a method made, proved and run."""
+
+    mended: Mended
+    method: MethodName
+    changes: tuple[Change, ...]
+    cost: float
+    after: Verdict | None = None
+    guarantee: Guarantee | None = None
+    confirmed: Confirmed | None = None
 
 
 def repair(
@@ -40,29 +60,49 @@ def repair(
     *,
     goal: Goal = "circular",
     method: MethodName | None = None,
-    data: Tensor | None = None,
+    data: Any = None,
+    labels: Any = None,
+    shown: Any = None,
     budget: float | None = None,
+    max_drop: float = MAX_DROP,
+    recipe: Recipe | None = None,
+    state: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mended:
     """A model that does what the caller's does, with the guarantee that is asked for.
 
     The methods of the goal are tried in order; what a method gives is checked (`shiftproof.check`) and then run at many moves, on
     pictures in float32 and float64. A model whose runs contradict the proof is not returned.
 
+    Without data, the first method that does not refuse is taken. With data, every method is tried and audited on the pictures,
+    and of those within `budget` and `max_drop` the one is taken that keeps most right answers: a proof says nothing about
+    accuracy.
+
     Args:
         model: a module or a loaded model; it is left as found. The mended model holds a copy of it, with the same weights.
         input_size: (c, h, w) in pixels; None for the size of a loaded model.
         goal: key of `shiftproof.records.GOALS`.
         method: key of `shiftproof.repairing.METHODS`, to try no other; None: those of the goal, in order.
-        data: some inputs of the network, (n, c, h, w), as it takes them: normalised. For the goal "zero" they say where objects
-            lie in the training data; all methods are run on the first of them. None: drawn pictures only.
+        data: pictures, as `shiftproof.audit` takes them: a tensor, what `open_data` returns, a list, a data set or a loader;
+            None: drawn pictures only, and nothing is said about accuracy.
+        labels: as for `shiftproof.audit`. Without labels, what counts is how many answers stay as they were.
+        shown: pictures that a method may be fitted to, of the same kinds as `data`. None: half of `data`, drawn by seed, which
+            is then not measured.
         budget: largest cost of the mended model, in forward passes of the original model; None: any.
+        max_drop: the largest drop of accuracy on unmoved pictures, a fraction; without labels, of answers that stay as they were.
+        recipe: how the methods train that change weights ("fine-tuning", "distillation"); None is `Recipe()`. They are tried only
+            if `method` names them, because they take long.
+        state: file in which a training keeps its state: a repair that was killed goes on from it, to the same weights.
+        progress: called with (steps done, total steps) while a network is trained.
 
     Returns:
         The mended model, a module in eval mode. `guarantee`, `changes` and `record` say what was done.
 
     Raises:
-        RepairError: no method of the goal can mend the model; the error names the operator, the reason, and what would work.
+        RepairError: no method of the goal can mend the model; the error names the operator, the reason, and what would work. Or
+            none is within the budget and the drop.
         ModelError: the input size is not known or not valid, or the model fails on a picture of that size.
+        DataError: the data cannot be read, or the labels do not fit.
 
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, 2), nn.Flatten(), nn.Linear(36, 2))
@@ -73,37 +113,130 @@ def repair(
     >>> torch.equal(mended(x.roll((3, 5), (2, 3))), mended(x))
     True
     """
-    if goal not in GOALS:
-        raise RepairError(f"{goal!r} is not a goal", where="repair", remedy=f"use one of {', '.join(GOALS)}")
-    if method is not None and method not in ORDER[goal]:
-        offered = f"use {' or '.join(ORDER[goal])}" if ORDER[goal] else f"no method for the goal {goal!r} is there yet"
-        raise RepairError(f"there is no method {method!r} for the goal {goal!r}", where="repair", remedy=offered)
+    _asked(goal, method, data, labels, shown, budget, max_drop)
     module = model.module if isinstance(model, LoadedModel) else model
     black_box = _black_box(module)
     before = None if black_box else check(model, input_size)
     size = before.input_size if before is not None else _size(model, input_size)
-    inputs = _inputs(data, size)
+    pictures = None if data is None else given(model, data, labels, shown, goal, size)
     network = module if black_box else _copied(module)
+    inputs = None if pictures is None else pictures.shown
     job = Job(network, size, goal, before, inputs, _is_dense(network, size, before), budget)
+    if pictures is not None:
+        job = replace(
+            job,
+            classes=pictures.classes,
+            recipe=recipe or Recipe(),
+            scores=pictures.model.answer_in,
+            state=state,
+            progress=progress,
+        )
+    # Torch cannot read a black box: there the pose alone is proved, in front of whatever is behind it.
+    alone = black_box or (before is not None and _not_exported(before))
+    if pictures is None:
+        done, measured = _attempt(job, method, alone), None
+        if budget is not None and done.cost > budget:
+            raise RepairError(
+                f"{done.method} costs {done.cost:.2f} forward passes, and the budget is {budget:g}",
+                where="repair",
+                remedy="give a larger budget",
+            )
+    else:
+        done, measured = _walked(job, method, alone, pictures, Bounds(budget, max_drop))
+    identity = before.model if before is not None else _identity(model)
+    done.mended.record = RepairRecord(
+        identity,
+        goal,
+        done.method,
+        size,
+        done.guarantee,
+        done.changes,
+        before,
+        done.after,
+        done.confirmed,
+        done.cost,
+        (),
+        _versions(),
+        _now(),
+        measured,
+    )
+    return done.mended
+
+
+def _asked(
+    goal: Goal, method: str | None, data: Any, labels: Any, shown: Any, budget: float | None, max_drop: float
+) -> None:
+    """Raises a RepairError for arguments that cannot be."""
+    if goal not in GOALS:
+        raise RepairError(f"{goal!r} is not a goal", where="repair", remedy=f"use one of {', '.join(GOALS)}")
+    possible = (*ORDER[goal], *ON_REQUEST[goal])
+    if method is not None and method not in possible:
+        offered = f"use {' or '.join(possible)}"
+        raise RepairError(f"there is no method {method!r} for the goal {goal!r}", where="repair", remedy=offered)
+    if data is None and goal not in PROVED_IN:
+        raise RepairError(
+            f"nothing can be proved for the goal {goal!r}, and nothing can be measured without pictures",
+            where="repair",
+            remedy="give data (--data)",
+        )
+    if data is None and (labels is not None or shown is not None):
+        raise RepairError("labels or shown without data", where="repair", remedy="give the pictures as data")
+    if not 0 <= max_drop <= 1:
+        raise RepairError(f"{max_drop} is no fraction", where="repair", remedy="give a fraction, e.g. 0.02 for two points")
+    if budget is not None and not budget > 0:
+        raise RepairError(f"budget={budget}", where="repair", remedy="give forward passes, e.g. 1.5")
+
+
+def _attempt(job: Job, method: MethodName | None, alone: bool) -> _Attempt:
+    """What a method makes of a model, or the first that does not refuse it: proved, run, and its cost measured.
+
+    Raises:
+        RepairError: they refuse it; nothing is proved of what they made; or a run contradicts the proof.
+    """
     mended, name, changes = tried(job, method)
     mended.eval()
-    # Torch cannot read a black box: there the pose alone is proved, in front of whatever is behind it.
-    alone = black_box or (before is not None and _not_exported(before) and mended.pose is not None)
-    after = check(_pose_alone(mended) if alone else mended, size)
-    guarantee = _guarantee(job, after, alone)
-    ran = confirmed(mended, guarantee, inputs, _period(guarantee, before, size))
     cost = _cost(job, mended)
-    if budget is not None and cost > budget:
-        raise RepairError(
-            f"{name} costs {cost:.2f} forward passes, and the budget is {budget:g}",
-            where="repair",
-            remedy="give a larger budget",
-        )
-    identity = before.model if before is not None else _identity(model)
-    mended.record = RepairRecord(
-        identity, goal, name, size, guarantee, changes, before, after, ran, cost, (), _versions(), _now()
-    )
-    return mended
+    if job.goal not in PROVED_IN:
+        return _Attempt(mended, name, changes, cost)
+    alone = alone and mended.pose is not None  # a method that puts no pose in front has the whole to prove
+    after = check(_pose_alone(mended) if alone else mended, job.input_size)
+    guarantee = _guarantee(job, after, alone)
+    ran = confirmed(mended, guarantee, job.data, _period(guarantee, job.verdict, job.input_size))
+    return _Attempt(mended, name, changes, cost, after, guarantee, ran)
+
+
+def _walked(
+    job: Job, method: MethodName | None, alone: bool, pictures: Given, bounds: Bounds
+) -> tuple[_Attempt, Measured]:
+    """The method that keeps most on the user's pictures, of those within bounds, and what was measured of all.
+
+    Raises:
+        RepairError: every method refuses the model, or none is within the bounds.
+    """
+    before = audited(pictures, job.network)
+    names = (method,) if method else ORDER[job.goal]
+    attempts, found, refusals = list[_Attempt](), list[Climbed](), list[Rung]()
+    last: RepairError | None = None
+    for name in names:
+        try:
+            attempt = _attempt(job, name, alone)
+        except RepairError as e:
+            refusals.append(Rung(name, "refused", str(e), {}))
+            last = e
+            continue
+        known = {"method": name, "cost": attempt.cost}
+        found.append(climbed(pictures, before, job.network, attempt.mended, len(attempts), **known))
+        attempts.append(attempt)
+        if name == "nothing":  # nothing is to be mended
+            break
+    if not found:
+        assert last is not None
+        raise last
+    measured, best = judged(pictures, before, found, [r for r in refusals if r.method != "nothing"], bounds, names)
+    done = attempts[best.number]
+    done.mended.audits = (before, best.record)
+    passed = [Change("refused", r.method, "", r.why) for r in refusals if r.method != "nothing"]
+    return replace(done, changes=(*passed, *done.changes)), measured
 
 
 def _guarantee(job: Job, after: Verdict, alone: bool) -> Guarantee:
@@ -193,16 +326,6 @@ def _is_dense(network: nn.Module, size: tuple[int, int, int], before: Verdict | 
             remedy="repair the part of the model whose answer is a map (n, k, h, w), or one without positions",
         )
     return bool(maps) and (moving or before is None or before.kind == "none")
-
-
-def _inputs(data: Tensor | None, size: tuple[int, int, int]) -> Tensor | None:
-    if data is not None and (data.ndim != 4 or tuple(data.shape[1:]) != size or not len(data)):
-        raise RepairError(
-            f"the data have shape {tuple(data.shape)}",
-            where="repair",
-            remedy=f"give inputs of the network, (n, {size})",
-        )
-    return data
 
 
 def _size(model: nn.Module | LoadedModel, asked: Sequence[int] | None) -> tuple[int, int, int]:

@@ -1,6 +1,18 @@
 """Training of small classifiers on pictures in memory, and networks with reproducible random weights."""
 
+from shiftproof.training.finetuning import Recipe, finetuned
 from shiftproof.training.loop import Loss, Training, cross_entropy, draw_moves, moved, the_device, train
 from shiftproof.training.untrained import untrained
 
-__all__ = ["Loss", "Training", "cross_entropy", "draw_moves", "moved", "the_device", "train", "untrained"]
+__all__ = [
+    "Loss",
+    "Recipe",
+    "Training",
+    "cross_entropy",
+    "draw_moves",
+    "finetuned",
+    "moved",
+    "the_device",
+    "train",
+    "untrained",
+]

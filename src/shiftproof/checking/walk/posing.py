@@ -21,6 +21,7 @@ from shiftproof.checking.walk.scoring import before
 from shiftproof.checking.walk.values import moving
 from shiftproof.layers import seam
 from shiftproof.layers.pose import put_back, rolled
+from shiftproof.layers.seam_head import Head
 
 CHOSEN, ROLLED = "pose_origin", ("posed", "pose_restored")
 
@@ -32,8 +33,9 @@ class _Seam(nn.Module):
         super().__init__()
         self.step = step
 
-    def forward(self, x: Tensor, known: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-        cells = seam.seam_cells(x, known, weights)
+    def forward(self, x: Tensor, known: Tensor, *score: Tensor) -> tuple[Tensor, ...]:
+        first, *more = score
+        cells = seam.seam_cells(x, known, Head(first, *more) if more else first)
         return seam.first_cell(cells), seam.first_phase(cells, self.step)
 
 
@@ -62,14 +64,14 @@ class _Seen:
     Args:
         shape: of the map.
         dtype: likewise.
-        score: shapes of the table and the weights of a seam's score; None for an object.
+        score: shapes of the table and of the weights of a seam's score, those of a `Head` in its order; None for an object.
         step: of the grid.
         size: (h, w) of the picture, for a map that is rolled.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    score: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    score: tuple[tuple[int, ...], ...] | None = None
     step: tuple[int, int] = (1, 1)
     size: tuple[int, int] | None = None
 
@@ -83,8 +85,8 @@ def _pattern(seen: _Seen, decomposed: bool) -> Pattern:
         return exported(_Rolled(seen.size), given, ROLLED, decomposed)
     if seen.score is None:
         return exported(_Object(), {"x": x, "at": torch.zeros(2, dtype=torch.int64)}, ("object",), decomposed)
-    known, weights = (torch.zeros(shape, dtype=torch.int64) for shape in seen.score)
-    return exported(_Seam(seen.step), {"x": x, "known": known, "weights": weights}, ("seam", "phase"), decomposed)
+    weights = {f"score{i}": torch.zeros(shape, dtype=torch.int64) for i, shape in enumerate(seen.score)}
+    return exported(_Seam(seen.step), {"x": x, **weights}, ("seam", "phase"), decomposed)
 
 
 def poses(graph: Graph) -> Graph:
@@ -158,8 +160,7 @@ def _candidates(graph: Graph, name: str, moves: set[str]) -> Iterator[_Seen]:
     maps = {
         (n.shape, n.dtype): None for n in reversed(nodes) if _is_map(n, moves) and _alone(graph, name, n.name, moves)
     }
-    whole = [n.shape for n in nodes if n.operator == "constant" and n.dtype == torch.int64 and len(n.shape) == 2]
-    scores = [(k, w) for k in whole for w in whole if w[0] == 3 * k[0]]
+    scores = _scores([n.shape for n in nodes if n.operator == "constant" and n.dtype == torch.int64])
     # `first_phase` reshapes the marks of a map's cells to (1, h / sy, sy, w / sx, sx).
     grids = [n.shape for n in nodes if len(n.shape) == 5 and n.dtype == torch.bool]
     for shape, dtype in maps:
@@ -167,6 +168,22 @@ def _candidates(graph: Graph, name: str, moves: set[str]) -> Iterator[_Seen]:
         yield from (_Seen(shape, dtype, score, step) for score in scores for step in steps)
         if not scores:
             yield _Seen(shape, dtype)
+
+
+def _scores(whole: list[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]:
+    """What the shapes of constants may be the score of a seam by: a table with linear weights, or with those of a head."""
+    flat = [s for s in whole if len(s) == 2]
+    linear = [(k, w) for k in flat for w in flat if w[0] == 3 * k[0]]
+    inner = {s: None for s in whole if len(s) == 3}
+    heads = [
+        (k, i, (i[0],), o)
+        for k in flat
+        for i in inner
+        if i[1] == 3 * k[0] and (i[0],) in whole
+        for o in flat
+        if o[0] == i[0]
+    ]
+    return [*heads, *linear]
 
 
 def _is_map(node: Node, moves: set[str]) -> bool:

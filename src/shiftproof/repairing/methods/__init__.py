@@ -9,14 +9,17 @@ from shiftproof.records import Change
 from shiftproof.records.repair_parts import Goal, MethodName
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.methods.average import average
 from shiftproof.repairing.methods.circular import circular, circular_phase
 from shiftproof.repairing.methods.dilation import dilation
+from shiftproof.repairing.methods.lowpass import low_pass
 from shiftproof.repairing.methods.nothing import nothing
 from shiftproof.repairing.methods.phase import phase
 from shiftproof.repairing.methods.polyphase import polyphase
 from shiftproof.repairing.methods.pose import pose
 from shiftproof.repairing.methods.readout import readout
 from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.methods.training import TRAINED, distillation, fine_tuning
 
 Method = Callable[[Job], tuple[Mended, tuple[Change, ...]]]
 
@@ -29,6 +32,10 @@ METHODS: dict[MethodName, Method] = {
     "polyphase": polyphase,
     "dilation": dilation,
     "readout": readout,
+    "average": average,
+    "low-pass": low_pass,
+    "fine-tuning": fine_tuning,
+    "distillation": distillation,
 }
 
 # Those that change least come first: for each goal in the order in which they are tried.
@@ -36,8 +43,11 @@ METHODS: dict[MethodName, Method] = {
 ORDER: dict[Goal, tuple[MethodName, ...]] = {
     "circular": ("nothing", "phase", "pose", "circular+phase", "polyphase", "dilation", "circular", "readout"),
     "zero": ("pose",),
-    "crop": (),
+    "crop": ("average", "low-pass"),
 }
+
+# What takes long is tried only if it is asked for.
+ON_REQUEST: dict[Goal, tuple[MethodName, ...]] = {"circular": (), "zero": (), "crop": TRAINED}
 
 
 def tried(job: Job, asked: MethodName | None) -> tuple[Mended, MethodName, tuple[Change, ...]]:
@@ -47,8 +57,6 @@ def tried(job: Job, asked: MethodName | None) -> tuple[Mended, MethodName, tuple
         RepairError: every method refuses; the error is that of the last one.
     """
     names = (asked,) if asked else ORDER[job.goal]
-    if not names:
-        raise refused("nothing can be proved under a camera that moves", "repair", job.goal)
     passed: list[Change] = []
     last: RepairError | None = None
     for name in names:
@@ -64,4 +72,4 @@ def tried(job: Job, asked: MethodName | None) -> tuple[Mended, MethodName, tuple
     raise last
 
 
-__all__ = ["METHODS", "ORDER", "Method", "refused", "tried"]
+__all__ = ["METHODS", "ON_REQUEST", "ORDER", "Method", "refused", "tried"]

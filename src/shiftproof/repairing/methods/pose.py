@@ -6,18 +6,25 @@ import torch
 from torch import Tensor
 
 from shiftproof.layers import CanonicalPose, seam
+from shiftproof.layers.seam_head import Head
+from shiftproof.layers.seam_score import shipped
 from shiftproof.records import Change
+from shiftproof.records.numbers import percent
 from shiftproof.records.repair_parts import PROVED_IN
+from shiftproof.repairing import seam_fit
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
 from shiftproof.repairing.methods.changes import kept
+
+FEWEST, MOST, EPOCHS = 500, 6000, 12  # pictures from which a score is fitted, and passes over them
 
 
 def pose(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     """The model behind a `CanonicalPose`: by the seam for the goal "circular", by the object for "zero"."""
     if job.goal == "circular":
-        layer = CanonicalPose("seam", return_origin=True)
-        why = "it finds the seam of each picture, and rolls it to the border"
+        head, told = score(job.data)
+        layer = CanonicalPose("seam", score=head, return_origin=True)
+        why = f"it finds the seam of each picture, and rolls it to the border{told}"
     else:
         at = None if job.data is None else place(job.data)
         layer = CanonicalPose("object", at=at, return_origin=True)
@@ -31,6 +38,31 @@ def pose(job: Job) -> tuple[Mended, tuple[Change, ...]]:
     return Mended(job.network, layer, job.input_size, job.dense), (
         added,
         *kept(mattered, "it sees every picture in one pose"),
+    )
+
+
+def score(pictures: Tensor | None) -> tuple[Head | None, str]:
+    """The score of the seam: the shipped one, or one that is fitted to the pictures, whichever finds more of their borders.
+
+    One in five pictures is kept back from the fit, to judge by. No label is read.
+
+    Args:
+        pictures: (n, c, h, w), unmoved; None or fewer than `FEWEST`: the shipped score.
+
+    Returns:
+        The fitted score, or None for the shipped one; and what to say of it.
+    """
+    if pictures is None or len(pictures) < FEWEST:
+        return None, ""
+    pictures = pictures[:MOST]
+    back = torch.arange(len(pictures)) % 5 == 0
+    fit = seam_fit.fitted(pictures[~back], start=shipped(), epochs=EPOCHS)
+    ours, own = (float(seam_fit.found(pictures[back], s).double().mean()) for s in (shipped(), fit))
+    told = f"of {int(back.sum())} pictures: borders found {percent(ours)} by the shipped score, {percent(own)} by a fitted one"
+    return (
+        (fit, f"; its score is fitted to the pictures ({told})")
+        if own > ours
+        else (None, f"; its score is the shipped one ({told})")
     )
 
 

@@ -7,7 +7,7 @@ from shiftproof.errors import RepairError
 INSTEAD = {
     "circular": 'method="pose" puts every picture into one pose and asks nothing of the network',
     "zero": 'goal="circular", if the picture may wrap around instead',
-    "crop": 'goal="circular" or goal="zero" have methods; they say nothing about a camera',
+    "crop": "train it with moves, or give it a larger picture: nothing else is known to help here",
 }
 
 
