@@ -9,6 +9,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 demo: .venv/installed
 	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-runs/demo
+	$(BIN)/shiftproof repair builtin:digits-cnn --goal crop --data digits --method fine-tuning --epochs 20 --out shiftproof-runs/demo-repaired
 	@echo "next: $(BIN)/shiftproof check builtin:digits-cnn    # what can be proved about the same network, and what breaks it"
 
 learn: .venv/installed  # exhibits to touch, in your browser, until Ctrl-C

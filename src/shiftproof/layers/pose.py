@@ -261,7 +261,7 @@ def _with_score(layer: nn.Module, origin: object, score: Score | None) -> None:
         )
     layer.register_buffer("known", seam.tables(), persistent=False)
     for name, part in zip(NAMES[len(parts)], parts, strict=True):
-        layer.register_buffer(name, part.to(torch.int64))
+        layer.register_buffer(name, part.to(torch.int64, copy=True))  # parts of one tensor would be stored as one
 
 
 def score_of(layer: nn.Module) -> Tensor | Head:

@@ -133,7 +133,7 @@ def _opened(data: Any, labels: Any) -> Tensor | Tensors | Source:
         return data
     if isinstance(data, np.ndarray) and not is_channels_last(data):
         return channels_first(data)
-    return opened(data, labels)
+    return opened(data, labels)[0]
 
 
 def _some(images: Tensor | Tensors | Source, labels: Tensor | None, chosen: np.ndarray) -> tuple[Any, Any]:

@@ -182,7 +182,9 @@ def _asked(
     if data is None and (labels is not None or shown is not None):
         raise RepairError("labels or shown without data", where="repair", remedy="give the pictures as data")
     if not 0 <= max_drop <= 1:
-        raise RepairError(f"{max_drop} is no fraction", where="repair", remedy="give a fraction, e.g. 0.02 for two points")
+        raise RepairError(
+            f"{max_drop} is no fraction", where="repair", remedy="give a fraction, e.g. 0.02 for two points"
+        )
     if budget is not None and not budget > 0:
         raise RepairError(f"budget={budget}", where="repair", remedy="give forward passes, e.g. 1.5")
 

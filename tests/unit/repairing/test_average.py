@@ -53,7 +53,7 @@ def test_views_lie_in_different_phases_of_the_stride():
 @pytest.fixture(scope="module")
 def steadied() -> Mended:
     x, y = scenes()
-    return sp.repair(EveryFourth(), SIZE, goal="crop", data=x, labels=y)
+    return sp.repair(EveryFourth(), SIZE, goal="crop", method="average", data=x, labels=y)
 
 
 def test_a_model_becomes_steadier_and_nothing_is_called_proved(steadied):
@@ -91,7 +91,7 @@ def test_its_edit_builds_it_again(steadied):
 
 def test_a_small_budget_takes_fewer_views():
     x, y = scenes()
-    mended = sp.repair(EveryFourth(), SIZE, goal="crop", data=x, labels=y, budget=8, max_drop=1)
+    mended = sp.repair(EveryFourth(), SIZE, goal="crop", method="average", data=x, labels=y, budget=8, max_drop=1)
     assert mended.edits == (Edit("average", {"side": 2, "spacing": 1}),)
 
 
@@ -110,4 +110,4 @@ def test_a_small_budget_takes_fewer_views():
 )
 def test_what_it_cannot_do_is_refused(network, given, said):
     with pytest.raises(RepairError, match=said):
-        sp.repair(network, SIZE, goal="crop", **given)
+        sp.repair(network, SIZE, goal="crop", method="average", **given)
