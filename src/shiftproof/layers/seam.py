@@ -21,8 +21,21 @@ from shiftproof.layers.seam_head import FIXED_POINT, Head, around, head_scores
 LEVELS, LARGEST = 255, 4095  # of q, and of what a table knows: a larger difference counts as the largest
 SOFTENED = (1, 8, 64)  # s in log(s + t): the first sees faint differences, the last only plain ones
 
-# a[r] - a[r - 1] + b[r] - b[r + 1] of `second`: each side predicts the other worse than it predicts its own rows.
-# A linear score that needs no fitting: weight of each of (first, second, cross) by each of `SOFTENED`, at the rows around a line.
+# A linear score, fitted to unlabelled pictures: weight of each of (first, second, cross) by each of `SOFTENED`, at the rows
+# r - 6 ... r + 5 around the line above row r. It is one convolution, where a `Head` has two; `shiftproof learn` shows it.
+SCORE: tuple[tuple[int, ...], ...] = (
+    (48, 310, -145, 153, -384, -1345, -2293, -511, -426, -108, 122, 84),
+    (-11, -513, 76, -539, -339, -103, 3442, -1411, -655, -62, -518, -35),
+    (-78, 249, 140, 1115, 1455, 1186, -4096, 1474, 2006, 697, 804, -238),
+    (-307, -344, -21, -451, -859, 734, 1291, -423, -42, -443, -151, -387),
+    (111, -28, -134, -213, 1026, 1443, 124, 240, -183, 136, 90, 109),
+    (485, 667, -176, 153, -1684, -1276, 826, -1069, -508, 318, 158, 384),
+    (309, -132, 148, 298, 201, 583, -769, 727, 349, 524, -39, -83),
+    (-371, 109, 61, 219, 936, 847, 491, 370, 477, -164, 255, -121),
+    (-301, 75, -190, -615, -1136, -336, -114, -51, -804, -514, -301, 357),
+)
+
+# Needs no fitting: a[r] - a[r - 1] + b[r] - b[r + 1] of `second`. Each side predicts the other worse than its own rows.
 FORMULA: tuple[tuple[int, ...], ...] = (*[(0, 0, 0, 0)] * 3, (-1, 1, 1, -1), *[(0, 0, 0, 0)] * 5)
 
 
