@@ -51,6 +51,10 @@ test("reflected, repeated or without padding the border tells too, though white 
   for (const padding of ["reflect", "replicate", "none"]) assert.ok(read(1, padding)[0].right > 0.0625, padding);
 });
 
+test("every pixel is used alike around the circle only", () => {
+  for (const padding of PADDINGS) assert.equal(at({ padding, margin: 3 }).even, padding === "circular", padding);
+});
+
 test("no border but the circle moves along: zeros, reflected and the others miss a move by one", () => {
   assert.equal(missed("circular"), 0);
   for (const padding of PADDINGS.filter((p) => p !== "circular")) assert.ok(missed(padding) > 0.2 && missed(padding) < 0.6, `${padding} ${missed(padding)}`);
@@ -77,6 +81,7 @@ const CHOSEN = {
   "border.take.shadow": { depth: 4 },
   "border.take.off": { depth: 2, margin: 3 },
   "border.take.leaks": { padding: "reflect" },
+  "border.take.far": { padding: "reflect", margin: 3 },
   "border.take.nothing": { padding: "circular" },
 };
 for (const [key, change] of Object.entries(CHOSEN)) {

@@ -94,6 +94,7 @@ export function seen(s) {
     answer: all[s.margin].answers[y * BOARD + x],
     right: all[s.margin].right,
     tells: all[s.margin].tells,
+    even: sums(side, s.depth, s.padding).every((map) => map.every((v) => v === map[0])),
     chance: 1 / CELLS ** 2,
     curve: all.map((r, m) => /** @type {[number, number]} */ ([MARGINS[m], r.right])),
   };
@@ -110,7 +111,8 @@ export function take(r) {
     m: r.margin,
   };
   if (r.wide > 0) return { key: r.tells ? "border.take.shadow" : "border.take.off", values };
-  return { key: r.tells ? "border.take.leaks" : "border.take.nothing", values };
+  if (r.tells) return { key: "border.take.leaks", values };
+  return { key: r.even ? "border.take.nothing" : "border.take.far", values };
 }
 
 /** The dot stays on the board. @param {State} next @returns {State} */
