@@ -101,7 +101,7 @@ const CHOSEN = {
   "seam.take.elsewhere": [{ fool: "lines" }, held],
   "seam.take.border": [{}, held],
   "seam.take.inside": [{ world: "object" }, held],
-  "seam.take.left": [{ world: "object", dx: 7 }, held],
+  "seam.take.left": [{ world: "object", dy: 5 }, held],
   "seam.take.camera": [{ world: "camera" }, held],
   "seam.take.broken": [{}, stuck()],
   "seam.take.steady": [{ world: "camera" }, blind()],
@@ -115,5 +115,5 @@ test("the outcome of the prediction is counted, and every outcome is offered", (
   assert.equal(seam.outcome({ kept: { posed: 600 }, all: 1024 }), "most");
   assert.equal(seam.outcome({ kept: { posed: 300 }, all: 1024 }), "few");
   assert.deepEqual(settle({ ...seam.start, dx: 17, dy: -17 }), { ...seam.start, dx: -15, dy: 15 });
-  assert.deepEqual(settle({ ...seam.start, world: "object", dx: 17, dy: -17 }), { ...seam.start, world: "object", dx: 7, dy: -7 });
+  assert.deepEqual(settle({ ...seam.start, world: "object", dx: 17, dy: -17 }), { ...seam.start, world: "object", dx: 5, dy: -5 });
 });

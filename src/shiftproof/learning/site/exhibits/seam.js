@@ -9,7 +9,7 @@ import { inks, paint } from "#learn/parts/Picture.js";
 
 export const SIDE = 32;
 const [HALF, FILTERS, LETTERS] = [SIDE / 2, 4, "ABCD"];
-const REACH = 7; // of the digit: every move up to so many pixels
+const REACH = 5; // of the digit: every move up to so many pixels
 const PLAYED = 5;
 const SEED = 7;
 

@@ -7,7 +7,7 @@ import { Slider } from "#learn/parts/Slider.js";
 import { html } from "#learn/view.js";
 
 const WORLDS = ["circle", "object", "camera"];
-const [HALF, REACH, WHITE] = [16, 7, 255];
+const [HALF, REACH, WHITE] = [16, 5, 255];
 const DIGITS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
 /** @param {any} props see "To add an exhibit" in CONTRIBUTING.md */
