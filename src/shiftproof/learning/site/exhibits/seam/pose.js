@@ -1,4 +1,5 @@
-// The pose of a picture, as `sp.layers.CanonicalPose` finds it: the seam, where its old border lies, or the centre of an object.
+// The pose of a picture: the seam, where its old border lies, or the centre of an object. It is found as `sp.layers.CanonicalPose`
+// finds it with the linear score of `layers/seam.py`; the score that the layer has by default is learned, and larger.
 import { moved, place } from "#learn/engine/tensor.js";
 
 const [LEVELS, FIXED_POINT, LARGEST] = [255, 2 ** 20, 4095];
