@@ -5,7 +5,7 @@ from __future__ import annotations
 from shiftproof.errors import RepairError
 
 INSTEAD = {
-    "circular": 'method="pose" puts every picture into one pose and asks nothing of the network',
+    "circular": 'method="pose" works for any network: it puts every picture into one pose',
     "zero": 'goal="circular", if the picture may wrap around instead',
     "crop": "train it with moves, or give it a larger picture: nothing else is known to help here",
 }
