@@ -17,6 +17,7 @@ PAGES = {  # name of the page -> (module, what it is)
     "records": ("shiftproof.records", "What the commands return, and how it is kept"),
     "models": ("shiftproof.models", "Models and how they are loaded"),
     "data": ("shiftproof.data", "Pictures, labels and how they are opened"),
+    "repairing": ("shiftproof.repairing", "Repaired models, and the methods of a repair"),
     "report": ("shiftproof.report", "Pages and what the terminal prints"),
     "experiments": ("shiftproof.experiments", "Published experiments"),
     "testing": ("shiftproof.testing", "Assertions for your own tests"),

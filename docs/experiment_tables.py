@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from shiftproof.experiments import EXPERIMENTS
-from shiftproof.records import ExperimentRecord, Figure, layout
+from shiftproof.records import Citation, ExperimentRecord, Figure, layout
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,10 +48,16 @@ def experiment_table(laid: layout.Laid) -> list[str]:
     return [f"**{laid.table.title}**", "", *rows, *(["", below] if below else []), ""]
 
 
-def source_link(record: ExperimentRecord) -> str:
-    """The source of the claim, with its address where it has one."""
-    words = layout.source_words(record.source)
-    return f"[{words}]({record.source.url})" if record.source.url else words
+def source_link(source: Citation) -> str:
+    """A source, with its address where it has one."""
+    words = layout.source_words(source)
+    return f"[{words}]({source.url})" if source.url else words
+
+
+def figure_sources(record: ExperimentRecord) -> list[str]:
+    """A line about the sources of published figures, if they are others than the source of the claim."""
+    others = dict.fromkeys(f.source for f in record.figures if f.source is not None and f.source != record.source)
+    return [f"Published figures: {'; '.join(source_link(s) for s in others)}", ""] if others else []
 
 
 def experiments() -> str:
@@ -62,10 +68,10 @@ def experiments() -> str:
         lines += [
             f"## {record.name}",
             "",
-            f"Claimed: {record.claim} ({source_link(record)})",
+            f"Claimed: {record.claim} ({source_link(record.source)})",
             "",
         ]
-        lines += ["Found: " + " ".join(record.finding), ""]
+        lines += ["Found: " + " ".join(record.finding), "", *figure_sources(record)]
         for laid in layout.laid_out(record):
             lines += experiment_table(laid)
         lines += [f"{n}. {note}" for n, note in enumerate(record.footnotes, 1)] + [""] * bool(record.footnotes)

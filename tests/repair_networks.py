@@ -156,8 +156,14 @@ NETWORKS = {
     "ConvNeXt": (lambda: ended(conv(2, 4, 2, 2), ConvNeXt(4)), ()),
     "even kernels": (lambda: ended(conv(2, 4, 4, 2, 1), conv(4, 4, 2, 1, 1)), ()),
     "asymmetric padding": (lambda: ended(nn.ZeroPad2d((0, 1, 0, 1)), conv(2, 4, 3, 2)), ()),
-    "functional padding": (lambda: Call(lambda m, x: m.b(functional.pad(m.a(x), (1, 1, 1, 1), "reflect").relu()),
-        a=conv(2, 4, 3, 2, 1), b=ended(conv(4, 4, 3))), ()),
+    "functional padding": (
+        lambda: Call(
+            lambda m, x: m.b(functional.pad(m.a(x), (1, 1, 1, 1), "reflect").relu()),
+            a=conv(2, 4, 3, 2, 1),
+            b=ended(conv(4, 4, 3)),
+        ),
+        (),
+    ),
     "replicated padding": (lambda: ended(conv(2, 4, 3, 2, 1, padding_mode="replicate")), ()),
     "no padding": (lambda: ended(conv(2, 4, 3), conv(4, 4, 3, 2)), ()),
     "same": (lambda: ended(nn.Conv2d(2, 4, 4, padding="same"), nn.MaxPool2d(2)), ()),
@@ -171,7 +177,10 @@ NETWORKS = {
     "tied weights": (Twice, ()),
     "mean of all in one window": (lambda: nn.Sequential(conv(2, 4, 3, 2, 1), nn.AvgPool2d(4), nn.Flatten()), ()),
     "a series of rows": (lambda: ended(conv(2, 4, (3, 1), (2, 1), (1, 0)), conv(4, 4, (1, 3), (1, 2), (0, 1))), ()),
-    "transposed decoder": (lambda: nn.Sequential(conv(2, 4, 3, 2, 1), nn.ConvTranspose2d(4, 2, 4, 2, 1)), ("dilation",)),
+    "transposed decoder": (
+        lambda: nn.Sequential(conv(2, 4, 3, 2, 1), nn.ConvTranspose2d(4, 2, 4, 2, 1)),
+        ("dilation",),
+    ),
     "transposed, output padding": (
         lambda: nn.Sequential(conv(2, 4, 3, 2, 1), nn.ConvTranspose2d(4, 2, 3, 2, 1, output_padding=1)),
         ("dilation",),
@@ -186,7 +195,7 @@ NETWORKS = {
         lambda: nn.Sequential(conv(2, 4, 3, 2, 1), nn.Flatten(), nn.Linear(64, 3)),
         ("circular", "polyphase", "dilation"),
     ),
-}  # fmt: skip
+}
 
 
 # What no padding mends, and means over positions do.

@@ -38,6 +38,24 @@ def unshown(text: str) -> list[str]:
     return found
 
 
+def takes_the_whole_package(text: str) -> bool:
+    """Whether a module imports `shiftproof` itself, whose names reach every floor: the floors' contract does not see that."""
+    return any(
+        isinstance(node, ast.Import) and any(a.name == "shiftproof" for a in node.names)
+        for node in ast.walk(ast.parse(text))
+    )
+
+
+def test_no_module_takes_the_whole_package():
+    files = list(SOURCE.rglob("*.py"))
+    assert len(files) > 200
+    assert [str(p.relative_to(SOURCE)) for p in files if takes_the_whole_package(p.read_text())] == []
+
+
+def test_twin_a_module_that_takes_the_whole_package_is_found():
+    assert takes_the_whole_package("def later():\n    import shiftproof as sp")
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
 def test_an_experiment_takes_only_what_packages_show(path):
     assert unshown(path.read_text()) == []

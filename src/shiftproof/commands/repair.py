@@ -64,9 +64,9 @@ def repair(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Your pictures: digits, mnist, mnist:DIR, cifar10:DIR, a folder of pictures, or FILE.npz. Every method is then "
-            "tried on them, and the one is taken that keeps most right answers. Methods are fitted to the training pictures "
-            "of data that has some, else to half of the pictures; the others are measured."
+            help="Your pictures: digits, mnist, mnist:DIR, cifar10:DIR, a folder of pictures, or FILE.npz. The methods of the "
+            "goal are then tried on them, and the one is taken that keeps most correct answers. Methods are "
+            "fitted to the training pictures of data that has some, else to half of the pictures; the others are measured."
         ),
     ] = None,
     max_drop: Annotated[
@@ -119,10 +119,10 @@ def repair(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")] = False,
 ) -> None:
-    """Mend a model: write a model with the same weights, a guarantee, its proof and its cost.
+    """Mend a model: write a model with a guarantee, its proof and its cost, or for a camera one that was measured to be steadier.
 
     The check proves the guarantee, and then the mended model is run at many moves. A model whose runs contradict the proof is
-    not returned.
+    not returned. Only fine-tuning and distillation change weights, and they run only if --method names them.
     """
     size, means, stds = picture_size(input_size), numbers(mean, "--mean"), numbers(std, "--std")
 

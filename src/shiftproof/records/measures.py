@@ -30,7 +30,7 @@ Merge = Literal["mean", "mean_in_units", "worst_move", "whole"]
 - `mean_in_units`: the same, then divided by the typical distance between the outputs of two different unmoved pictures
   (`measure.typical_distance`), which is known only when all pictures have been run.
 - `worst_move`: the lowest cell of the map that the row names; the function needs all pictures at once, so no block calls
-  it.
+  it. A test holds the figure of an audit to the mean of the function over all pictures.
 - `whole`: one call at the end, with the numbers per picture of other metrics; the function returns the figure itself.
 """
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from shiftproof.boundaries import Boundary
 from shiftproof.printable import printable
 from shiftproof.records.audit_parts import Metric
 from shiftproof.records.numbers import count_words, fixed, percent, points
 
-MEASURES = ("accuracy_unmoved", "accuracy", "accuracy_worst_move", "consistency", "flip_rate")
-"""The figures of an audit that a repair compares, by their names in `METRICS`."""
+UNMOVED, MOVED, WORST, CONSISTENCY, FLIPS = MEASURES = (
+    "accuracy_unmoved",
+    "accuracy",
+    "accuracy_worst_move",
+    "consistency",
+    "flip_rate",
+)
+"""The figures of an audit by which a repair judges, by their names in `METRICS`."""
+
+Judge = Literal["accuracy", "agreement", "nothing"]
+BY_ACCURACY, BY_AGREEMENT, BY_NOTHING = JUDGES = get_args(Judge)
 
 Standing = Literal["picked", "passed", "too costly", "too large a drop", "no steadier", "refused"]
 """What became of a method that was tried.
@@ -57,7 +66,8 @@ class Measured:
         pictures: number of pictures that were measured.
         boundary: of the moves.
         moves: number of moves.
-        judged_by: what a drop is of: the accuracy on unmoved pictures; without labels, of the answers that stay as they were.
+        judged_by: what a drop is of, one of `JUDGES`: the accuracy on unmoved pictures; without labels, of the answers that
+            stay as they were.
         max_drop: the largest drop that the user allows, a fraction.
         before: the figures of the original model by name (`MEASURES`).
         rungs: the methods, in the order in which they were tried.
@@ -68,7 +78,7 @@ class Measured:
     pictures: int
     boundary: Boundary
     moves: int
-    judged_by: Literal["accuracy", "agreement", "nothing"]
+    judged_by: Judge
     max_drop: float
     before: dict[str, Metric]
     rungs: tuple[Rung, ...]
@@ -80,9 +90,9 @@ class Measured:
 
     def drop(self, rung: Rung) -> float | None:
         """By how much a method lowers what it is judged by; below 0 if it raises it."""
-        if self.judged_by == "accuracy" and rung.metrics:
-            return self.before["accuracy_unmoved"].value - rung.metrics["accuracy_unmoved"].value
-        if self.judged_by == "agreement" and rung.agreement is not None:
+        if self.judged_by == BY_ACCURACY and rung.metrics:
+            return self.before[UNMOVED].value - rung.metrics[UNMOVED].value
+        if self.judged_by == BY_AGREEMENT and rung.agreement is not None:
             return 1 - rung.agreement
         return None
 
@@ -105,10 +115,10 @@ class Measured:
 
 def _figures(metrics: dict[str, Metric]) -> str:
     words = {
-        "accuracy_unmoved": "accuracy {} unmoved",
-        "accuracy": "{} moved",
-        "accuracy_worst_move": "{} at the worst move",
-        "consistency": "consistency {}",
+        UNMOVED: "accuracy {} unmoved",
+        MOVED: "{} moved",
+        WORST: "{} at the worst move",
+        CONSISTENCY: "consistency {}",
     }
     return ", ".join(w.format(percent(metrics[n].value)) for n, w in words.items() if n in metrics)
 

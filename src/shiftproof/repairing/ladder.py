@@ -16,7 +16,19 @@ from shiftproof.measure.answer_kinds import ANSWERS
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.records import AuditRecord
 from shiftproof.records.numbers import fixed, percent, points, signed_points
-from shiftproof.records.repair_measured import MEASURES, Measured, Rung, Standing, drop_words
+from shiftproof.records.repair_measured import (
+    BY_ACCURACY,
+    BY_AGREEMENT,
+    BY_NOTHING,
+    CONSISTENCY,
+    MEASURES,
+    MOVED,
+    UNMOVED,
+    Measured,
+    Rung,
+    Standing,
+    drop_words,
+)
 from shiftproof.repairing.mended import Mended
 from shiftproof.repairing.pictures import Given
 
@@ -105,7 +117,7 @@ def judged(
     Raises:
         RepairError: none is within the bounds; the error says what each would have cost.
     """
-    labelled = "accuracy_unmoved" in before.metrics
+    labelled = UNMOVED in before.metrics
     agreeing = any(c.rung.agreement is not None for c in found)
     measured = Measured(
         data=given.word,
@@ -113,7 +125,7 @@ def judged(
         pictures=before.data.used,
         boundary=given.moves.boundary,
         moves=len(given.moves),
-        judged_by="accuracy" if labelled else "agreement" if agreeing else "nothing",
+        judged_by=BY_ACCURACY if labelled else BY_AGREEMENT if agreeing else BY_NOTHING,
         max_drop=bounds.max_drop,
         before={n: before.metrics[n] for n in MEASURES if n in before.metrics},
         rungs=(),
@@ -141,11 +153,11 @@ def _kept(rung: Rung, measured: Measured) -> float:
     Under a camera: the consistency. Where an answer is proved to stay the same: the accuracy over all moves; without labels, how
     many answers stay as they were.
     """
-    if measured.boundary == "crop" and "consistency" in rung.metrics:
-        return rung.metrics["consistency"].value
-    if measured.judged_by == "accuracy":
-        return rung.metrics["accuracy"].value
-    if measured.judged_by == "agreement":
+    if measured.boundary == "crop" and CONSISTENCY in rung.metrics:
+        return rung.metrics[CONSISTENCY].value
+    if measured.judged_by == BY_ACCURACY:
+        return rung.metrics[MOVED].value
+    if measured.judged_by == BY_AGREEMENT:
         return rung.agreement or 0.0
     return 0.0
 
@@ -169,15 +181,15 @@ def _told(rung: Rung, measured: Measured, bounds: Bounds) -> Rung:
 
 def _gained(rung: Rung, measured: Measured) -> float:
     """What a method adds to the consistency."""
-    if "consistency" not in rung.metrics:
+    if CONSISTENCY not in rung.metrics:
         return 0.0
-    return rung.metrics["consistency"].value - measured.before["consistency"].value
+    return rung.metrics[CONSISTENCY].value - measured.before[CONSISTENCY].value
 
 
 def _from_to(rung: Rung, measured: Measured) -> str:
-    if measured.judged_by == "accuracy":
-        a, b = (m["accuracy_unmoved"].value for m in (measured.before, rung.metrics))
-        return f"from {percent(a)} of the unmoved pictures right to {percent(b)}"
+    if measured.judged_by == BY_ACCURACY:
+        a, b = (m[UNMOVED].value for m in (measured.before, rung.metrics))
+        return f"from {percent(a)} of the unmoved pictures correct to {percent(b)}"
     return f"{percent(rung.agreement or 0.0)} of the unmoved pictures keep their answer"
 
 
@@ -189,9 +201,9 @@ def _why(best: Rung, others: Sequence[Rung], measured: Measured) -> str:
     if not others:
         return f"picked: the only one within what is allowed; {told}"
     most = {
-        "accuracy": "most right answers over all moves",
-        "agreement": "most answers as they were",
-        "nothing": "cheapest",
+        BY_ACCURACY: "most correct answers over all moves",
+        BY_AGREEMENT: "most answers as they were",
+        BY_NOTHING: "cheapest",
     }
     what = "highest consistency" if crop else most[measured.judged_by]
     return f"picked: {what} of {len(others) + 1} methods within what is allowed; {told}"

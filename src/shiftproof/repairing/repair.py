@@ -75,7 +75,7 @@ def repair(
     pictures in float32 and float64. A model whose runs contradict the proof is not returned.
 
     Without data, the first method that does not refuse is taken. With data, every method is tried and audited on the pictures,
-    and of those within `budget` and `max_drop` the one is taken that keeps most right answers: a proof says nothing about
+    and of those within `budget` and `max_drop` the one is taken that keeps most correct answers: a proof says nothing about
     accuracy.
 
     Args:

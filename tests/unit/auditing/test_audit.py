@@ -13,6 +13,7 @@ from torch import nn
 
 import shiftproof as sp
 from shiftproof.errors import DataError, MeasureError, ModelError, RestartWarning, TooManyBadError
+from shiftproof.measure import accuracy_worst_move
 from shiftproof.records import AuditRecord, load
 
 BATCH = 32  # the same in both of two runs that must agree to the last bit: else it is timed, and sums are cut otherwise
@@ -114,6 +115,9 @@ def test_the_figures_equal_brute_force():
     by_move = (answer == labels[:, None]).double().mean(0)
     assert record.maps["accuracy"].values == pytest.approx(by_move.tolist())
     assert record.metrics["accuracy_worst_move"].value == pytest.approx(float(by_move.min()))
+    # the function that the row names, which no block can call
+    each = accuracy_worst_move(answer.numpy(), labels.numpy())
+    assert record.metrics["accuracy_worst_move"].value == pytest.approx(each.mean())
     distance = (logits - unmoved[:, None]).norm(dim=-1)
     apart = torch.pdist(unmoved).median()
     assert torch.tensor(record.maps["sensitivity"].values, dtype=torch.float64) == pytest.approx(

@@ -9,14 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-import shiftproof as sp
+from shiftproof.checking import check
 from shiftproof.data import Album
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.layers import UnsharedConv2d
+from shiftproof.measure import project_to_convolution
 from shiftproof.records import Chart, Citation, Figure, Series, Table
 from shiftproof.records.numbers import fixed, percent
+from shiftproof.translations import translate
 
 SIDE, FILTERS, KERNEL, MOVES = 28, 32, 3, 16
 NOISE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -49,8 +51,8 @@ def equivariance_error(layer: nn.Module, x: Float[Tensor, "n 1 h w"], moves: Flo
     """Root of the mean of ||f(Tx) - T f(x)||^2 / ||f(x)||^2 over pictures and circular moves; 0 if f is equivariant."""
     with torch.no_grad():
         still = layer(x)
-        moved = sp.translate(x, moves, "circular").transpose(0, 1)
-        expected = sp.translate(still, moves, "circular").transpose(0, 1)
+        moved = translate(x, moves, "circular").transpose(0, 1)
+        expected = translate(still, moves, "circular").transpose(0, 1)
         parts = [
             (layer(a) - b).square().sum((1, 2, 3)) / still.square().sum((1, 2, 3))
             for a, b in zip(moved, expected, strict=True)
@@ -114,7 +116,7 @@ def by_noise(x: Float[Tensor, "n 1 s s"], moves: Float[Tensor, "m 2"]) -> tuple[
             layer.weight.add_(scale * unit * torch.randn_like(layer.weight))
             # A linear layer's answers to the unit pictures are the columns of its matrix.
             matrix = layer(basis).flatten(1).T.contiguous()
-            distance = sp.project_to_convolution(matrix, (side, side)).distance
+            distance = project_to_convolution(matrix, (side, side)).distance
             found.append(Apart(scale, distance, equivariance_error(layer, x, moves)))
     return tuple(found)
 
@@ -181,7 +183,7 @@ def measure(lab: Lab, *, seeds: tuple[int, ...] = SEEDS, moves: int = MOVES) -> 
         errors={name: tuple(values) for name, values in errors.items()},
         gaps=tuple(gaps),
         whole=whole_tied(),
-        checked={k: sp.check(layers[k].float(), (1, SIDE, SIDE)).circular.status for k in (SHARED, UNSHARED)},
+        checked={k: check(layers[k].float(), (1, SIDE, SIDE)).circular.status for k in (SHARED, UNSHARED)},
         apart=by_noise(windows(album, SMALL), drawn_moves(SMALL, moves)),
     )
 

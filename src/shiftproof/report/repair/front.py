@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shiftproof.records.metrics import metric_row
 from shiftproof.records.numbers import count_words, percent
-from shiftproof.records.repair_measured import Measured, Rung
+from shiftproof.records.repair_measured import CONSISTENCY, MOVED, Measured, Rung
 from shiftproof.report import chart
 from shiftproof.report.chart import Figure
 
@@ -13,7 +13,7 @@ ORIGINAL = "as it is"
 
 def shown_metric(measured: Measured) -> str:
     """The figure that the chart shows: under a camera the consistency, else the accuracy over all moves, if there are labels."""
-    return "accuracy" if "accuracy" in measured.before and measured.boundary != "crop" else "consistency"
+    return MOVED if MOVED in measured.before and measured.boundary != "crop" else CONSISTENCY
 
 
 def on_front(measured: Measured) -> list[str]:

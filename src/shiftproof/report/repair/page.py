@@ -12,7 +12,7 @@ from shiftproof.records.audit_parts import Metric
 from shiftproof.records.metrics import metric_row
 from shiftproof.records.numbers import count_words, fixed, percent, signed_points
 from shiftproof.records.plain import printable_record
-from shiftproof.records.repair_measured import MEASURES, Measured
+from shiftproof.records.repair_measured import CONSISTENCY, FLIPS, MEASURES, MOVED, UNMOVED, Measured
 from shiftproof.records.repair_parts import changes_in_words
 from shiftproof.records.verdict_words import status_words
 from shiftproof.report import words
@@ -22,7 +22,7 @@ from shiftproof.report.repair.front import ORIGINAL, front_figure, on_front
 SHOWN = 6  # pictures whose answer used to change
 NOT_COVERED = {
     "circular": "The circular world is an artefact: that every circular move has one answer says nothing about a camera that "
-    "moves. It is no evidence of steadiness in practice.",
+    "moves. It does not show that the answer is steady in practice.",
     "zero": "Nothing is said about an object that is partly outside the picture, or about a background that is not uniform.",
     "crop": "Nothing is proved. Other pictures, and other moves, may give other figures.",
 }
@@ -85,7 +85,7 @@ def _lead(record: RepairRecord) -> str:
     measured = record.measured
     assert measured is not None
     assert measured.picked is not None
-    a, b = (m["consistency"].value for m in (measured.before, measured.picked.metrics))
+    a, b = (m[CONSISTENCY].value for m in (measured.before, measured.picked.metrics))
     return (
         f"Nothing is proved. Measured: two moves get the same answer in {percent(b)} of cases, before in {percent(a)}."
     )
@@ -96,7 +96,7 @@ def _tiles(record: RepairRecord) -> list[tuple[str, str, str]]:
     found = []
     measured = record.measured
     if measured is not None and measured.picked is not None:
-        for name in ("accuracy_unmoved", "accuracy", "consistency"):
+        for name in (UNMOVED, MOVED, CONSISTENCY):
             if name in measured.before and name in measured.picked.metrics:
                 a, b = measured.before[name], measured.picked.metrics[name]
                 found.append((metric_row(name).words, percent(b.value), f"before {percent(a.value)}"))
@@ -180,7 +180,7 @@ class _Flip:
 
 def _flips(before: AuditRecord, after: AuditRecord | None) -> list[_Flip]:
     still = set() if after is None else {(w.item, w.dy, w.dx) for w in after.witnesses}
-    rate = None if after is None or "flip_rate" not in after.metrics else after.metrics["flip_rate"].value
+    rate = None if after is None or FLIPS not in after.metrics else after.metrics[FLIPS].value
     found = []
     for w in before.witnesses[:SHOWN]:
         now = (
