@@ -52,7 +52,7 @@ def test_a_pose_that_costs_little_is_picked_and_the_record_says_what_it_costs(pi
     assert measured.before["consistency"].value < 0.9
     assert measured.picked.metrics["accuracy"].value == measured.picked.metrics["consistency"].value == 1
     assert measured.drop(measured.picked) == 0
-    assert "from 100.00 % of the unmoved pictures right to 100.00 %, a drop of 0.0 points" in str(picked)
+    assert "from 100.00 % of the unmoved pictures correct to 100.00 %, a drop of 0.0 points" in str(picked)
     assert RepairRecord.from_dict(json.loads(json.dumps(picked.to_dict()))) == picked
 
 
