@@ -199,7 +199,7 @@ def test_an_object_has_one_answer_wherever_it_lies():
 def test_the_object_comes_to_where_the_data_have_it():
     data = objects([(1, 2), (1, 2), (5, 3)])
     assert place(data) == (1, 3)
-    mended = sp.repair(nn.Identity(), SIZE, goal="zero", data=data)
+    mended = sp.repair(nn.Identity(), SIZE, goal="zero", data=data, shown=data)
     assert mended.pose is not None
     assert mended.pose.at == (1, 3)
     assert any("row 1, column 3: its median place in the data" in c.why for c in mended.changes)
