@@ -64,8 +64,8 @@ def test_what_the_factory_says_is_used_and_options_come_on_top(net):
     model = load_model(f"{net}:says")
     assert (model.input_size, model.mean, model.std, model.scale) == ((3, 8, 8), (0.5,) * 3, (1.0,) * 3, 255.0)
     assert model.labels == ["a", "b"]
-    model = load_model(f"{net}:Saying", std=2)
-    assert (model.input_size, model.mean, model.std) == ((3, 16, 16), (0.5,) * 3, (2.0,) * 3)
+    model = load_model(f"{net}:Saying", std=0.25)
+    assert (model.input_size, model.mean, model.std) == ((3, 16, 16), (0.5,) * 3, (0.25,) * 3)
 
 
 def test_untrained_weights_are_the_same_each_time(net):
