@@ -31,7 +31,7 @@ class Averaged(nn.Module):
 
     >>> blur = Averaged(nn.Identity(), 3, 1)
     >>> blur(torch.tensor([[[[0.0, 0.0, 9.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]]]))[0, 0, 1].tolist()
-    [0.0, 2.0, 1.0]
+    [0.0, 1.0, 1.0]
     """
 
     def __init__(self, network: nn.Module, side: int, spacing: int) -> None:
