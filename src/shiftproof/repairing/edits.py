@@ -34,7 +34,7 @@ def with_edits(network: nn.Module, size: tuple[int, int, int], edits: Sequence[E
 
     >>> with_edits(nn.Conv2d(1, 1, 3, padding=1), (1, 4, 4), [Edit("pie")])
     Traceback (most recent call last):
-    shiftproof.errors.RepairError: 'pie' is not an edit (with_edits): use circular, polyphase, dilation, low-pass, readout, average
+    shiftproof.errors.RepairError: 'pie' is not an edit (with_edits): use circular, ...
     """
     for edit in edits:
         if edit.name not in EDITS:
