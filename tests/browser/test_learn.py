@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shiftproof.learning.export import page as exported
-from shiftproof.learning.pages import SITE, words
+from shiftproof.learning.pages import SITE, files, words
 from shiftproof.learning.serve import server
 
 pytestmark = pytest.mark.browser
@@ -284,9 +284,13 @@ def test_the_file_works_without_a_network(chromium, tmp_path):
 
 
 def test_the_files_are_within_their_budgets():
-    size = lambda *patterns: sum(p.stat().st_size for pattern in patterns for p in SITE.rglob(pattern))  # noqa: E731
+    sent = {path: len(held) for path, held in files().items()}
+    size = lambda *ends: sum(n for path, n in sent.items() if path.endswith(ends))  # noqa: E731
     vendored = sum(p.stat().st_size for p in (SITE / "vendor").glob("*.mjs"))
     weights = sum(p.stat().st_size for p in (SITE.parent / "weights").glob("*.json"))
     assert vendored <= 22_000
-    assert size("*.js", "*.css") <= 250_000
-    assert weights + size("words/*.json") <= 650_000
+    assert size(".js", ".css") <= 250_000
+    assert weights + sum(n for path, n in sent.items() if path.startswith("words/")) <= 650_000
+    print(
+        f"script and style {size('.js', '.css'):,}, words {sum(n for p, n in sent.items() if p.startswith('words/')):,}"
+    )

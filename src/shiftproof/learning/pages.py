@@ -30,10 +30,23 @@ def files() -> dict[str, bytes]:
         if p.is_file() and p.suffix in SHIPPED
     }
     styles = [found.pop(path).decode() for path in sorted(found, key=len) if path.endswith(".css")]
-    found["style.css"] = "\n".join([palette(), *styles]).encode()
+    found["style.css"] = lean("\n".join([palette(), *styles])).encode()
+    found |= {path: lean(held.decode()).encode() for path, held in found.items() if path.endswith(".js")}
     found["index.html"] = found["index.html"].decode().replace("<noscript></noscript>", without_script()).encode()
     found |= {f"material/{name}.json": held.encode() for name, held in material().items()}
     return found
+
+
+def lean(text: str) -> str:
+    r"""The script or style without its comments and indentation: a third of its size, which no browser needs.
+
+    It reads no language: a comment is what stands between `/*` and `*/`, or a line that begins with `//`.
+
+    >>> lean("/** @param {number} a */\nconst f = (a) =>\n  a; // kept\n// gone")
+    'const f = (a) =>\na; // kept'
+    """
+    lines = (line.strip() for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def media_type(path: str) -> str:
