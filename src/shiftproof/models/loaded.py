@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from shiftproof.errors import ModelError
+from shiftproof.models.loading.builtin import load_builtin
 from shiftproof.models.loading.description import Found, picture_size, with_stated
 from shiftproof.models.loading.factory import load_factory
 from shiftproof.models.loading.library import load_hub, load_timm, load_torchvision
@@ -19,7 +20,6 @@ from shiftproof.models.loading.published import DEFAULT
 from shiftproof.models.loading.weights import read_state
 from shiftproof.models.loading.words import kind_of
 from shiftproof.models.model import LoadedModel, complete, sized, stated_options
-from shiftproof.models.networks.builtin import load_builtin
 from shiftproof.printable import said
 
 LOADERS: dict[str, Callable[..., Found]] = {

@@ -1,9 +1,9 @@
 """The table of measures: everything the project knows about each metric and each map, one row per measure.
 
 The audit computes the rows, `--require` accepts their names, and the terminal, the page, the notebook, the CSV and the
-documents print them in the order of this table. Nothing else in the package names a metric, except
-for the five by which a repair judges (`records.repair_measured`). To add a measure, write its
-function in `shiftproof.measure` and add its row here (CONTRIBUTING.md, "To add a measure").
+documents print them in the order of this table. Nothing else in the package names a metric, except for the five by which a
+repair judges (`records.repair_measured`). To add a measure, write its function in `shiftproof.measure` and add its row here
+(CONTRIBUTING.md, "To add a measure").
 
 This module holds names and words only. It imports no torch and calls no measure: `function` is the dotted name of a
 function, which the audit resolves.
@@ -14,17 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from shiftproof.records.citation import Citation
 from shiftproof.records.measures import MapMeasure, Measure
-
-AZULAY = Citation("Azulay & Weiss 2019", url="https://jmlr.org/papers/v20/19-519.html")
-COHEN = Citation("Cohen 1960", url="https://doi.org/10.1177/001316446002000104")
-ENGSTROM = Citation("Engstrom et al. 2019", url="https://arxiv.org/abs/1712.02779")
-GRUVER = Citation("Gruver et al. 2022", url="https://arxiv.org/abs/2210.02984")
-HENDRYCKS = Citation("Hendrycks & Dietterich 2019", url="https://arxiv.org/abs/1903.12261")
-KAUDERER = Citation("Kauderer-Abrams 2017", url="https://arxiv.org/abs/1801.01450")
-MYBURGH = Citation("Myburgh et al. 2021", url="https://arxiv.org/abs/2104.05997")
-ZHANG = Citation("Zhang 2019", url="https://arxiv.org/abs/1904.11486")
+from shiftproof.records.papers import AZULAY, COHEN, ENGSTROM, GRUVER, HENDRYCKS, KAUDERER, MYBURGH, ZHANG
 
 FRACTION = (0.0, 1.0)
 POSITIVE = (0.0, math.inf)

@@ -8,7 +8,7 @@ from torch import nn
 
 from shiftproof.records import Change
 from shiftproof.repairing.editor import Rule, edited
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 from shiftproof.repairing.upsampling import resampling, transposed
 from shiftproof.repairing.windows import Way, padding, placed, reshaped
 

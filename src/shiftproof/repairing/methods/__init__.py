@@ -18,8 +18,8 @@ from shiftproof.repairing.methods.phase import phase
 from shiftproof.repairing.methods.polyphase import polyphase
 from shiftproof.repairing.methods.pose import pose
 from shiftproof.repairing.methods.readout import readout
-from shiftproof.repairing.methods.refusal import refused
 from shiftproof.repairing.methods.training import TRAINED, distillation, fine_tuning
+from shiftproof.repairing.refusal import refused
 
 Method = Callable[[Job], tuple[Mended, tuple[Change, ...]]]
 

@@ -12,7 +12,7 @@ from shiftproof.errors import RepairError
 from shiftproof.records import Change, Verdict
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 
 SIDES = (3, 2)  # views along each axis; the first that the budget allows
 COARSE = 32  # the stride that is assumed of a model that cannot be read

@@ -13,7 +13,7 @@ from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
 from shiftproof.repairing.methods.changes import with_findings
 from shiftproof.repairing.methods.phase import aligned
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 from shiftproof.repairing.surrounding import surrounded
 from shiftproof.repairing.windows import Way
 

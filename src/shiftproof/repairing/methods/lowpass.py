@@ -14,7 +14,7 @@ from shiftproof.repairing.editor import Editor, Padded, Rule, Value, edited
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
 from shiftproof.repairing.methods.changes import with_findings
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 from shiftproof.repairing.windows import Pair, aten, pair
 
 LARGEST = 7  # taps of a BlurPool

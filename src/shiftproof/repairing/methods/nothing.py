@@ -6,7 +6,7 @@ from shiftproof.records import Change, Claim
 from shiftproof.records.verdict_words import pixels, status_words
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 
 
 def nothing(job: Job) -> tuple[Mended, tuple[Change, ...]]:

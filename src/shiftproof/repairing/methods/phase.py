@@ -14,7 +14,7 @@ from shiftproof.records.verdict_words import pixels
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Edit, Mended
 from shiftproof.repairing.methods.changes import kept
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 
 
 def phase(job: Job) -> tuple[Mended, tuple[Change, ...]]:

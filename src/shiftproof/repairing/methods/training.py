@@ -10,7 +10,7 @@ from shiftproof.records.numbers import count_words
 from shiftproof.records.repair_parts import MethodName
 from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
-from shiftproof.repairing.methods.refusal import refused
+from shiftproof.repairing.refusal import refused
 from shiftproof.training import finetuned
 
 TRAINED: tuple[MethodName, ...] = ("fine-tuning", "distillation")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from shiftproof.records import AuditRecord, Environment
+from shiftproof.records import AuditRecord
 from shiftproof.records.numbers import bytes_words, confidence_words, count_words, fixed, percent, seconds_words
 from shiftproof.records.printing import headline_row
 from shiftproof.report import words
-
-Facts = list[tuple[str, str]]
+from shiftproof.report.environment import Facts, environment_facts
 
 
 def how(record: AuditRecord) -> list[tuple[str, Facts]]:
@@ -17,7 +16,7 @@ def how(record: AuditRecord) -> list[tuple[str, Facts]]:
         ("Data", _data(record)),
         ("Protocol", _protocol(record)),
         ("Cost", _cost(record)),
-        ("Environment", environment(record.environment)),
+        ("Environment", environment_facts(record.environment)),
     ]
 
 
@@ -116,16 +115,6 @@ def _cost(record: AuditRecord) -> Facts:
         ("One plain forward pass", seconds_words(c.forward_s) + " CPU"),
         ("Batch", count_words(c.batch_size, "view")),
         ("Peak memory", bytes_words(c.peak_memory_bytes)),
-    ]
-
-
-def environment(e: Environment) -> Facts:
-    """The environment of a run: date, device, platform and versions."""
-    return [
-        ("Date", e.date),
-        ("Device", f"{e.device}, {count_words(e.threads, 'thread')}"),
-        ("Platform", e.platform),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in e.versions.items())),
     ]
 
 

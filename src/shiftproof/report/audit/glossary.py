@@ -5,28 +5,8 @@ Measures and maps are defined in `records.metrics`, boundaries in `shiftproof.bo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from shiftproof.records import Citation
-from shiftproof.records.metrics import AZULAY, GRUVER, ZHANG
-from shiftproof.report.check.glossary import ISLAM, KAYHAN
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What a word means.
-
-    Args:
-        text: one or two sentences, plain text.
-        sources: where it was published.
-    """
-
-    text: str
-    sources: tuple[Citation, ...] = ()
-
-
-CLOPPER = Citation("Clopper & Pearson 1934", url="https://doi.org/10.1093/biomet/26.4.404")
-LEARNED_MILLER = Citation("Learned-Miller & Thomas 2019", url="https://arxiv.org/abs/1905.06208")
+from shiftproof.records.papers import AZULAY, CLOPPER, GRUVER, ISLAM, KAYHAN, LEARNED_MILLER, ZHANG
+from shiftproof.report.definition import Definition
 
 TERMS = {
     "dy, dx": Definition(

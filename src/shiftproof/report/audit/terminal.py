@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -23,15 +22,13 @@ from shiftproof.report.audit.maps import shown
 from shiftproof.report.audit.next_steps import next_steps
 from shiftproof.report.chart import colour_domain
 from shiftproof.report.moves import binned, lie
-from shiftproof.report.next_steps import Next
+from shiftproof.report.terminal import HEAD, SOFT, WARN, has_colours, has_unicode, print_following, show
 
 MOST_CELLS = 33
 BESIDE = 46  # columns of the text beside the map
 SHADES = "·░▒▓█", ".:+#@"  # without colour: best to worst; the second where the terminal knows ASCII only
 BARS = "▁▂▃▄▅▆▇█", "_.-~=+*#"
-PLAIN_SIGNS = str.maketrans("→–…×÷−±✓✗", ">-~x/-~+!")
 MARKS = {"aliasing": "a", "border": "b", "position": "p", "undecided": "?"}
-HEAD, SOFT, WARN = Style(bold=True), Style(dim=True), Style(color="yellow")
 
 
 def print_record(record: AuditRecord, console: Console) -> None:
@@ -56,46 +53,11 @@ def print_record(record: AuditRecord, console: Console) -> None:
     print_following(next_steps(record), console)
 
 
-def print_following(steps: Sequence[Next], console: Console) -> None:
-    """Print what to do next. A command stands on a line of its own, however long, so that it can be copied."""
-    lines = [Text(), Text("What to do next", HEAD)] if steps else []
-    for number, step in enumerate(steps, 1):
-        told = textwrap.wrap(printable(f"{number}. {step.text}"), min(console.width, 110))
-        lines += [Text(line, SOFT) for line in told]
-        if step.command:
-            lines.append(Text(f"   $ {printable(step.command)}"))
-    for line in lines:
-        if not _unicode(console):
-            line.plain = line.plain.translate(PLAIN_SIGNS).encode(console.encoding, "replace").decode(console.encoding)
-        console.print(line, soft_wrap=True, highlight=False)
-
-
-def show(parts: Sequence[RenderableType], console: Console) -> None:
-    """Print the parts, with an empty line before each, in characters that the terminal's encoding has."""
-    shown = Group(*(line for part in parts for line in (Text(), part)))
-    if _unicode(console):
-        console.print(shown, highlight=False)
-        return
-    # Printed directly, a sign that the encoding lacks would be an error; here it gets its nearest ASCII first.
-    with console.capture() as capture:
-        console.print(shown, highlight=False)
-    plain = capture.get().translate(PLAIN_SIGNS).encode(console.encoding, "replace").decode(console.encoding)
-    console.file.write(plain)
-
-
 def _clip(text: str, width: int) -> str:
     """The text cut to `width` characters in its middle: names of files differ at their starts and at their ends."""
     text = printable(text)
     end = (width - 1) * 2 // 3  # more of the end: a path ends with the name
     return text if len(text) <= width else f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
-
-
-def _coloured(console: Console) -> bool:
-    return console.color_system is not None and not console.no_color
-
-
-def _unicode(console: Console) -> bool:
-    return console.encoding.lower().startswith("utf") and not console.legacy_windows
 
 
 def _head(record: AuditRecord) -> RenderableType:
@@ -141,7 +103,7 @@ def _map(record: AuditRecord, console: Console) -> RenderableType | None:
     levels = [  # 0 best, 1 worst
         [None if v is None else _level(v, low, high, flipped=bad_is_low) for v in row] for row in raster
     ]
-    picture = _blocks(levels) if _coloured(console) else _shades(levels, console)
+    picture = _blocks(levels) if has_colours(console) else _shades(levels, console)
     beside = Text()
     beside.append(f"{_clip(measure.words, 34)} by move\n", HEAD)
     beside.append(
@@ -156,7 +118,7 @@ def _map(record: AuditRecord, console: Console) -> RenderableType | None:
         called = ("best", "worst") if measure.better else ("lowest", "highest")
         for (value, (dy, dx)), end in zip(ends if bad_is_low else ends[::-1], called, strict=True):
             shade = _level(value, low, high, flipped=bad_is_low)
-            beside.append_text(_blocks([[shade]]) if _coloured(console) else _shades([[shade]], console))
+            beside.append_text(_blocks([[shade]]) if has_colours(console) else _shades([[shade]], console))
             beside.append(f" {in_words(value, measure)}", HEAD)
             beside.append(f" {end}, at dy {dy:g}, dx {dx:g}\n", SOFT)
     if not wide:
@@ -183,7 +145,7 @@ def _blocks(levels: Sequence[Sequence[float | None]]) -> Text:
 
 def _shades(levels: Sequence[Sequence[float | None]], console: Console) -> Text:
     """The map as two characters per cell, denser where the value is worse."""
-    glyphs = SHADES[0 if _unicode(console) else 1]
+    glyphs = SHADES[0 if has_unicode(console) else 1]
 
     def glyph(level: float | None) -> str:
         return "  " if level is None else 2 * glyphs[min(int(level * len(glyphs)), len(glyphs) - 1)]
@@ -215,7 +177,7 @@ def _sparkline(values: Sequence[float], console: Console, *, least: float, most:
     """The values as at most `most` bars, each a mean of neighbours if needed; their span is at least `least`."""
     step = math.ceil(len(values) / most)
     means = [sum(part) / len(part) for part in (values[i : i + step] for i in range(0, len(values), step))]
-    glyphs = BARS[0 if _unicode(console) else 1]
+    glyphs = BARS[0 if has_unicode(console) else 1]
     low, span = min(means), max(max(means) - min(means), least) or 1.0
     return Text("".join(glyphs[min(int((v - low) / span * len(glyphs)), len(glyphs) - 1)] for v in means), "cyan")
 
@@ -248,7 +210,7 @@ def _layers(record: AuditRecord, console: Console) -> RenderableType | None:
 
 def _key(causes: Sequence[str], console: Console) -> Text:
     """The legend of the causes: their colours, or their letters without colour."""
-    if not _coloured(console):
+    if not has_colours(console):
         # "undecided" would not fit into 80 columns beside the three others.
         return Text(" ".join("?" if cause == "undecided" else cause for cause in causes))
     return Text(" ").join(Text(cause, Style(color=PALETTE[cause][0], dim=False)) for cause in causes)
@@ -262,7 +224,7 @@ def _stack(layer: Layer, top: float, console: Console, width: int = 24) -> Text:
         done += value if math.isfinite(value) else 0.0
         # Rounded at the running sum, so that the parts add up to the whole bar.
         end = min(width, round(width * done / top)) if top > 0 and math.isfinite(top) else 0
-        if _coloured(console):
+        if has_colours(console):
             text.append(" " * (end - drawn), Style(bgcolor=PALETTE[cause][0]))
         else:
             text.append(letter * (end - drawn))

@@ -2,30 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from shiftproof.records.citation import Citation
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What a word means.
-
-    Args:
-        text: one or two sentences, plain text.
-        sources: where it was published.
-    """
-
-    text: str
-    sources: tuple[Citation, ...] = ()
-
-
-AZULAY = Citation("Azulay & Weiss 2019", url="https://jmlr.org/papers/v20/19-519.html")
-CHAMAN = Citation("Chaman & Dokmanić 2021", url="https://arxiv.org/abs/2011.14214")
-DOSOVITSKIY = Citation("Dosovitskiy et al. 2021", url="https://arxiv.org/abs/2010.11929")
-ISLAM = Citation("Islam et al. 2020", url="https://arxiv.org/abs/2001.08248")
-KAYHAN = Citation("Kayhan & van Gemert 2020", url="https://arxiv.org/abs/2003.07064")
-ZHANG = Citation("Zhang 2019", url="https://arxiv.org/abs/1904.11486")
+from shiftproof.records.papers import AZULAY, CHAMAN, DOSOVITSKIY, ISLAM, KAYHAN, ZHANG
+from shiftproof.report.definition import Definition
 
 CODES = {
     "T0": Definition(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 
 from shiftproof.records import Verdict
-from shiftproof.report.audit.terminal import print_following
 from shiftproof.report.check.next_steps import next_steps
+from shiftproof.report.terminal import print_following
 
 
 def print_next_steps(verdict: Verdict, console: Console) -> None:

@@ -12,9 +12,8 @@ from shiftproof.errors import RecordError, RestartWarning
 from shiftproof.records import ExperimentRecord, layout
 from shiftproof.records.numbers import seconds_words, shortest
 from shiftproof.records.plain import printable_record
-from shiftproof.report.audit.facts import Facts
-from shiftproof.report.audit.facts import environment as environment_facts
 from shiftproof.report.document import document, embedded
+from shiftproof.report.environment import Facts, environment_facts
 from shiftproof.report.experiment.next_steps import next_steps
 from shiftproof.report.experiment.series import drawn
 

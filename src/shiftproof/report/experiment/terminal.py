@@ -24,8 +24,8 @@ from shiftproof.records.layout import (
     source_words,
     stand_in,
 )
-from shiftproof.report.audit.terminal import HEAD, SOFT, print_following, show
 from shiftproof.report.experiment.next_steps import next_steps
+from shiftproof.report.terminal import HEAD, SOFT, print_following, show
 
 HEADING = 20  # the most columns for a heading or for the names of the rows
 LEAD = 9  # columns before the sentences
