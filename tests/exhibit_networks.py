@@ -74,6 +74,29 @@ def to_file(net: TwoReadouts) -> dict[str, Any]:
     }
 
 
+def chain_to_file(net: nn.Sequential) -> list[dict[str, Any]]:
+    """The layers of a chain, as the page's `chain` reads them. Weights have to be halves."""
+    found: list[dict[str, Any]] = []
+    for layer in net:
+        if isinstance(layer, nn.Conv2d):
+            shape = {"channelsIn": layer.in_channels, "channelsOut": layer.out_channels, "kernel": layer.kernel_size[0]}
+            rim = {"padding": layer.padding[0], "border": "circular" if layer.padding_mode == "circular" else "zero"}
+            assert layer.bias is not None
+            weights = {"weight": halves(layer.weight), "bias": halves(layer.bias)}
+            found.append({"kind": "convolution", **shape, "stride": layer.stride[0], **rim, **weights})
+        elif isinstance(layer, nn.Linear):
+            found.append({"kind": "dense", "weight": halves(layer.weight), "bias": halves(layer.bias)})
+        elif isinstance(layer, nn.MaxPool2d):
+            found.append({"kind": "pool", "k": layer.kernel_size})
+        elif isinstance(layer, nn.ReLU):
+            found.append({"kind": "relu"})
+        elif isinstance(layer, nn.AdaptiveAvgPool2d):
+            found.append({"kind": "average"})
+        else:
+            assert isinstance(layer, nn.Flatten), layer
+    return found
+
+
 def from_file(held: dict[str, Any]) -> TwoReadouts:
     """The network of a file, in float64."""
     net = TwoReadouts().double().eval()
@@ -83,3 +106,29 @@ def from_file(held: dict[str, Any]) -> TwoReadouts:
             layer.weight.copy_(from_halves(kept["weight"], tuple(layer.weight.shape)))
             layer.bias.copy_(from_halves(kept["bias"], tuple(layer.bias.shape)))
     return net
+
+
+def chain_from_file(held: list[dict[str, Any]]) -> nn.Sequential:
+    """The network of `chain_to_file`, in float64."""
+    found: list[nn.Module] = []
+    for p in held:
+        if p["kind"] == "convolution":
+            mode = "circular" if p["border"] == "circular" else "zeros"
+            sizes = (p["channelsIn"], p["channelsOut"], p["kernel"], p["stride"], p["padding"])
+            layer: nn.Module = nn.Conv2d(*sizes, padding_mode=mode)
+        elif p["kind"] == "dense":
+            bias = from_halves(p["bias"], (-1,))
+            layer = nn.Linear(from_halves(p["weight"], (len(bias), -1)).shape[1], len(bias))
+            found.append(nn.Flatten())
+        else:
+            layer = {
+                "pool": lambda p=p: nn.MaxPool2d(p["k"]),
+                "relu": nn.ReLU,
+                "average": lambda: nn.AdaptiveAvgPool2d(1),
+            }[p["kind"]]()
+        layer = layer.double()
+        with torch.no_grad():
+            for name, weight in layer.named_parameters():
+                weight.copy_(from_halves(p[name], tuple(weight.shape)))
+        found.append(layer)
+    return nn.Sequential(*found).eval()

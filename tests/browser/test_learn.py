@@ -21,6 +21,7 @@ DRAGGED = {
     "forgets": ".handle",
     "pixels": ".handle.wave",
     "border": ".handle",
+    "one": ".handle.signal",
     "dense": ".handle.signal",
     "seam": ".handle.picture",
 }

@@ -19,14 +19,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exhibit_networks import CLASSES, TwoReadouts, from_file, to_file
+from exhibit_networks import CLASSES, TwoReadouts, chain_to_file, from_file, to_file
 from exhibit_operators import operators
+from exhibit_records import kept_records
 from shiftproof.data import open_labelled
+from shiftproof.models import ConvNet
+from shiftproof.training import Training, train
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/shiftproof/learning/weights"
@@ -125,12 +128,44 @@ def moved() -> None:
     write(GOLDEN / "drag.json", {"moved": found})
 
 
+def records() -> None:
+    """What exhibits show of experiments that took a training run."""
+    write(WEIGHTS / "records.json", kept_records())
+
+
+MOVED_PX = 3  # by how much pictures are moved in the training of one of the two networks of "Who is responsible?"
+
+
+def credit() -> None:
+    """Model C of the pooling experiment, trained without and with moves; each with its accuracy on the test digits."""
+    data, test = (open_labelled(f"mnist:{DATA}/mnist", split) for split in ("train", "test"))
+    found = {}
+    for name, moves_px in (("plain", 0), ("moved", MOVED_PX)):
+        net = train(lambda: ConvNet("cpcp"), data, Training(moves_px=moves_px), seed=0)
+        rounded(net)
+        right = 0
+        with torch.no_grad():
+            for x, y in zip(test.pictures.split(500), test.labels.split(500), strict=True):
+                right += int((net(x.double() / 255).argmax(1) == y).sum())
+        found[name] = {"layers": chain_to_file(net), "accuracy": right / len(test), "movesPx": moves_px}
+        print(f"{name}: {right / len(test):.2%} of the test digits")
+    write(WEIGHTS / "credit.json", found)
+
+
+def rounded(net: nn.Module) -> None:
+    """The network's weights become half precision, held in double precision."""
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(p.half().float())
+    net.double().eval()
+
+
 def engine() -> None:
     """What torch says of the operators that the page has written again."""
     write(GOLDEN / "engine.json", operators())
 
 
-MAKERS = {"engine": engine, "drag": drag, "moved": moved}
+MAKERS = {"engine": engine, "drag": drag, "moved": moved, "credit": credit, "records": records}
 
 
 def main() -> None:

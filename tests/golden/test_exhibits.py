@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from exhibit_networks import from_file
+from exhibit_records import kept_records
 from shiftproof.data import open_labelled
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/shiftproof/learning/weights"
 DATA = Path(os.environ.get("SHIFTPROOF_DATA", ROOT.parent / "shared/data"))
+HELD_RECORDS = json.loads((WEIGHTS / "records.json").read_text())
 HELD = json.loads((WEIGHTS / "drag.json").read_text())
 DIGITS = json.loads((WEIGHTS / "digits.json").read_text())
 
@@ -49,6 +51,11 @@ def test_the_average_keeps_its_answer_at_every_move_and_the_dense_readout_at_few
         assert (average.argmax(1) == k).all()
         assert (average - average[0]).abs().max() <= 1e-12
         assert (flat.argmax(1) == k).double().mean() < 0.5
+
+
+def test_records_are_those_that_are_committed():
+    assert json.loads((WEIGHTS / "records.json").read_text()) == kept_records()
+    assert HELD_RECORDS["efficiency"]["accuracy"]["convolution"]["60,000 pictures"][0] > 0.9
 
 
 def test_good_readers():

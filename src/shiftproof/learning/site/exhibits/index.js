@@ -3,6 +3,7 @@ import { border } from "#learn/exhibits/border.js";
 import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
+import { one } from "#learn/exhibits/one.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
 import { seam } from "#learn/exhibits/seam.js";
@@ -12,7 +13,7 @@ import { ways } from "#learn/exhibits/ways.js";
 export const ROOMS = [
   { id: "moves", exhibits: [drag, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
-  { id: "convolution", exhibits: [dense] },
+  { id: "convolution", exhibits: [one, dense] },
   { id: "mending", exhibits: [seam] },
 ];
 
