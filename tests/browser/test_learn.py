@@ -16,6 +16,7 @@ SCRIPT_MS = 16  # per move, on the CPU: twice the budget, because this machine d
 # Each exhibit's surface that is dragged: two cells to the right by mouse and touch are two presses of an arrow.
 DRAGGED = {
     "drag": ".handle.picture",
+    "ship": ".handle.track-of",
     "ways": ".handle",
     "pool": ".handle",
     "forgets": ".handle",

@@ -7,11 +7,12 @@ import { one } from "#learn/exhibits/one.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
 import { seam } from "#learn/exhibits/seam.js";
+import { ship } from "#learn/exhibits/ship.js";
 import { ways } from "#learn/exhibits/ways.js";
 
 /** @type {{id: string, exhibits: any[]}[]} */
 export const ROOMS = [
-  { id: "moves", exhibits: [drag, ways] },
+  { id: "moves", exhibits: [drag, ship, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [one, dense] },
   { id: "mending", exhibits: [seam] },
