@@ -253,9 +253,10 @@ class Tally:
             moments = self.cells.get(row.map)
             if moments is None:
                 return None
+            choose, _ = resolve(row.function)
             # The interval of the move that was found worst. It leaves out that
             # the worst of many looks worse than it is.
-            return moments.interval(int(moments.mean.argmin()), confidence=self.confidence, bounded=row.bounds)
+            return moments.interval(choose(moments.mean), confidence=self.confidence, bounded=row.bounds)
         values = np.array(self.scalars.get(row.name, []))
         values = values[np.isfinite(values)]
         # Without finite bounds, a single picture gives no interval, and no figure is given without one.

@@ -15,7 +15,14 @@ from shiftproof.commands.moves import Moves, named, torus
 from shiftproof.commands.options import (
     BAD_ITEMS,
     REQUIRE_FAILED,
+    AsJson,
+    CropFraction,
+    Mean,
+    Model,
+    NoLabels,
     Pretrained,
+    Scale,
+    Std,
     Weights,
     numbers,
     picture_size,
@@ -57,13 +64,7 @@ class Answer(StrEnum):
 
 
 def audit(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2, FILE.onnx or "
-            "FILE.py:FACTORY."
-        ),
-    ],
+    model: Model,
     data: Annotated[
         str,
         typer.Argument(help="The pictures: digits, mnist, mnist:DIR, cifar10:DIR, a folder of pictures, or FILE.npz."),
@@ -100,19 +101,10 @@ def audit(
             "model nor this says it, and all have the same.",
         ),
     ] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Mean per channel, subtracted after --scale, e.g. 0.485,0.456,0.406.")
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(help="Standard deviation per channel; divides after the mean is subtracted.")
-    ] = None,
-    scale: Annotated[float | None, typer.Option(help="The model takes pixels from 0 to SCALE: 1 or 255.")] = None,
-    crop_fraction: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01, max=1, help="Side of the centre crop over the short side of the resized picture, e.g. 0.875."
-        ),
-    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    crop_fraction: CropFraction = None,
     interpolation: Annotated[
         Interpolation | None, typer.Option(help="How pictures are resized to the size of the input.")
     ] = None,
@@ -123,7 +115,7 @@ def audit(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use at most this many pictures, spread evenly over the data.")
     ] = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Ignore the labels of the data.")] = False,
+    no_labels: NoLabels = False,
     layers: Annotated[
         int, typer.Option(min=0, help="Number of pictures for the layer profile. 0 leaves the profile out.")
     ] = 16,
@@ -159,7 +151,7 @@ def audit(
         list[str] | None,
         typer.Option(help="The same for the estimate alone, whatever its interval. May be repeated."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")] = False,
+    as_json: AsJson = False,
     csv: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Also write every metric and map to this file, as comma-separated values."),

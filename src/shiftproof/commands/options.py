@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 REQUIRE_FAILED, BAD_ITEMS, STOPPED = 1, 3, 130
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2, FILE.onnx or FILE.py:FACTORY."
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -29,6 +35,17 @@ Pretrained = Annotated[
         help="Load the published weights of timm:NAME, timm:NAME.TAG or torchvision:NAME. They are downloaded once.",
     ),
 ]
+Mean = Annotated[str | None, typer.Option(help="Mean per channel, subtracted after --scale, e.g. 0.485,0.456,0.406.")]
+Std = Annotated[str | None, typer.Option(help="Standard deviation per channel; divides after the mean is subtracted.")]
+Scale = Annotated[float | None, typer.Option(help="The model takes pixels from 0 to SCALE: 1 or 255.")]
+CropFraction = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, max=1, help="Side of the centre crop over the short side of the resized picture, e.g. 0.875."
+    ),
+]
+NoLabels = Annotated[bool, typer.Option("--no-labels", help="Ignore the labels of the data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")]
 
 
 def warn_of_random_weights(model: LoadedModel, stderr: Console) -> None:

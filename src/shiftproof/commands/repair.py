@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from shiftproof.commands.options import Pretrained, Weights, numbers, picture_size, warn_of_random_weights
+from shiftproof.commands.options import (
+    AsJson,
+    CropFraction,
+    Mean,
+    Model,
+    NoLabels,
+    Pretrained,
+    Scale,
+    Std,
+    Weights,
+    numbers,
+    picture_size,
+    warn_of_random_weights,
+)
 from shiftproof.commands.output import StoppedError, doing, put_json, say, warnings_on
 
 STATE = ".training.safetensors"  # of a training that is not finished
@@ -43,13 +56,7 @@ class Method(StrEnum):
 
 
 def repair(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2, FILE.onnx or "
-            "FILE.py:FACTORY."
-        ),
-    ],
+    model: Model,
     goal: Annotated[
         Goal,
         typer.Option(
@@ -81,7 +88,7 @@ def repair(
     limit: Annotated[
         int | None, typer.Option(min=2, help="Use at most this many pictures, spread evenly over the data.")
     ] = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Ignore the labels of the data.")] = False,
+    no_labels: NoLabels = False,
     weights: Weights = None,
     pretrained: Pretrained = False,
     input_size: Annotated[
@@ -93,19 +100,10 @@ def repair(
             min=0.01, help="For the methods that train (fine-tuning, distillation): passes over the pictures."
         ),
     ] = None,
-    mean: Annotated[
-        str | None, typer.Option(help="Mean per channel, subtracted after --scale, e.g. 0.485,0.456,0.406.")
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(help="Standard deviation per channel; divides after the mean is subtracted.")
-    ] = None,
-    scale: Annotated[float | None, typer.Option(help="The model takes pixels from 0 to SCALE: 1 or 255.")] = None,
-    crop_fraction: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01, max=1, help="Side of the centre crop over the short side of the resized picture, e.g. 0.875."
-        ),
-    ] = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    crop_fraction: CropFraction = None,
     budget: Annotated[
         float | None, typer.Option(help="Largest cost, in forward passes of the original model.", min=1.0)
     ] = None,
@@ -117,7 +115,7 @@ def repair(
             help="Folder for mended.pt2, mended.onnx, mended.safetensors, mended.py, repair.json and the page.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Mend a model: write a model with a guarantee, its proof and its cost, or for a camera one that was measured to be steadier.
 

@@ -6,7 +6,7 @@ from shiftproof.data.encode import png
 from shiftproof.data.items import ItemSource
 from shiftproof.data.photographs import Album, bundled_textures, open_photographs
 from shiftproof.data.prepare import prepare, scaling
-from shiftproof.data.source import WORDS, ArraySource, Item, Source, open_data, open_training
+from shiftproof.data.source import WORDS, ArraySource, Chosen, Item, Source, open_data, open_training
 
 if TYPE_CHECKING:
     from shiftproof.data.memory import Labelled, open_labelled
@@ -15,6 +15,7 @@ __all__ = [
     "WORDS",
     "Album",
     "ArraySource",
+    "Chosen",
     "Item",
     "ItemSource",
     "Labelled",

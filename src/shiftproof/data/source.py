@@ -17,7 +17,7 @@ from shiftproof.data.mnist import open_mnist
 from shiftproof.data.npz import open_npz
 from shiftproof.errors import DataError
 
-__all__ = ["FORMS", "WORDS", "ArraySource", "Item", "Source", "Spread", "open_data", "open_training"]
+__all__ = ["FORMS", "WORDS", "ArraySource", "Chosen", "Item", "Source", "open_data", "open_training", "spread"]
 
 
 @runtime_checkable
@@ -107,7 +107,7 @@ def open_data(word: str, *, limit: int | None = None, split: str = "test") -> So
             remedy=f"the words are {FORMS}",
         )
     source = opener(word, split)
-    return source if limit is None or limit >= len(source) else Spread(source, limit)
+    return source if limit is None or limit >= len(source) else spread(source, limit)
 
 
 def open_training(word: str, *, limit: int | None = None) -> Source | None:
@@ -126,17 +126,27 @@ def open_training(word: str, *, limit: int | None = None) -> Source | None:
         return None
 
 
-@dataclass(frozen=True)
-class Spread:
+def spread(source: Source, count: int) -> Chosen:
     """`count` items of a source of n, at floor(k n / count): evenly spread, in the order of the source.
 
     Args:
         source: the whole data.
         count: number of items, 1..n.
     """
+    return Chosen(source, tuple(k * len(source) // count for k in range(count)))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some items of a source.
+
+    Args:
+        source: the whole data.
+        chosen: their indices, in the order in which they are read.
+    """
 
     source: Source
-    count: int
+    chosen: tuple[int, ...]
 
     @property
     def word(self) -> str:
@@ -165,19 +175,19 @@ class Spread:
 
     def __len__(self) -> int:
         """Number of items."""
-        return self.count
+        return len(self.chosen)
 
     def read(self, i: int) -> Item:
-        """Item `i`, 0 <= i < count; raises what the source raises."""
-        if not 0 <= i < self.count:
-            raise IndexError(f"item {i} of {self.count}")
-        return self.source.read(i * len(self.source) // self.count)
+        """Item `i`, 0 <= i < len(self); raises what the source raises."""
+        if not 0 <= i < len(self.chosen):
+            raise IndexError(f"item {i} of {len(self.chosen)}")
+        return self.source.read(self.chosen[i])
 
-    def unlabelled(self) -> Spread:
+    def unlabelled(self) -> Chosen:
         """The same items without labels."""
-        return Spread(self.source.unlabelled(), self.count)
+        return Chosen(self.source.unlabelled(), self.chosen)
 
     def fingerprint(self) -> str:
         """A digest of the whole data's fingerprint and of the chosen items."""
-        taken = f"{self.count} of {len(self.source)} of {self.source.fingerprint()}"
+        taken = f"{self.chosen} of {self.source.fingerprint()}"
         return hashlib.sha256(taken.encode()).hexdigest()[:FINGERPRINT_DIGITS]

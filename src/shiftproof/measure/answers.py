@@ -101,14 +101,13 @@ def accuracy(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " 
     return correct(answers, labels).mean(axis=1)
 
 
-def worst_move(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " n"]) -> int:
-    """The position in the set of the move at which the mean accuracy is lowest (the first of them).
+def worst_move(accuracies: Float[np.ndarray, " m"]) -> int:
+    """The position in the set of the move at which the accuracy is lowest (the first of them).
 
-    argmin_t sum_i [answers[i, t] == labels[i]]
+    argmin_t accuracies[t]
 
     Args:
-        answers: predicted class per image and move.
-        labels: true class per image.
+        accuracies: fraction of correct answers per move, over all images.
 
     Returns:
         An index in 0..m-1.
@@ -116,14 +115,17 @@ def worst_move(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, 
     Raises:
         MeasureError: no moves.
 
-    >>> worst_move(np.array([[3, 5], [4, 4]]), np.array([3, 4]))
+    >>> worst_move(np.array([1.0, 0.5]))
     1
 
     Reference:
         Ours: the minimum of the accuracy map.
     """
-    _needs(answers, 1)
-    return int(np.argmin(correct(answers, labels).sum(axis=0)))
+    if len(accuracies) < 1:
+        raise MeasureError(
+            "the worst move of no move", where="accuracies", remedy="give the accuracy of one move or more"
+        )
+    return int(np.argmin(accuracies))
 
 
 def accuracy_worst_move(
@@ -131,8 +133,8 @@ def accuracy_worst_move(
 ) -> Float[np.ndarray, " n"]:
     """Whether the answer is correct at the worst move of the set, 1 or 0 per image.
 
-    w_i = [answers[i, t*] == labels[i]], t* = `worst_move`. One move for all images; for the worst move of each image on
-    its own, see `accuracy_every_move`.
+    w_i = [answers[i, t*] == labels[i]], t* = `worst_move` of the mean over images. One move for all images; for the worst
+    move of each image on its own, see `accuracy_every_move`.
 
     The move is chosen from the same answers that it is judged by, so the mean is biased downward: the minimum of noisy
     means lies below the minimum of the true ones. The bias grows with the number of moves and falls with the number of
@@ -154,7 +156,9 @@ def accuracy_worst_move(
     Reference:
         Ours: the minimum of the accuracy map.
     """
-    return correct(answers, labels)[:, worst_move(answers, labels)].astype(np.float64)
+    _needs(answers, 1)
+    is_correct = correct(answers, labels)
+    return is_correct[:, worst_move(is_correct.mean(axis=0))].astype(np.float64)
 
 
 def accuracy_every_move(

@@ -29,8 +29,8 @@ Merge = Literal["mean", "mean_in_units", "worst_move", "whole"]
 - `mean`: the mean over pictures, with the interval of `measure.mean_interval` inside `bounds`.
 - `mean_in_units`: the same, then divided by the typical distance between the outputs of two different unmoved pictures
   (`measure.typical_distance`), which is known only when all pictures have been run.
-- `worst_move`: the lowest cell of the map that the row names; the function needs all pictures at once, so no block calls
-  it. A test holds the figure of an audit to the mean of the function over all pictures.
+- `worst_move`: one cell of the map that the row names. The function chooses it from the map's values by move, which are
+  known only when all pictures have been run.
 - `whole`: one call at the end, with the numbers per picture of other metrics; the function returns the figure itself.
 """
 
@@ -46,20 +46,21 @@ class Measure:
         better: which values are better; None for a name that the table does not hold.
         bounds: the smallest and the largest possible value; the interval stays inside.
         definition: one or two sentences for a reader.
-        function: "module:name" of the public function that makes one number per picture. The names of its parameters
-            say what it receives; `auditing.tally` lists them.
+        function: "module:name" of the public function that makes one number per picture (or, merged by `worst_move`, that
+            chooses the move). The names of its parameters say what it receives; `auditing.tally` lists them.
         sources: where the measure was published.
         moves: which moves it is computed from.
         merge: how the numbers of all pictures become one figure.
         per_move: for a function with a parameter `per_move`: the figure per view that this row gives it.
         needs_classes: whether the cells of the output must have classes, as a mask has and a map of depth has not.
-        map: for `worst_move`: the map whose lowest cell it is.
+        map: for `worst_move`: the map one of whose cells it is.
         tile: whether the page may show it large; it shows the first four such metrics of a record.
         stops: whether `precision` waits for its interval.
         rounds: whether it is computed from floating-point outputs, so that a value below `numbers.ROUNDING` is rounding and
             prints as 0; a count over a count (flip rate) has no rounding.
         sentence: what the headline of a record says of it, with "{value}" for the figure. A record's headline is about the
             first of its metrics that has a sentence.
+        short: its name where there is little room, as over a column; "" for `words`.
         plain: whether it is the accuracy that others publish for the model: the notes ask about the preprocessing where it
             is implausible.
         never: the headline for a figure of exactly 0, if it needs other words.
@@ -83,7 +84,13 @@ class Measure:
     rounds: bool = False
     sentence: str = ""
     never: str = ""
+    short: str = ""
     plain: bool = False
+
+    @property
+    def head(self) -> str:
+        """Its name over a column."""
+        return self.short or self.words
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ _MEASURES = (
         definition="Fraction of pictures whose answer is correct when they are not moved.",
         function="shiftproof.measure:accuracy_unmoved",
         plain=True,
+        short="accuracy unmoved",
     ),
     Measure(
         name="accuracy",
@@ -43,6 +44,7 @@ _MEASURES = (
         sources=(ENGSTROM,),
         tile=True,
         stops=True,
+        short="accuracy moved",
     ),
     Measure(
         name="accuracy_worst_move",
@@ -51,9 +53,10 @@ _MEASURES = (
         better="higher",
         bounds=FRACTION,
         definition="Fraction of correct answers at the one move of the set at which it is lowest.",
-        function="shiftproof.measure:accuracy_worst_move",
+        function="shiftproof.measure:worst_move",
         merge="worst_move",
         map="accuracy",
+        short="at the worst move",
     ),
     Measure(
         name="accuracy_every_move",

@@ -8,9 +8,10 @@ from typing import Literal, get_args
 from shiftproof.boundaries import Boundary
 from shiftproof.printable import printable
 from shiftproof.records.audit_parts import Metric
+from shiftproof.records.metrics import metric_row
 from shiftproof.records.numbers import count_words, fixed, percent, points
 
-UNMOVED, MOVED, WORST, CONSISTENCY, FLIPS = MEASURES = (
+UNMOVED, MOVED, _, CONSISTENCY, FLIPS = MEASURES = (
     "accuracy_unmoved",
     "accuracy",
     "accuracy_worst_move",
@@ -114,13 +115,7 @@ class Measured:
 
 
 def _figures(metrics: dict[str, Metric]) -> str:
-    words = {
-        UNMOVED: "accuracy {} unmoved",
-        MOVED: "{} moved",
-        WORST: "{} at the worst move",
-        CONSISTENCY: "consistency {}",
-    }
-    return ", ".join(w.format(percent(metrics[n].value)) for n, w in words.items() if n in metrics)
+    return ", ".join(f"{metric_row(n).head} {percent(metrics[n].value)}" for n in MEASURES if n in metrics)
 
 
 def drop_words(drop: float) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from shiftproof.auditing.given import bind, is_channels_last
 from shiftproof.auditing.items import Tensors, channels_first, class_indices, opened
 from shiftproof.auditing.pictures import Pictures
 from shiftproof.auditing.stream import as_unit
-from shiftproof.data import Item, Source
+from shiftproof.data import Chosen, Source
 from shiftproof.errors import BadItemError, DataError, RepairError
 from shiftproof.models import LoadedModel
 from shiftproof.records.repair_parts import Goal
@@ -164,59 +163,3 @@ def _read(model: LoadedModel, pictures: Pictures, chosen: Sequence[int]) -> tupl
     inputs = torch.cat([model.ready(torch.stack(found[i : i + 100])) for i in range(0, len(found), 100)])
     whole = [c for c in classes if c is not None]
     return inputs, torch.tensor(whole) if len(whole) == len(found) else None
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Some items of a source.
-
-    Args:
-        source: the whole data.
-        chosen: their indices.
-    """
-
-    source: Source
-    chosen: tuple[int, ...]
-
-    @property
-    def word(self) -> str:
-        """What the user typed."""
-        return self.source.word
-
-    @property
-    def classes(self) -> list[str] | None:
-        """Names of the classes, if they are known."""
-        return self.source.classes
-
-    @property
-    def labelled(self) -> bool:
-        """Whether the data has labels."""
-        return self.source.labelled
-
-    @property
-    def class_names(self) -> Mapping[int, str]:
-        """Label -> name of its class, as far as names are known."""
-        return self.source.class_names
-
-    @property
-    def size(self) -> tuple[int, int, int] | None:
-        """(c, h, w) of every picture, if all have the same."""
-        return self.source.size
-
-    def __len__(self) -> int:
-        """Number of items."""
-        return len(self.chosen)
-
-    def read(self, i: int) -> Item:
-        """Item `i`; raises what the source raises."""
-        if not 0 <= i < len(self.chosen):
-            raise IndexError(f"item {i} of {len(self.chosen)}")
-        return self.source.read(self.chosen[i])
-
-    def unlabelled(self) -> Chosen:
-        """The same items without labels."""
-        return Chosen(self.source.unlabelled(), self.chosen)
-
-    def fingerprint(self) -> str:
-        """A digest of the whole data's fingerprint and of the chosen items."""
-        return hashlib.sha256(f"{self.chosen} of {self.source.fingerprint()}".encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ import pytest
 
 from shiftproof.data import WORDS, ArraySource, Source, open_data
 from shiftproof.data.digits import split_indices
-from shiftproof.data.source import Spread
+from shiftproof.data.source import spread
 from shiftproof.errors import DataError
 
 
@@ -42,7 +42,7 @@ def test_the_model_trains_on_digits_that_are_not_tested():
 def test_a_limit_spreads_evenly():
     labels = np.repeat(np.arange(5), 20)  # sorted by class, as folders are
     whole = ArraySource(np.zeros((100, 2, 2, 1), np.uint8), labels, "mine", classes=list("abcde"))
-    part = Spread(whole, 10)
+    part = spread(whole, 10)
     assert isinstance(part, Source)
     assert (len(part), part.word, part.labelled, part.classes) == (10, "mine", True, list("abcde"))
     assert [part.read(i).label for i in range(10)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
@@ -69,10 +69,10 @@ def test_fingerprints_tell_limits_and_splits_apart():
 
 def test_a_limit_changes_its_fingerprint_with_the_data():
     pictures = np.zeros((4, 2, 2, 1), np.uint8)
-    before = Spread(ArraySource(pictures), 2).fingerprint()
-    assert Spread(ArraySource(pictures.copy()), 2).fingerprint() == before
+    before = spread(ArraySource(pictures), 2).fingerprint()
+    assert spread(ArraySource(pictures.copy()), 2).fingerprint() == before
     pictures[0, 1, 1] = 1
-    assert Spread(ArraySource(pictures), 2).fingerprint() != before
+    assert spread(ArraySource(pictures), 2).fingerprint() != before
 
 
 @pytest.mark.parametrize("word", ["photos", "no/such/folder", "digit", "digits:here", "imagenet", "", "  "])

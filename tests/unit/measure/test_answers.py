@@ -21,9 +21,11 @@ def test_accuracies():
 
 def test_worst_move_is_one_move_for_all_images():
     # right at moves: [1 1 1 0], [0 0 1 1], [0 0 0 0] -> sums 1 1 2 1: the first of the lowest
-    assert of.worst_move(ANSWERS, LABELS) == 0
+    assert of.worst_move(of.correct(ANSWERS, LABELS).mean(axis=0)) == 0
     np.testing.assert_array_equal(of.accuracy_worst_move(ANSWERS, LABELS), [1.0, 0.0, 0.0])
-    assert of.worst_move(np.array([[0, 0, 9], [1, 9, 9]]), np.array([0, 1])) == 2
+    assert of.worst_move(np.array([0.5, 0.5, 0.0])) == 2
+    with pytest.raises(MeasureError, match="no move"):
+        of.worst_move(np.array([]))
 
 
 def test_worst_move_is_biased_downward():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shiftproof import records
 from shiftproof.records import GOALS, AuditRecord, RepairRecord, Verdict
@@ -56,6 +57,7 @@ def render_repair(record: RepairRecord, before: AuditRecord | None = None, after
         measured=measured,
         where="" if measured is None else _where(measured),
         front=figure,
+        heads=[metric_row(name).head for name in MEASURES],
         methods=[] if measured is None else _methods(measured),
         flips=[] if before is None else _flips(printable_record(before), after),
         changes=changes_in_words(record.changes),
@@ -144,16 +146,15 @@ def _where(measured: Measured) -> str:
     )
 
 
-def _methods(measured: Measured) -> list[dict[str, str]]:
+def _methods(measured: Measured) -> list[dict[str, Any]]:
     """The rows of the table of methods, the original model first."""
     front = on_front(measured)
 
-    def row(word: str, metrics: Mapping[str, Metric], cost: float | None, standing: str, why: str) -> dict[str, str]:
-        figure = {n: percent(metrics[n].value) if n in metrics else "–" for n in MEASURES}
+    def row(word: str, metrics: Mapping[str, Metric], cost: float | None, standing: str, why: str) -> dict[str, Any]:
         told = "–" if cost is None else fixed(cost, 2)
         return {
             "method": word,
-            **figure,
+            "figures": [percent(metrics[n].value) if n in metrics else "–" for n in MEASURES],
             "cost": told,
             "front": "yes" if word in front else "",
             "standing": standing,
