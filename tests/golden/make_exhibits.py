@@ -133,6 +133,28 @@ def records() -> None:
     write(WEIGHTS / "records.json", kept_records())
 
 
+def back() -> None:
+    """The arrays of the record of recurrent gradients, and what autograd says of them and of a small convolution."""
+    from shiftproof.experiments.exact import recurrent_gradients as recurrent
+
+    # drawn as in the experiment, so that its figures come out again
+    drawn = torch.Generator().manual_seed(0)
+    x = torch.randn(recurrent.STEPS, recurrent.INPUT, generator=drawn, dtype=torch.float64)
+    shape = (recurrent.STATE, recurrent.INPUT + recurrent.STATE)
+    w = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    write(WEIGHTS / "back.json", {"x": x.tolist(), "w": w.tolist()})
+    time = []
+    for scale in recurrent.SCALES:
+        scaled = w * scale / recurrent.STATE**0.5
+        truth = torch.autograd.functional.jacobian(lambda v: recurrent.run(x, v)[-1], scaled)
+        states = recurrent.run(x, scaled)
+        time.append({"scale": scale, "gradient": truth.flatten().tolist(), "states": states.flatten().tolist()})
+    v, k, d = (torch.randint(-7, 8, (1, 1, n, n), generator=drawn).double().requires_grad_() for n in (5, 3, 3))
+    by_v, by_k = torch.autograd.grad(functional.conv2d(v, k), (v, k), d.detach())
+    space = {n: a.detach().flatten().tolist() for n, a in (("v", v), ("k", k), ("d", d), ("dv", by_v), ("dk", by_k))}
+    write(GOLDEN / "back.json", {"time": time, "space": space})
+
+
 MOVED_PX = 3  # by how much pictures are moved in the training of one of the two networks of "Who is responsible?"
 
 
@@ -165,7 +187,7 @@ def engine() -> None:
     write(GOLDEN / "engine.json", operators())
 
 
-MAKERS = {"engine": engine, "drag": drag, "moved": moved, "credit": credit, "records": records}
+MAKERS = {"engine": engine, "drag": drag, "moved": moved, "credit": credit, "records": records, "back": back}
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def files() -> dict[str, bytes]:
         if p.is_file() and p.suffix in SHIPPED
     }
     styles = [found.pop(path).decode() for path in sorted(found, key=len) if path.endswith(".css")]
-    found["style.css"] = lean("\n".join([palette(), *styles])).encode()
+    found["style.css"] = lean_style("\n".join([palette(), *styles])).encode()
     found |= {path: lean(held.decode()).encode() for path, held in found.items() if path.endswith(".js")}
     found["index.html"] = found["index.html"].decode().replace("<noscript></noscript>", without_script()).encode()
     found |= {f"material/{name}.json": held.encode() for name, held in material().items()}
@@ -38,15 +38,28 @@ def files() -> dict[str, bytes]:
 
 
 def lean(text: str) -> str:
-    r"""The script or style without its comments and indentation: a third of its size, which no browser needs.
+    r"""The script without its comments and indentation: a third of its size, which no browser needs.
 
-    It reads no language: a comment is what stands between `/*` and `*/`, or a line that begins with `//`.
+    It reads no language: a comment is what stands between `/*` and `*/`, a line that begins with `//`, or what follows ` // `
+    after the end of a statement and has no quotation marks.
 
-    >>> lean("/** @param {number} a */\nconst f = (a) =>\n  a; // kept\n// gone")
-    'const f = (a) =>\na; // kept'
+    >>> lean("/** @param {number} a */\nconst f = (a) =>\n  a; // gone\n// gone")
+    'const f = (a) =>\na;'
     """
-    lines = (line.strip() for line in re.sub(r"/\*.*?\*/", "", text, flags=re.S).splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
+    lines = (line.strip() for line in re.sub(r"/\*.*?\*/ ?", "", text, flags=re.S).splitlines())
+    return "\n".join(
+        re.sub(r"(?<=[;,(){}\[\]]) // [^\"'`]*$", "", line) for line in lines if line and not line.startswith("//")
+    )
+
+
+def lean_style(text: str) -> str:
+    """The style without its comments and the white space that means nothing.
+
+    >>> lean_style("/* a */ .b > i, u { margin: 0 1px; }")
+    '.b > i,u{margin:0 1px;}'
+    """
+    bare = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    return re.sub(r": +", ":", re.sub(r"\s*([{};,])\s*", r"\1", bare)).strip()
 
 
 def media_type(path: str) -> str:

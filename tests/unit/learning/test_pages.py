@@ -108,8 +108,10 @@ def test_no_words_are_left_over():
 
 def test_what_is_sent_has_no_comments_and_all_of_the_code():
     assert (
-        lean('const a = "x"; /** a\n * b */ const b = 1;\n  // no\n\n  f(a);') == 'const a = "x";  const b = 1;\nf(a);'
+        lean('const a = "x"; /** a\n * b */ const b = 1;\n  // no\n\n  f(a); // no')
+        == 'const a = "x"; const b = 1;\nf(a);'
     )
+    assert lean('f("a, // b"); g(`// c`);') == 'f("a, // b"); g(`// c`);'
     held = files()
     for p in SITE.rglob("*.js"):
         sent, source = held[p.relative_to(SITE).as_posix()].decode(), p.read_text()

@@ -1,4 +1,5 @@
 // The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
+import { back } from "#learn/exhibits/back.js";
 import { border } from "#learn/exhibits/border.js";
 import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
@@ -15,6 +16,7 @@ export const ROOMS = [
   { id: "moves", exhibits: [drag, ship, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [one, dense] },
+  { id: "training", exhibits: [back] },
   { id: "mending", exhibits: [seam] },
 ];
 
