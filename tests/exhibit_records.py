@@ -9,6 +9,8 @@ from typing import Any
 EXPERIMENTS = Path(__file__).parent / "golden/experiments"
 RECORDS = {  # the tables that exhibits read, by the name of the record
     "efficiency": ("accuracy",),
+    "locality": ("correlation",),
+    "stationarity": ("pictures",),
 }
 FIGURES = 6  # decimals, more than any page shows
 

@@ -24,6 +24,7 @@ DRAGGED = {
     "border": ".handle",
     "one": ".handle.signal",
     "dense": ".handle.signal",
+    "photos": ".handle.first",
     "back": ".handle.lifted",
     "seam": ".handle.picture",
 }

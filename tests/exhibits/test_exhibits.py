@@ -1,11 +1,16 @@
 """Runs the exhibits' own tests, which are JavaScript, with the node of PyPI or of the system."""
 
+import base64
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from shiftproof.learning.material import scene
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -48,3 +53,25 @@ def test_the_types_agree():
         pytest.skip("no npm packages: make node_modules/installed")
     done = run(str(tsc), "--project", "jsconfig.json")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_photograph_goes_together_as_numpy_says(tmp_path):
+    """The page's photograph comes out of scikit-image when it is made, so it is in no golden file."""
+    held = scene()
+    (tmp_path / "scene.json").write_text(held)
+    script = f"""
+      const {{ readFileSync }} = await import("node:fs");
+      const {{ prepare }} = await import("#learn/exhibits/photos.js");
+      const {{ byDistance }} = await import("#learn/exhibits/photos/statistics.js");
+      const scene = JSON.parse(readFileSync({json.dumps(str(tmp_path / "scene.json"))}, "utf-8"));
+      const {{ x, n }} = prepare({{ scene, records: {{ stationarity: {{}}, locality: {{ correlation: {{}} }} }} }});
+      console.log(JSON.stringify(["across", "down", "diagonal"].map((d) => byDistance(x, n, d).r)));
+    """
+    done = run("--import", "./tests/exhibits/resolve.js", "--input-type=module", "-e", script)
+    assert done.returncode == 0, done.stderr
+    side = json.loads(held)["side"]
+    grey = np.frombuffer(base64.b64decode(json.loads(held)["pixels"]), np.uint8).reshape(side, side) / 255
+    for (dy, dx), found in zip(((0, 1), (1, 0), (1, 1)), json.loads(done.stdout), strict=True):
+        for d, r in found:
+            apart = grey[: side - d * dy, : side - d * dx], grey[d * dy :, d * dx :]
+            assert abs(np.corrcoef(*(a.ravel() for a in apart))[0, 1] - r) < 1e-9

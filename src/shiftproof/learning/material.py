@@ -10,11 +10,13 @@ from pathlib import Path
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 64  # pixels of the photograph's side: a window of half of it can be moved
+SCENE = 256  # pixels of the side of the photograph whose statistics are measured
 
 
 def material() -> dict[str, str]:
     """JSON by the name under which an exhibit asks for it."""
-    return {p.stem: p.read_text("utf-8") for p in sorted(WEIGHTS.glob("*.json"))} | {"photograph": photograph()}
+    held = {p.stem: p.read_text("utf-8") for p in sorted(WEIGHTS.glob("*.json"))}
+    return held | {"photograph": photograph(), "scene": scene()}
 
 
 @functools.cache
@@ -27,4 +29,17 @@ def photograph() -> str:
     left = (grey.width - grey.height) // 2
     small = grey.crop((left, 0, left + grey.height, grey.height)).resize((SIDE, SIDE), Image.Resampling.BOX)
     held = {"source": "scikit-image, chelsea, CC0", "side": SIDE, "pixels": base64.b64encode(small.tobytes()).decode()}
+    return json.dumps(held)
+
+
+@functools.cache
+def scene() -> str:
+    """The middle of a larger grey photograph (camera, by Lav Varshney, CC0), which scikit-image carries too."""
+    from PIL import Image
+
+    with importlib.resources.as_file(importlib.resources.files("skimage") / "data" / "camera.png") as where:
+        grey = Image.open(where).convert("L")
+    left, top = (grey.width - SCENE) // 2, (grey.height - SCENE) // 2
+    middle = grey.crop((left, top, left + SCENE, top + SCENE))
+    held = {"source": "scikit-image, camera, CC0", "side": SCENE, "pixels": base64.b64encode(middle.tobytes()).decode()}
     return json.dumps(held)

@@ -45,6 +45,7 @@ async function materialOf(exhibit) {
 function guessOf(exhibit, text) {
   const { guessing } = exhibit;
   if (text === null || text === SKIPPED) return text ?? "";
+  if ("like" in guessing) return guessing.like.test(text) ? text : "";
   if ("options" in guessing) return guessing.options.includes(text) ? text : "";
   return Number(text) >= guessing.from && Number(text) <= guessing.to ? text : "";
 }

@@ -69,7 +69,7 @@ export function ExhibitPage({ exhibit, state, from, set, material, guess, outcom
     <h1>${t(`${id}.title`)}</h1>
     <p class="lead">${t(`${id}.question`)}</p>
     <${Predict} ...${{ id, guessing: exhibit.guessing, values: asking.values, question: asking.key, guess, outcome, choose, t }} />
-    <${exhibit.View} ...${{ state, set, seen, t, asked, material }} />
+    <${exhibit.View} ...${{ state, set, seen, t, asked, material, guess }} />
     <${Take} ...${{ id, taken, own: exhibit.own, see, next, t }} />
   </main>`;
 }

@@ -5,6 +5,7 @@ import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
 import { one } from "#learn/exhibits/one.js";
+import { photos } from "#learn/exhibits/photos.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
 import { seam } from "#learn/exhibits/seam.js";
@@ -15,7 +16,7 @@ import { ways } from "#learn/exhibits/ways.js";
 export const ROOMS = [
   { id: "moves", exhibits: [drag, ship, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
-  { id: "convolution", exhibits: [one, dense] },
+  { id: "convolution", exhibits: [one, dense, photos] },
   { id: "training", exhibits: [back] },
   { id: "mending", exhibits: [seam] },
 ];

@@ -29,11 +29,12 @@ export function Handle({ rows, columns, label, at, drag, point, children, class:
   function moved(/** @type {PointerEvent} */ event, first = false) {
     if (!held.current) return;
     event.preventDefault();
-    const box = /** @type {Element} */ (event.currentTarget).getBoundingClientRect();
+    // where it was pressed: what is dragged may be the surface itself
+    const box = held.current.box ?? /** @type {Element} */ (event.currentTarget).getBoundingClientRect();
     const row = ((event.clientY - box.top) / box.height) * rows;
     const column = ((event.clientX - box.left) / box.width) * columns;
     const inside = (/** @type {number} */ v, /** @type {number} */ n) => Math.max(0, Math.min(n - 1, Math.floor(v)));
-    if (first) held.current = { row, column, from: at?.() };
+    if (first) held.current = { box, row, column, from: at?.() };
     if (drag) drag(Math.round(row - held.current.row), Math.round(column - held.current.column), held.current.from);
     if (point) point(inside(row, rows), inside(column, columns), first);
   }

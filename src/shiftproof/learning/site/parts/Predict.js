@@ -1,12 +1,15 @@
 // Predict, then see: the question before the first move, and what was said beside what came out.
 import { html, useState } from "#learn/view.js";
+import { Sketch } from "#learn/parts/Sketch.js";
 import { Slider } from "#learn/parts/Slider.js";
 
 /** The learner did not want to say. */
 export const SKIPPED = "skip";
 
 /**
- * @typedef {{options: readonly string[]} | {from: number, to: number, step: number, value: (v: number) => import("#learn/words.js").Value}} Guessing
+ * One of a few, a number, or a curve over some points; a curve is a text that is `like` this.
+ * @typedef {{options: readonly string[]} | {from: number, to: number, step: number, value: (v: number) => import("#learn/words.js").Value}
+ *   | {points: readonly number[], like: RegExp, value: (v: string) => import("#learn/words.js").Value}} Guessing
  */
 
 /**
@@ -19,7 +22,7 @@ export function Predict({ id, guessing, values, question, guess, outcome, choose
   const asked = question ?? `${id}.predict.question`;
   if (guess) {
     const name = (/** @type {string} */ v) =>
-      "options" in guessing ? { key: `${id}.predict.${v}` } : guessing.value(Number(v));
+      "options" in guessing ? { key: `${id}.predict.${v}` } : "like" in guessing ? guessing.value(v) : guessing.value(Number(v));
     const key = guess === outcome ? "predict.right" : "predict.compare";
     return html`<section class="predict done">
       <p class="soft">${t(asked, values)}</p>
@@ -29,7 +32,7 @@ export function Predict({ id, guessing, values, question, guess, outcome, choose
   return html`<section class="predict" aria-label=${t.plain("predict.title")}>
     <h2>${t("predict.title")}</h2>
     <p>${t(asked, values)}</p>
-    ${"options" in guessing ? html`<${Options} ...${{ id, guessing, choose, t }} />` : html`<${Amount} ...${{ guessing, choose, t }} />`}
+    <${"options" in guessing ? Options : "points" in guessing ? Drawn : Amount} ...${{ id, guessing, choose, t }} />
   </section>`;
 }
 
@@ -48,6 +51,16 @@ function Amount({ guessing, choose, t }) {
     <button type="button" class="option" onclick=${() => choose(String(value))}>${t("predict.say")}</button>
     <${Skip} choose=${choose} t=${t} />
   </div>`;
+}
+
+/** @param {any} props */
+function Drawn({ guessing, choose, t }) {
+  const [curve, set] = useState(guessing.points.map(() => 50));
+  return html`<div class="row">
+      <button type="button" class="option" onclick=${() => choose(curve.join(","))}>${t("predict.say")}</button>
+      <${Skip} choose=${choose} t=${t} />
+    </div>
+    <${Sketch} ...${{ points: guessing.points, curve, set, t }} />`;
 }
 
 /** @param {any} props */
