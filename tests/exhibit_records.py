@@ -8,8 +8,11 @@ from typing import Any
 
 EXPERIMENTS = Path(__file__).parent / "golden/experiments"
 RECORDS = {  # the tables that exhibits read, by the name of the record
+    "attribution": ("networks", "kept"),
+    "augmentation": ("accuracy",),
     "efficiency": ("accuracy",),
     "locality": ("correlation",),
+    "pooling": ("accuracy",),
     "stationarity": ("pictures",),
 }
 FIGURES = 6  # decimals, more than any page shows

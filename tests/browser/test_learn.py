@@ -25,6 +25,7 @@ DRAGGED = {
     "one": ".handle.signal",
     "dense": ".handle.signal",
     "photos": ".handle.first",
+    "credit": ".handle.picture",
     "back": ".handle.lifted",
     "seam": ".handle.picture",
 }

@@ -24,12 +24,13 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exhibit_networks import CLASSES, TwoReadouts, chain_to_file, from_file, to_file
+from exhibit_networks import CLASSES, TwoReadouts, chain_from_file, chain_to_file, from_file, to_file
 from exhibit_operators import operators
 from exhibit_records import kept_records
 from shiftproof.data import open_labelled
 from shiftproof.models import ConvNet
 from shiftproof.training import Training, train
+from shiftproof.translations import translate
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/shiftproof/learning/weights"
@@ -115,9 +116,7 @@ def drag() -> None:
 @torch.no_grad()
 def moved() -> None:
     """Scores of each of the ten digits, moved around the circle, as torch computes them in float64 from the files."""
-    held = json.loads((WEIGHTS / "digits.json").read_text())
-    pixels = np.frombuffer(base64.b64decode(held["pixels"]), np.uint8).reshape(CLASSES, 1, held["side"], held["side"])
-    ten = torch.from_numpy(pixels / 255)
+    ten = kept_digits()
     net = from_file(json.loads((WEIGHTS / "drag.json").read_text()))
     draw = torch.Generator().manual_seed(1)
     found = []
@@ -174,6 +173,28 @@ def credit() -> None:
     write(WEIGHTS / "credit.json", found)
 
 
+@torch.no_grad()
+def credited() -> None:
+    """Scores of the ten digits by both networks, moved with zeros moved in, as torch computes them from the files."""
+    held = json.loads((WEIGHTS / "credit.json").read_text())
+    ten = kept_digits()
+    draw = torch.Generator().manual_seed(2)
+    found: dict[str, Any] = {"moved": []}
+    for k in range(CLASSES):
+        for dy, dx in torch.randint(-7, 8, (2, 2), generator=draw).tolist():
+            x = translate(ten[k : k + 1], [(dy, dx)], "zero")[:, 0]
+            scores = {name: chain_from_file(held[name]["layers"])(x)[0].tolist() for name in held}
+            found["moved"].append({"digit": k, "dy": dy, "dx": dx, **scores})
+    write(GOLDEN / "credit.json", found)
+
+
+def kept_digits() -> Tensor:
+    """The ten digits of digits.json, in float64."""
+    held = json.loads((WEIGHTS / "digits.json").read_text())
+    pixels = np.frombuffer(base64.b64decode(held["pixels"]), np.uint8).reshape(CLASSES, 1, held["side"], held["side"])
+    return torch.from_numpy(pixels / 255)
+
+
 def rounded(net: nn.Module) -> None:
     """The network's weights become half precision, held in double precision."""
     with torch.no_grad():
@@ -187,7 +208,15 @@ def engine() -> None:
     write(GOLDEN / "engine.json", operators())
 
 
-MAKERS = {"engine": engine, "drag": drag, "moved": moved, "credit": credit, "records": records, "back": back}
+MAKERS = {
+    "engine": engine,
+    "drag": drag,
+    "moved": moved,
+    "credit": credit,
+    "credited": credited,
+    "records": records,
+    "back": back,
+}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from exhibit_networks import from_file
+from exhibit_networks import chain_from_file, from_file
 from exhibit_records import kept_records
 from shiftproof.data import open_labelled
 
@@ -51,6 +51,20 @@ def test_the_average_keeps_its_answer_at_every_move_and_the_dense_readout_at_few
         assert (average.argmax(1) == k).all()
         assert (average - average[0]).abs().max() <= 1e-12
         assert (flat.argmax(1) == k).double().mean() < 0.5
+
+
+@pytest.mark.slow
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["plain", "moved"])
+def test_the_accuracy_of_the_two_networks_of_credit_is_as_written(name):
+    held = json.loads((WEIGHTS / "credit.json").read_text())[name]
+    test = open_labelled(f"mnist:{DATA}/mnist", "test")
+    net = chain_from_file(held["layers"])
+    right = sum(
+        int((net(test.pictures[at].double() / 255).argmax(1) == test.labels[at]).sum())
+        for at in torch.arange(len(test)).split(500)
+    )
+    assert right / len(test) == pytest.approx(held["accuracy"], abs=1e-12)
 
 
 def test_records_are_those_that_are_committed():

@@ -37,19 +37,22 @@ def files() -> dict[str, bytes]:
     return found
 
 
+OPERATORS = re.compile(r" ?(=>|===|!==|&&|\|\||<=|>=|[=?:,<>{}*%]) ?")
+QUOTED = re.compile(r"[`\"'/]")  # in lines without these, white space around operators means nothing
+
+
 def lean(text: str) -> str:
-    r"""The script without its comments and indentation: a third of its size, which no browser needs.
+    r"""The script without its comments, indentation and spaces around operators: half its size, which no browser needs.
 
     It reads no language: a comment is what stands between `/*` and `*/`, a line that begins with `//`, or what follows ` // `
-    after the end of a statement and has no quotation marks.
+    after the end of a statement and has no quotation marks. Lines with a string, a template or a slash keep their spaces.
 
     >>> lean("/** @param {number} a */\nconst f = (a) =>\n  a; // gone\n// gone")
-    'const f = (a) =>\na;'
+    'const f=(a)=>\na;'
     """
     lines = (line.strip() for line in re.sub(r"/\*.*?\*/ ?", "", text, flags=re.S).splitlines())
-    return "\n".join(
-        re.sub(r"(?<=[;,(){}\[\]]) // [^\"'`]*$", "", line) for line in lines if line and not line.startswith("//")
-    )
+    bare = (re.sub(r"(?<=[;,(){}\[\]]) // [^\"'`]*$", "", line) for line in lines if line and not line.startswith("//"))
+    return "\n".join(line if QUOTED.search(line) else OPERATORS.sub(r"\1", line) for line in bare)
 
 
 def lean_style(text: str) -> str:

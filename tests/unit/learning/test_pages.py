@@ -111,6 +111,7 @@ def test_what_is_sent_has_no_comments_and_all_of_the_code():
         lean('const a = "x"; /** a\n * b */ const b = 1;\n  // no\n\n  f(a); // no')
         == 'const a = "x"; const b = 1;\nf(a);'
     )
+    assert lean("const a = b ? -1 : { c: 2 };\nx = `a = ${b}`;") == "const a=b?-1:{c:2};\nx = `a = ${b}`;"
     assert lean('f("a, // b"); g(`// c`);') == 'f("a, // b"); g(`// c`);'
     held = files()
     for p in SITE.rglob("*.js"):

@@ -6,8 +6,8 @@ export const LANGUAGES = { en: "English", ko: "한국어" };
 
 /**
  * A value of a sentence: a whole number or text as it is; a share of 1; a size that may be exactly zero or only rounding; or
- * the key of other words.
- * @typedef {string | number | {share: number} | {size: number} | {key: string}} Value
+ * the key of other words, or of several in an order.
+ * @typedef {string | number | {share: number} | {size: number} | {key: string} | {keys: string[]}} Value
  */
 /** @typedef {(string | {power: number})[]} Parts */
 
@@ -70,6 +70,7 @@ export function speaker(words, language) {
     if (typeof value === "string") return [value];
     if (typeof value === "number") return [value.toLocaleString(language)];
     if ("key" in value) return parts(value.key, {});
+    if ("keys" in value) return value.keys.flatMap((k, i) => [...(i ? [" > "] : []), ...parts(k, {})]);
     if ("share" in value) return [percent(value.share, language)];
     const size = magnitude(value.size, language);
     return isRounding(value.size) ? parts("number.rounding", {}, { v: size }) : size;

@@ -1,6 +1,7 @@
 // The path: rooms in their order (moves, invariant, convolution, training, mending), and the exhibits of each.
 import { back } from "#learn/exhibits/back.js";
 import { border } from "#learn/exhibits/border.js";
+import { credit } from "#learn/exhibits/credit.js";
 import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
 import { forgets } from "#learn/exhibits/forgets.js";
@@ -17,7 +18,7 @@ export const ROOMS = [
   { id: "moves", exhibits: [drag, ship, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [one, dense, photos] },
-  { id: "training", exhibits: [back] },
+  { id: "training", exhibits: [credit, back] },
   { id: "mending", exhibits: [seam] },
 ];
 

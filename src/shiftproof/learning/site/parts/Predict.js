@@ -7,8 +7,9 @@ import { Slider } from "#learn/parts/Slider.js";
 export const SKIPPED = "skip";
 
 /**
- * One of a few, a number, or a curve over some points; a curve is a text that is `like` this.
+ * One of a few, a number, an order, or a curve over some points; the last two are texts that are `like` this.
  * @typedef {{options: readonly string[]} | {from: number, to: number, step: number, value: (v: number) => import("#learn/words.js").Value}
+ *   | {items: readonly string[], like: RegExp, value: (v: string) => import("#learn/words.js").Value}
  *   | {points: readonly number[], like: RegExp, value: (v: string) => import("#learn/words.js").Value}} Guessing
  */
 
@@ -32,7 +33,7 @@ export function Predict({ id, guessing, values, question, guess, outcome, choose
   return html`<section class="predict" aria-label=${t.plain("predict.title")}>
     <h2>${t("predict.title")}</h2>
     <p>${t(asked, values)}</p>
-    <${"options" in guessing ? Options : "points" in guessing ? Drawn : Amount} ...${{ id, guessing, choose, t }} />
+    <${"options" in guessing ? Options : "points" in guessing ? Drawn : "items" in guessing ? Ordered : Amount} ...${{ id, guessing, choose, t }} />
   </section>`;
 }
 
@@ -61,6 +62,18 @@ function Drawn({ guessing, choose, t }) {
       <${Skip} choose=${choose} t=${t} />
     </div>
     <${Sketch} ...${{ points: guessing.points, curve, set, t }} />`;
+}
+
+/** @param {any} props */
+function Ordered({ id, guessing, choose, t }) {
+  const [order, set] = useState(guessing.items);
+  const earlier = (/** @type {number} */ i) => set(order.with(i - 1, order[i]).with(i, order[i - 1]));
+  return html`<div class="row">
+      <button type="button" class="option" onclick=${() => choose(order.join(","))}>${t("predict.say")}</button>
+      <${Skip} choose=${choose} t=${t} />
+    </div>
+    <ol class="ordering">${order.map((/** @type {string} */ o, /** @type {number} */ i) => html`<li key=${o}>${t(`${id}.predict.${o}`)}
+      ${i > 0 && html`<button type="button" aria-label=${t.plain("predict.order.up", { item: { key: `${id}.predict.${o}` } })} onclick=${() => earlier(i)}>↑</button>`}</li>`)}</ol>`;
 }
 
 /** @param {any} props */
