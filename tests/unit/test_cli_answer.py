@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from shiftproof.cli import app
@@ -34,6 +36,15 @@ def by_batch():
 
 def logit():
     return Net(1)
+
+class Corner(nn.Module):
+    input_size = (1, 5, 5)
+
+    def forward(self, x):
+        return x[:, :, 0, 0] - 0.5
+
+def corner():
+    return Corner()
 """
 
 
@@ -47,6 +58,35 @@ def audit(tmp_path, monkeypatch):
         return CliRunner().invoke(app, [*words, *options])
 
     return run
+
+
+def test_a_logit_whose_sign_flips_in_7_of_20_pictures_reports_35_per_cent(tmp_path, audit):
+    (tmp_path / "dots").mkdir()
+    for i in range(20):
+        pixels = np.full(
+            (5, 5), 0 if i % 3 == 0 else 255, np.uint8
+        )  # i = 0, 3, ..., 18: seven pictures with one bright dot
+        pixels[0, 0] = 255
+        Image.fromarray(pixels).save(tmp_path / f"dots/{i}.png")
+    words = [
+        "audit",
+        "net.py:corner",
+        "dots",
+        "--answer",
+        "logit",
+        "--max-px",
+        "1",
+        "--out",
+        "dots-out",
+        "--layers",
+        "0",
+    ]
+    done = CliRunner().invoke(app, [*words, "--boundary", "circular", "--crop-fraction", "1"])
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "dots-out/record.json").read_text())
+    # Every one of the eight moves takes the dot away from the corner.
+    assert (record["metrics"]["flip_rate"]["value"], record["metrics"]["flip_rate"]["n"]) == (pytest.approx(7 / 20), 20)
+    assert "35" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,16 @@ def test_a_log_gets_what_is_counted_and_what_else_is_known(clock):
     ]
 
 
+def test_counts_come_within_seconds_where_a_run_asks_for_it_and_then_ever_less_often(clock):
+    log = io.StringIO()
+    with Shown(Console(file=log), "audit", unit="views", soon_s=1.0) as shown:
+        for done in range(400):
+            shown("audit", done, 400)
+            clock[0] += 0.5
+    counts = [int(line.split()[1].partition("/")[0]) for line in log.getvalue().splitlines()]
+    assert counts == [0, 2, 4, 8, 16, 32, 64, 128, 248, 368], "after 1, 2, 4, ... seconds, then once a minute"
+
+
 def test_a_bar_says_no_time_before_it_knows_one():
     screen = Terminal()
     console = Console(file=screen, force_terminal=True, width=100, legacy_windows=False)

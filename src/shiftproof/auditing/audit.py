@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from shiftproof import records
 from shiftproof.auditing.default_moves import Fitted
+from shiftproof.auditing.estimate import first_estimate
 from shiftproof.auditing.folder import RunFolder, key_of, write_views
 from shiftproof.auditing.given import bind
 from shiftproof.auditing.identity import identify
@@ -72,7 +73,8 @@ def audit(
         out: run folder for `record.json`, `views.parquet` and the witnesses' pictures, or a function from the run's key
             (hexadecimal digits) to that folder. A killed run continues from it. Files there that shiftproof did not write
             are neither overwritten nor deleted.
-        progress: called before the first view and after every batch.
+        progress: called before the first view and after every batch. A run of more than 100,000 views also calls it within
+            seconds, with a rough estimate.
         finish: called with the record once it is in `out`, before the unfinished work is removed. A run that is killed in
             this call, for example while it draws a page, need not start again.
         command: what to type to repeat the run, for the record; "" if it is started from Python.
@@ -104,6 +106,8 @@ def audit(
     loaded, pictures, translations = bound.model, bound.pictures, bound.translations
     if options.answer is not None:
         loaded = replace(loaded, answer=options.answer)
+    if progress is not None and (early := first_estimate(loaded, pictures, translations)) is not None:
+        progress(early)
     smaller = "use smaller pictures or fewer moves, or another device"
     place = nullcontext()
     if out is not None:

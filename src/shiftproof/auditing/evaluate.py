@@ -94,7 +94,8 @@ def _profile(
 
     def keep(output: Any) -> None:
         answers = subject.model.answer_in(output)
-        scores.add(np.fromiter(islice(flat, len(answers)), np.int64), answers)
+        here = np.fromiter(islice(flat, len(answers)), np.int64)  # fewer where copies filled up the last batch
+        scores.add(here, answers[: len(here)])
 
     with of_the_model(subject.model, pixels):
         return subject.profiler.profile(
@@ -119,6 +120,8 @@ def _block(
     per_image["index"] = np.array([i for i, _ in pictures], dtype=np.int64)
     per_image["label"] = np.array([-1 if p.label is None else p.label for _, p in pictures], dtype=np.int64)
     per_image["mirrored"] = np.array([p.mirrored for _, p in pictures], dtype=bool)
+    per_image["transparent"] = np.array([p.transparent for _, p in pictures], dtype=bool)
+    per_image["high16"] = np.array([-1 if p.high16 is None else p.high16 for _, p in pictures], dtype=np.int32)
     per_image["digest"] = np.array([_digest(p.pixels) for _, p in pictures], dtype=np.int64)
     per_image["enlarged"] = np.array([p.enlarged for _, p in pictures], dtype=np.float32)
     return Block(

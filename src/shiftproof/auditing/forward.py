@@ -15,6 +15,7 @@ from torch import Tensor, fx
 
 from shiftproof.errors import ModelError, ShiftproofError, is_out_of_memory
 from shiftproof.models import LoadedModel
+from shiftproof.models.loading.fixed_batch import FREE_BATCH, InBatches
 from shiftproof.printable import said
 from shiftproof.profiling.layer_names import layer_names
 from shiftproof.profiling.observation import Call, observed
@@ -107,6 +108,12 @@ def check_layer(model: LoadedModel, name: str | None) -> None:
     """
     if name is None:
         return
+    if isinstance(model.module, InBatches):
+        raise ModelError(
+            f"its batch size is fixed: {model.module.low}, so that the output of a layer cannot be told picture by picture",
+            where=model.word,
+            remedy=f"leave features out, or {FREE_BATCH}",
+        )
     names = layer_names(model.module) if model.traceable else []
     if not names:
         raise ModelError("the layers of this model cannot be seen", where=model.word, remedy="leave features out")

@@ -24,6 +24,7 @@ GUESSED = {  # kind of answer -> what was assumed, and what else the output may 
 }
 
 PER_CELL = ("a probability per cell, with class 1 above 0.5", "a mask of scores or a map of values")
+DIM = 2**14  # pictures of 16 bits that hold nothing this bright were made with fewer bits, or are nearly black
 MANY_COPIES = 0.05  # of the pictures: intervals are then too narrow by a percent or two and more
 
 
@@ -48,6 +49,10 @@ class Facts:
         enlarged: median factor by which pictures were scaled; 1 where none was.
         resized: whether any picture was scaled.
         mirrored: pictures whose margin is mirrored.
+        transparent: pictures whose transparency was dropped.
+        sixteen: pictures of 16 bits per channel.
+        high16: the largest value in any of them.
+        unseen: whether the layer profile is missing because the model's layers cannot be seen.
         used: pictures in the figures.
         accuracy: on the unmoved pictures, if there are labels.
         classes: number of classes.
@@ -69,6 +74,10 @@ class Facts:
     enlarged: float = 1.0
     resized: bool = True
     mirrored: int = 0
+    transparent: int = 0
+    sixteen: int = 0
+    high16: int = 0
+    unseen: bool = False
     used: int = 0
     accuracy: Metric | None = None
     classes: int = 0
@@ -89,8 +98,11 @@ def notes(model: Model, facts: Facts) -> list[Note]:
         _accuracy(model, facts),
         _preprocessing(model, facts),
         _range(model, facts),
+        _depth(facts),
+        _transparency(facts),
         _size(model, facts),
         _scene(facts),
+        _layers(facts),
     )
     return [note for note in found if note is not None]
 
@@ -325,6 +337,39 @@ def _size(model: Model, facts: Facts) -> Note | None:
         "size",
         f"The pictures are much smaller than the model's input: they were enlarged {facts.enlarged:.3g}-fold to "
         f"{h} × {w} px, and a move of 1 px is {1 / facts.enlarged:.2g} px of theirs.",
+    )
+
+
+def _depth(facts: Facts) -> Note | None:
+    if not facts.high16 or facts.high16 >= DIM:
+        return None
+    bits = facts.high16.bit_length()
+    return Note(
+        "depth",
+        f"{facts.sixteen:,} of {count_words(facts.used, 'picture')} have 16 bits per channel and hold no value above "
+        f"{facts.high16:,}, but were scaled as if 65,535 were white: the model saw them nearly black. If their white is "
+        f"{2**bits - 1:,}, as in {bits}-bit pictures, multiply them by {2 ** (16 - bits)}, or save them with 8 bits per channel.",
+    )
+
+
+def _transparency(facts: Facts) -> Note | None:
+    if not facts.transparent:
+        return None
+    return Note(
+        "transparency",
+        f"{facts.transparent:,} of {count_words(facts.used, 'picture')} have transparent pixels. Transparency was dropped, so "
+        "that the model saw the colours stored beneath, often black: put the pictures on the background that they are meant to "
+        "have, and save them without transparency.",
+    )
+
+
+def _layers(facts: Facts) -> Note | None:
+    if not facts.unseen:
+        return None
+    return Note(
+        "layers",
+        "There is no layer profile, because the layers of this kind of model cannot be seen: audit the same network as a "
+        "PyTorch module or a .pt2 file to get one (--layers 0, layers=0, if none is needed).",
     )
 
 

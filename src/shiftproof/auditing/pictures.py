@@ -27,6 +27,8 @@ class Picture:
         label: index of its class, or None without labels.
         mirrored: whether part of that margin is mirrored, because the picture has too little of its own.
         enlarged: the factor by which its sides were scaled to fit the model's input.
+        transparent: whether its transparency was dropped.
+        high16: its largest value, if it has 16 bits per channel; else None.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Picture:
     label: int | None
     mirrored: bool = False
     enlarged: float = 1.0
+    transparent: bool = False
+    high16: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,15 @@ def from_source(source: Source, model: LoadedModel, *, margin_px: int, labelled:
             margin_px=margin_px,
         )
         enlarged = scaling(item.picture.shape[:2], model.input_size, model.crop_fraction)
-        return Picture(item.name, torch.from_numpy(np.ascontiguousarray(pixels)), item.label, mirrored, enlarged)
+        return Picture(
+            name=item.name,
+            pixels=torch.from_numpy(np.ascontiguousarray(pixels)),
+            label=item.label,
+            mirrored=mirrored,
+            enlarged=enlarged,
+            transparent=item.transparent,
+            high16=item.high16,
+        )
 
     bare = source.unlabelled()
     short_side = f"short side to {h}/{model.crop_fraction:g} px, {model.interpolation}"

@@ -30,6 +30,7 @@ from shiftproof.data import open_data
 from shiftproof.errors import BadItemError, DataError, ModelError, ShiftproofError, TooManyBadError
 from shiftproof.measure import ANSWERS, Answer
 from shiftproof.models import GIVEN, LoadedModel, evaluating, load_model
+from shiftproof.models.loading.fixed_batch import unbatched
 from shiftproof.profiling.geometry import LayerGeometry
 from shiftproof.profiling.profile import LayerProfiler
 from shiftproof.translations import TranslationSet, offsets_tensor, roundtrip_error
@@ -368,4 +369,5 @@ def _task(output: Tensor, pictures: Tensor) -> records.Task:
 def _profiler(model: LoadedModel, window: Tensor, translations: TranslationSet) -> LayerProfiler:
     # Pictures are normalised before the layers see them, so the constant that `zero` moves in is normalised too.
     fill = model.normalise(torch.full_like(window[..., :1, :1], translations.fill)).reshape(-1)
-    return LayerProfiler(model.module, model.ready(window.clone()), translations.boundary, fill)
+    network, rows = unbatched(model.module)
+    return LayerProfiler(network, model.ready(window.clone()), translations.boundary, fill, rows)

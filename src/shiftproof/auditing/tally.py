@@ -95,6 +95,8 @@ class Tally:
         self.radii, self.ring = np.unique(lengths, return_inverse=True)
         self.images = 0
         self.mirrored = 0
+        self.transparent = 0
+        self.sixteen, self.high16 = 0, 0  # how many pictures have 16 bits per channel, and their largest value
         self.enlarged: list[float] = []
         self.digests: list[np.ndarray] = []
         self.scalars: dict[str, list[float]] = {}
@@ -109,6 +111,9 @@ class Tally:
             return
         self.images += len(block.names)
         self.mirrored += int(block.per_image["mirrored"].sum())
+        self.transparent += int(block.per_image["transparent"].sum())
+        self.sixteen += int((block.per_image["high16"] >= 0).sum())
+        self.high16 = max(self.high16, int(block.per_image["high16"].max()))
         self.digests.append(block.per_image["digest"])
         self.enlarged.extend(float(v) for v in block.per_image["enlarged"])
         views, given = self._views(block), self._given(block)

@@ -222,19 +222,24 @@ def audit(
         translations = moved or torus(loaded.input_size)
         asked_moves = translations if boundary or moved is None else fitted(translations, source, loaded)
         places: list[Path] = []
+        estimated: list[Progress] = []
 
         def place(key: str) -> Path:
             places.append(out or own_folder(model, data, key))
             return places[0]
 
         def show(p: Progress) -> None:
-            if p.views == 0 and p.total_views > MANY_VIEWS:
+            if p.views == 0 and p.total_views > MANY_VIEWS and not estimated:
+                estimated.append(p)
                 say(stderr, _before(p, len(translations), device))
+                return
             words = [f"{p.done:,}/{p.total:,} pictures", _margin(p.half_width)]
+            if estimated and p.done == 0 and layers and loaded.traceable:
+                words.append("slower at first, for the layer profile")
             shown("audit", min(p.views, p.total_views), p.total_views, ", ".join(filter(None, words)))
 
         try:
-            with warnings_on(stderr), Shown(stderr, "audit", unit="views") as shown:
+            with warnings_on(stderr), Shown(stderr, "audit", unit="views", soon_s=1.0) as shown:
                 shown("preparing", 0, len(source) * len(translations))
                 record = run_audit(
                     loaded,

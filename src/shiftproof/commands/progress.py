@@ -34,19 +34,26 @@ class Shown:
     """Shows the current stage, how much of it is done, and the time left. Call it whenever something changes.
 
     On a terminal it is a bar that vanishes at the end. Elsewhere (nohup, CI) it is a plain line at each new stage, and
-    another about once a minute.
+    others less and less often, down to about once a minute.
 
     Args:
         console: on standard error.
         name: what to show before the first stage is known.
         unit: what is counted, in words.
+        soon_s: when the second line of a stage comes, in seconds; the time to the next one doubles, up to a minute.
         above: if this is one of several commands: (words, how many are done, how many there are).
     """
 
     def __init__(
-        self, console: Console, name: str, *, unit: str = "", above: tuple[str, int, int] | None = None
+        self,
+        console: Console,
+        name: str,
+        *,
+        unit: str = "",
+        soon_s: float = EVERY_S,
+        above: tuple[str, int, int] | None = None,
     ) -> None:
-        self.console, self.unit, self.above = console, unit, above
+        self.console, self.unit, self.soon_s, self.above = console, unit, soon_s, above
         self.bars: Progress | None = None
         if console.is_interactive and console.file.isatty():
             self.bars = Progress(
@@ -96,9 +103,9 @@ class Shown:
         now = time.monotonic()
         if done < self.begun.setdefault(stage, (now, done))[1]:  # another stage of the same name
             self.begun[stage] = (now, done)
-        if new or now - self.said_s >= EVERY_S:
+        began, first = self.begun[stage]
+        if new or now - self.said_s >= min(EVERY_S, max(self.soon_s, self.said_s - began)):
             self.said_s = now
-            began, first = self.begun[stage]
             # From where this run began: a resumed one has parts done that took it no time.
             left = (now - began) / (done - first) * (total - done) if done > first else None
             words = [f"{stage}: {done}/{total} {self.unit}".rstrip(), note, f"{about(left)} left" if left else ""]

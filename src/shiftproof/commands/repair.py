@@ -115,6 +115,12 @@ def repair(
             help="Folder for mended.pt2, mended.onnx, mended.safetensors, mended.py, repair.json and the page.",
         ),
     ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False, help="Also write the guarantee, the changes and the figures to this file, as CSV."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Mend a model: write a model with a guarantee, its proof and its cost, or for a camera one that was measured to be steadier.
@@ -126,11 +132,13 @@ def repair(
 
     from rich.console import Console
 
-    from shiftproof.records import owned
+    from shiftproof.records import owned, refuse_unwritable, write_beside
     from shiftproof.records.repair_parts import WRITTEN
 
     if out is not None:
         owned.refuse_foreign(out, WRITTEN)  # before minutes are spent on a large model
+    if csv is not None:
+        refuse_unwritable(csv)
 
     from shiftproof.commands.progress import Shown
     from shiftproof.data import open_data, open_training
@@ -182,6 +190,8 @@ def repair(
                 export(mended, loaded, out, page=True)
                 write_repair_page(mended.record, out, *mended.audits)
     record = mended.record
+    if csv is not None:
+        write_beside(csv, record.to_csv().encode())
     if as_json:
         put_json(record.to_dict())
     else:

@@ -24,11 +24,15 @@ class Item:
         name: its name in the data: a file name or an index.
         picture: (h, w, c) pixels, c = 1 or 3: uint8, or float32 in [0, 1]. A copy, which the caller may change.
         label: index of its class; None if the data has no labels.
+        transparent: whether transparency was dropped.
+        high16: the largest value of a picture of 16 bits per channel; None for others.
     """
 
     name: str
     picture: UInt8[np.ndarray, "h w c"] | Float32[np.ndarray, "h w c"]
     label: int | None
+    transparent: bool = False
+    high16: int | None = None
 
 
 class ArraySource:

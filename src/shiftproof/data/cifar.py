@@ -95,7 +95,7 @@ def _mosaic(path: Path) -> Batch:
     """Tiles of 32 x 32, row by row; labels and names from the table in the same folder."""
     table = path.parent / MOSAIC_TABLE
     try:
-        mosaic = decode(path)
+        mosaic = decode(path).pixels
     except BadItemError as e:
         raise DataError(e.what, where=e.where, remedy="get this file again: it holds the whole batch") from e
     height, width, channels = mosaic.shape

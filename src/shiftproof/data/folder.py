@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shiftproof.data.arrays import FINGERPRINT_DIGITS, Item
-from shiftproof.data.decode import SUFFIXES, decode
+from shiftproof.data.decode import SUFFIXES, decode, size_of
 from shiftproof.data.labels import read_labels
 from shiftproof.errors import BadItemError, DataError
 from shiftproof.reading.budget import Budget
@@ -24,6 +24,7 @@ BATCHES = {  # names of files of data sets that have a word of their own; a mosa
 # ImageNet-21k has 14 million pictures in 20,000 folders. Thirty folders with two links each to the next are a billion paths.
 MOST = {"parts": 50_000_000, "levels": 64}
 MOST_VISITS = 1000
+PROBED, MOST_PX = 8, 512
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,23 @@ class FolderSource:
         entry = self.entries[i]
         if entry.fault:
             raise BadItemError(entry.fault, where=entry.name)
-        return Item(entry.name, decode(self.folder / entry.path, entry.name), entry.label)
+        found = decode(self.folder / entry.path, entry.name)
+        return Item(entry.name, found.pixels, entry.label, found.transparent, found.high16)
 
     @property
-    def size(self) -> None:
-        """Nothing: the pictures of a folder may differ in size, and none has been opened yet."""
-        return None
+    def size(self) -> tuple[int, int, int] | None:
+        """(c, h, w) if it is that of `PROBED` pictures, evenly spread, and none is larger than `MOST_PX`; else None.
+
+        Photographs of one camera have one size too, but no network takes them whole.
+        """
+        found = set()
+        for i in {k * (len(self) - 1) // (PROBED - 1) for k in range(PROBED)}:
+            try:
+                found.add(size_of(self.folder / self.entries[i].path))
+            except BadItemError:  # said when its turn comes
+                continue
+        size = found.pop() if len(found) == 1 else None
+        return size if size is not None and max(size) <= MOST_PX else None
 
     def unlabelled(self) -> FolderSource:
         """The same files without labels; a file that `labels.csv` names but that is not there stays a bad item."""

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from shiftproof.data.arrays import FINGERPRINT_DIGITS, Item, check_label
-from shiftproof.data.decode import pixels
+from shiftproof.data.decode import Decoded, decoded
 from shiftproof.errors import BadItemError, DataError
 
 PROBED = 8  # pictures whose sizes are looked at, to learn whether all are alike
@@ -78,7 +78,8 @@ class ItemSource:
             if label is None:
                 raise BadItemError("no label", where=str(i), remedy="give every picture a label, or none")
             check_label(label, self.classes, str(i))
-        return Item(str(i), as_picture(value, str(i)), label if self.labelled else None)
+        found = decoded(value, str(i)) if isinstance(value, Image.Image) else Decoded(as_picture(value, str(i)))
+        return Item(str(i), found.pixels, label if self.labelled else None, found.transparent, found.high16)
 
     def unlabelled(self) -> ItemSource:
         """The same pictures without labels."""
@@ -109,7 +110,7 @@ def is_picture(value: Any) -> bool:
 
 
 def as_picture(value: Any, where: str) -> np.ndarray:
-    """The pixels (h, w, c) of a PIL image or an array: uint8, or float32 in [0, 1]; a copy.
+    """The pixels (h, w, c) of an array: uint8, or float32 in [0, 1]; a copy.
 
     Args:
         value: the picture.
@@ -118,8 +119,6 @@ def as_picture(value: Any, where: str) -> np.ndarray:
     Raises:
         BadItemError: it is not a picture, or a value is out of range.
     """
-    if isinstance(value, Image.Image):
-        return pixels(value, where)
     if not is_picture(value) or 0 in value.shape:
         shape = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
         raise BadItemError(f"{shape} is not a picture", where=where, remedy="give (h, w), (h, w, 1) or (h, w, 3)")

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftproof.errors import is_out_of_memory
+from shiftproof.models.loading.fixed_batch import filled
 from shiftproof.profiling.cells import Comparison, Move, Reference
 from shiftproof.profiling.following import CircularPadding, Follow, Padded, bound
 from shiftproof.profiling.geometry import Place
@@ -62,7 +63,7 @@ class Continued:
 
 
 def find_continued(
-    module: nn.Module, example: Float[Tensor, "1 c h w"], places: Sequence[Place], boundary: Boundary
+    module: nn.Module, example: Float[Tensor, "n c h w"], places: Sequence[Place], boundary: Boundary
 ) -> Continued | None:
     """Return how a network runs without a border; None if that cannot be found, or no layer would be decided.
 
@@ -70,7 +71,7 @@ def find_continued(
 
     Args:
         module: the model, on the example's device.
-        example: one normalised picture.
+        example: one normalised picture, or copies of it for a model that takes no fewer.
         places: its layers.
         boundary: of the moves.
     """
@@ -78,7 +79,7 @@ def find_continued(
     return replace(larger, mirrored=True) if larger is not None else _found(module, example, places)
 
 
-def _with_mirror_images(picture: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+def _with_mirror_images(picture: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
     beside = torch.cat([picture, picture.flip(-1)], -1)
     return torch.cat([beside, beside.flip(-2)], -2)
 
@@ -153,12 +154,19 @@ class Apart:
         places: its layers.
         how: how the views of each are compared.
         moves: all moves of the profile, (dy, dx) in px.
+        rows: to how many pictures every batch is filled up with copies; 1 if none is.
     """
 
     def __init__(
-        self, continued: Continued, places: Sequence[Place], how: Sequence[Comparison], moves: tuple[Move, ...]
+        self,
+        continued: Continued,
+        places: Sequence[Place],
+        how: Sequence[Comparison],
+        moves: tuple[Move, ...],
+        rows: int = 1,
     ) -> None:
         self.continued, self.places, self.how, self.moves = continued, places, how, moves
+        self.rows = rows
         self.chosen = chosen(moves, [place.grid for place in places])
         self.with_border = np.full((len(places), len(self.chosen)), np.nan)
         self.without = np.full_like(self.with_border, np.nan)
@@ -215,7 +223,7 @@ class Apart:
     def _forward(self, forward: Any, x: Tensor) -> None:
         mode = _Round(self.continued.padded)
         with mode:
-            forward(x)
+            forward(filled(x, self.rows))
         if mode.at != len(mode.padded):
             raise _OtherPathError
 
@@ -227,11 +235,11 @@ class Apart:
             if dim is not None and y.shape[dim] > cells:  # of a larger scene, the cells of the picture
                 y = y.narrow(dim, 0, cells)
         if self.views is None:
-            if y.shape[0] == 1:
-                self.references[k] = Reference(y, self.how[k])
+            if y.shape[0] == self.rows:
+                self.references[k] = Reference(y[:1], self.how[k])
         elif k in self.references:
             moves = tuple(self.moves[j] for j in self.chosen[self.views])
-            self.without[k, self.views] = self.references[k].errors(y, moves).border
+            self.without[k, self.views] = self.references[k].errors(y[: len(moves)], moves).border
 
 
 def chosen(moves: Sequence[Move], grids: Sequence[tuple[Fraction, Fraction]]) -> list[int]:

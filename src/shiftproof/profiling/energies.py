@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from shiftproof.models.loading.fixed_batch import filled
 from shiftproof.profiling.cells import Cells, Comparison, Move, Reference
 from shiftproof.profiling.continued import Apart, on_grid
 from shiftproof.profiling.geometry import Place
@@ -57,7 +58,16 @@ class LayerEnergies:
 
 
 class Sums:
-    """Observes the model's layers and adds up their errors."""
+    """Observes the model's layers and adds up their errors.
+
+    Args:
+        places: the layers.
+        how: how the views of each are compared.
+        moves: all moves, (dy, dx) in px.
+        batch_size: views per forward pass.
+        apart: the runs without a border, if there are any.
+        rows: to how many pictures every batch is filled up with copies; 1 if none is.
+    """
 
     def __init__(
         self,
@@ -66,10 +76,13 @@ class Sums:
         moves: tuple[Move, ...],
         batch_size: int,
         apart: Apart | None,
+        rows: int = 1,
     ) -> None:
         self.at = {place.geometry.name: k for k, place in enumerate(places)}
         self.places, self.how, self.moves, self.batch_size, self.apart = places, how, moves, batch_size, apart
+        self.rows = rows
         self.views: slice | None = None  # the moves of the current batch; None while the unmoved picture runs
+        self.alone = False  # whether each layer is run alone while the unmoved picture runs
         self.references: dict[int, Reference] = {}
         self.kept: Any = None
         self.sums = {f.name: np.zeros(len(places)) for f in fields(LayerEnergies)}
@@ -77,11 +90,12 @@ class Sums:
 
     def before(self, call: Call) -> None:
         """Keep a copy of the layer's input, before the layer can change it in place."""
-        if self.views is None and call.name in self.at and self.places[self.at[call.name]].is_local:
+        if self.alone and self.views is None and call.name in self.at and self.places[self.at[call.name]].is_local:
             leaves, spec = tree_flatten(call.arguments)
             fed = self.places[self.at[call.name]].inputs
-            if len(leaves) == len(fed):
-                copies = [t.clone() if isinstance(t, Tensor) and c else t for t, c in zip(leaves, fed, strict=True)]
+            fits = all(c is None or t.shape[0] == self.rows for t, c in zip(leaves, fed, strict=False))
+            if len(leaves) == len(fed) and fits:
+                copies = [t[:1].clone() if c is not None else t for t, c in zip(leaves, fed, strict=True)]
                 self.kept = copies, spec
 
     def after(self, call: Call, output: Any) -> None:
@@ -95,7 +109,7 @@ class Sums:
                 self._alone(k, call, *self.kept)
                 self.kept = None
         elif k in self.references:
-            self._propagated(k, y, self.views)
+            self._propagated(k, y[: len(self.moves[self.views])], self.views)
 
     def free(self) -> None:
         """Free the references: all views have run."""
@@ -120,8 +134,8 @@ class Sums:
     def _refer(self, k: int, y: Tensor) -> None:
         # A layer inside that folds windows or crops into the batch gives several rows for
         # one picture: nobody knows which is whose.
-        if y.shape[0] == 1:
-            self.references[k] = reference = Reference(y, self.how[k])
+        if y.shape[0] == self.rows and alike(y):
+            self.references[k] = reference = Reference(y[:1], self.how[k])
             energy = reference.energy
             self.sums["reference"][k] = energy if math.isfinite(energy) else 0.0
 
@@ -157,17 +171,25 @@ class Sums:
                 weights[by[0], by[1]] = weights.get((by[0], by[1]), 0) + 1
         wraps = tuple(all(c.wraps[a] for c in fed if c is not None and c.is_map) for a in range(2))
         for some in _cut(list(weights), self.batch_size):
-            moved = [_moved_around(t, c, some) if c is not None else t for t, c in zip(leaves, fed, strict=True)]
+            moved = [
+                filled(_moved_around(t, c, some), self.rows) if c is not None else t
+                for t, c in zip(leaves, fed, strict=True)
+            ]
             args, kwargs = tree_unflatten(moved, spec)
             y = first_tensor(call.again(*args, **kwargs))
             if y is None or k not in self.references:
                 return
             by_px = tuple((dy * first.strides[0], dx * first.strides[1]) for dy, dx in some)
-            total = self.references[k].errors(y, by_px, (wraps[0], wraps[1])).total
+            total = self.references[k].errors(y[: len(some)], by_px, (wraps[0], wraps[1])).total
             weight = np.array([weights[by] for by in some], dtype=np.float64)
             used = np.isfinite(total)
             self.sums["local"][k] += (weight * total)[used].sum()
             self.sums["local_count"][k] += weight[used].sum()
+
+
+def alike(y: Tensor) -> bool:
+    """Whether all rows are the same but for rounding: then they are those of copies of one picture, not parts of it."""
+    return len(y) == 1 or torch.allclose(y, y[:1].expand_as(y), rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
 def _moved_around(t: Tensor, cells: Cells, moves: Sequence[tuple[int, int]]) -> Tensor:

@@ -61,7 +61,7 @@ class Place:
 
 
 def find_places(
-    module: nn.Module, example: Float[Tensor, "1 c h w"], boundary: Boundary
+    module: nn.Module, example: Float[Tensor, "n c h w"], boundary: Boundary
 ) -> tuple[tuple[Place, ...], tuple[str, ...]]:
     """Return the layers that can be compared, in the order in which they run, and the names of those that cannot.
 
@@ -69,7 +69,7 @@ def find_places(
 
     Args:
         module: the model, on the example's device.
-        example: one normalised picture; the model runs on it once.
+        example: one normalised picture, or copies of it for a model that takes no fewer; the model runs on them once.
         boundary: the boundary of the moves.
     """
     found: dict[str, Place] = {}

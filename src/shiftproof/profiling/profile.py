@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from shiftproof.errors import MeasureError, is_out_of_memory
 from shiftproof.measure.statistics import function_interval
+from shiftproof.models.loading.fixed_batch import filled
 from shiftproof.printable import said
 from shiftproof.profiling.cells import Comparison
 from shiftproof.profiling.continued import Apart, find_continued
@@ -55,6 +56,8 @@ class LayerProfiler:
         example: one normalised picture, without margin.
         boundary: how pictures are moved.
         fill: the normalised value that the boundary `zero` brings in; one value, or one per channel.
+        rows: how many pictures the model takes at a time, if it takes no other number: batches are filled up with copies. None
+            if it takes any number.
 
     Raises:
         MeasureError: there is no example, or the model cannot be followed operator by operator.
@@ -83,6 +86,7 @@ class LayerProfiler:
         example: Float[Tensor, "n c h w"],
         boundary: Boundary,
         fill: float | Sequence[float] | Float[Tensor, " c"] = 0.0,
+        rows: int | None = None,
     ) -> None:
         if not len(example):
             raise MeasureError("no example", where="LayerProfiler", remedy="give one picture (1, c, h, w)")
@@ -91,8 +95,10 @@ class LayerProfiler:
         self.boundary: Boundary = boundary
         self.fill = fill.tolist() if isinstance(fill, Tensor) else fill
         self.size = tuple(example.shape[-2:])
+        self.rows = rows
+        example = filled(example[:1], rows or 1)
         try:
-            self.places, self.skipped = find_places(self.module, example[:1], boundary)
+            self.places, self.skipped = find_places(self.module, example, boundary)
         # The constructor runs the user's `forward`, which may raise anything.
         except (Exception, SystemExit) as e:
             if is_out_of_memory(e):
@@ -104,7 +110,7 @@ class LayerProfiler:
             ) from e
         self._how = [Comparison(place.cells, place.reached) for place in self.places]
         reached = any(how.some_reached for how in self._how)
-        self._continued = find_continued(self.module, example[:1], self.places, boundary) if reached else None
+        self._continued = find_continued(self.module, example, self.places, boundary) if reached else None
 
     @property
     def layers(self) -> tuple[LayerGeometry, ...]:
@@ -125,14 +131,15 @@ class LayerProfiler:
     ) -> LayerEnergies:
         """Return one picture's sums over moves for all layers.
 
-        It runs the model on the picture and on every view, and each layer alone.
+        It runs the model twice on the picture and once on every view, and each layer alone.
 
         Args:
             picture: the normalised picture, including its margin under `crop`.
             offsets: the m moves (dy, dx) in px.
             margin_px: the picture's margin on every side, in px.
             batch_size: views per forward pass.
-            on_output: called with what the model returns for every batch of views, in the order of the moves.
+            on_output: called with what the model returns for every batch of views, in the order of the moves. The last rows
+                are of copies where a batch had to be filled up.
 
         Returns:
             The sums. Moves without a finite error, or without a cell to compare, are not counted for that layer.
@@ -148,19 +155,27 @@ class LayerProfiler:
                 remedy=f"the example had {self.size} px without margin",
             )
         moves = tuple((Fraction(dy), Fraction(dx)) for dy, dx in offsets.tolist())
-        apart = None if self._continued is None else Apart(self._continued, self.places, self._how, moves)
-        sums = Sums(self.places, self._how, moves, batch_size, apart)
+        rows, batch_size = self.rows or 1, self.rows or batch_size
+        apart = None if self._continued is None else Apart(self._continued, self.places, self._how, moves, rows)
+        sums = Sums(self.places, self._how, moves, batch_size, apart, rows)
         window = picture[..., margin_px : margin_px + h, margin_px : margin_px + w]
         with left_as_found(self.module, picture.device), observed(self.module, sums.before, sums.after) as run:
-            # A copy: a model that works in place would change the picture from which all views are made.
-            run(window.clone())
+
+            def unmoved(*, alone: bool) -> None:
+                sums.views, sums.alone = None, alone
+                # A copy: a model that works in place would change the picture from which all views are made.
+                run(filled(window.clone(), rows))
+
+            unmoved(alone=False)
             for first in range(0, len(moves), batch_size):
                 some = slice(first, first + batch_size)
                 views = translate(picture, offsets[some], self.boundary, fill=self.fill, margin_px=margin_px)[0]
                 sums.views = some
-                output = run(views)
+                output = run(filled(views, rows))
                 if on_output is not None:
                     on_output(output)
+            # After the views: it takes as long as they do, and a reader of the progress sees them counted at once.
+            unmoved(alone=True)
         sums.free()
         ran = False
         if apart is not None:

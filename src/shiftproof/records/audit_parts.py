@@ -35,8 +35,11 @@ Topic = Literal[
     "preprocessing",
     "plausibility",
     "range",
+    "depth",
+    "transparency",
     "size",
     "scene",
+    "layers",
     "moves",
 ]
 
@@ -187,7 +190,7 @@ class Note:
 
     Args:
         topic: what it is about: weights, repeat, neighbours, answer, grid, classes, copies, layout, labels, preprocessing,
-            plausibility, range, size, scene or moves.
+            plausibility, range, depth, transparency, size, scene, layers or moves.
         text: one or two sentences for a reader.
         fails: whether `--require` fails because of it: the answers depend on more than the picture.
     """

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from shiftproof.errors import RecordError
 from shiftproof.records.audit_parts import AuditParts, Metric
 from shiftproof.records.experiment_parts import ExperimentParts
 from shiftproof.records.metrics import MAPS, METRICS, in_order
+from shiftproof.records.repair_measured import Measured
+from shiftproof.records.repair_parts import RepairParts
 from shiftproof.records.verdict_parts import WORLDS, VerdictParts
 
-Record = AuditParts | ExperimentParts | VerdictParts
+Record = AuditParts | ExperimentParts | RepairParts | VerdictParts
 Row = dict[str, Any]
 
 AUDIT = ("kind", "name", "part", "dy_px", "dx_px", "length_px", "value", "low", "high", "n")
@@ -65,6 +67,26 @@ EXPERIMENT = (
 )
 """Columns of an experiment: one line per figure. `values` are those of each seed, separated by spaces."""
 
+REPAIR = (
+    "kind",
+    "method",
+    "name",
+    "status",
+    "step_y_px",
+    "step_x_px",
+    "value",
+    "low",
+    "high",
+    "n",
+    "module",
+    "operator",
+    "detail",
+    "mend",
+)
+"""Columns of a repair: `kind` is guarantee, cost, claim (one per world, before and after), change, method (one that was tried
+on pictures), or metric. `status` says what became of a method, what was done at a place, or what is proved. A metric without a
+method is that of the original model."""
+
 
 def to_csv(record: Record) -> str:
     """The table of a record as comma-separated values, with a first line that names the columns."""
@@ -91,13 +113,11 @@ def to_pandas(record: Record) -> Any:
 
 
 def _columns(record: Record) -> tuple[str, ...]:
-    return AUDIT if isinstance(record, AuditParts) else CHECK if isinstance(record, VerdictParts) else EXPERIMENT
+    return next(columns for kind, (columns, _) in TABLES.items() if isinstance(record, kind))
 
 
 def _rows(record: Record) -> Iterator[Row]:
-    if isinstance(record, AuditParts):
-        return _of_audit(record)
-    return _of_verdict(record) if isinstance(record, VerdictParts) else _of_experiment(record)
+    return next(rows(record) for kind, (_, rows) in TABLES.items() if isinstance(record, kind))
 
 
 def _of_audit(record: AuditParts) -> Iterator[Row]:
@@ -187,3 +207,57 @@ def _of_experiment(record: ExperimentParts) -> Iterator[Row]:
             "source": None if f.source is None else f.source.paper,
             "values": " ".join(repr(v) for v in f.values),
         }
+
+
+def _of_repair(record: RepairParts) -> Iterator[Row]:
+    """The guarantee, the claims before and after, every change, and what the methods do to the user's pictures."""
+    g = record.guarantee
+    if g is not None:
+        step = {"step_y_px": g.step[0], "step_x_px": g.step[1]}
+        yield {
+            "kind": "guarantee",
+            "method": record.method,
+            "name": g.world,
+            "status": "proved",
+            **step,
+            "detail": str(g),
+        }
+    if record.cost is not None:
+        yield {"kind": "cost", "method": record.method, "name": "forward passes", "value": record.cost}
+    for method, verdict in (("", record.before), (record.method, record.after)):
+        for row in _of_verdict(verdict) if verdict is not None else ():
+            if row["kind"] == "claim":
+                yield {name: row[name] for name in REPAIR if name in row} | {"method": method}
+    for c in record.changes:
+        yield {
+            "kind": "change",
+            "method": record.method,
+            "status": c.action,
+            "module": c.module,
+            "operator": c.operator,
+            "detail": c.why,
+            "mend": None if c.mend is None else c.mend.kind,
+        }
+    if record.measured is not None:
+        yield from _of_measured(record.measured)
+
+
+def _of_measured(measured: Measured) -> Iterator[Row]:
+    for name, metric in measured.before.items():
+        yield {"kind": "metric", "name": name, **_figure(metric)}
+    for rung in measured.rungs:
+        yield {"kind": "method", "method": rung.method, "status": rung.standing, "detail": rung.why}
+        for name, metric in rung.metrics.items():
+            yield {"kind": "metric", "method": rung.method, "name": name, **_figure(metric)}
+        alone = {"forward passes": rung.cost, "answers as before": rung.agreement, "covered": rung.covered}
+        for name, value in alone.items():
+            if value is not None:
+                yield {"kind": "metric", "method": rung.method, "name": name, "value": value}
+
+
+TABLES: dict[type, tuple[tuple[str, ...], Callable[[Any], Iterator[Row]]]] = {
+    AuditParts: (AUDIT, _of_audit),
+    VerdictParts: (CHECK, _of_verdict),
+    ExperimentParts: (EXPERIMENT, _of_experiment),
+    RepairParts: (REPAIR, _of_repair),
+}

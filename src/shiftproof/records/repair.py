@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shiftproof.printable import printable
+from shiftproof.records import comma_separated
 from shiftproof.records.consistency import consistent
 from shiftproof.records.numbers import count_words, fixed
 from shiftproof.records.plain import from_plain, to_plain, without_schema
 from shiftproof.records.repair_parts import Confirmed, RepairParts, changes_in_words
 from shiftproof.records.verdict import Verdict
+from shiftproof.records.verdict_printing import COLOURS
 
 SCHEMA = "shiftproof.repair/1"
 
@@ -54,6 +57,18 @@ class RepairRecord(RepairParts):
         """
         return consistent(from_plain(cls, without_schema(plain, SCHEMA)))
 
+    def to_csv(self) -> str:
+        """The guarantee, changes and figures as comma-separated values; see `records.comma_separated`."""
+        return comma_separated.to_csv(self)
+
+    def to_pandas(self) -> Any:
+        """The table of `to_csv` as a `pandas.DataFrame`.
+
+        Raises:
+            RecordError: pandas is not installed.
+        """
+        return comma_separated.to_pandas(self)
+
     def __str__(self) -> str:
         lines = [
             f"{self.model.word}: repaired for the goal {self.goal} by the method {self.method}",
@@ -75,6 +90,30 @@ class RepairRecord(RepairParts):
         ]
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """A card for a notebook: readable from a width of 300 px, on a light or a dark background."""
+        title, *lines = str(self).splitlines()
+        body = "".join(
+            f"<div style='margin-top:.3em;padding-left:{_indent(line) - 1}em'>{_coloured(line.strip())}</div>"
+            for line in lines
+        )
+        return (
+            "<div style='max-width:46em;box-sizing:border-box;border:1px solid rgba(128,128,128,.45);border-radius:8px;"
+            f"padding:.7em .9em;line-height:1.4;overflow-wrap:anywhere'><div><b>{html.escape(title)}</b></div>{body}</div>"
+        )
+
+
+def _indent(line: str) -> int:
+    return max(1, (len(line) - len(line.lstrip())) // 2)
+
+
+def _coloured(line: str) -> str:
+    """A line of the record, escaped; the words that say what is proved in the colour that they have on the page."""
+    for words, colour in (("proved:", COLOURS["proved"]), ("nothing is proved:", COLOURS["not_proved"])):
+        if line.startswith(words):
+            return f"<b style='color:{colour}'>{words}</b>{html.escape(line.removeprefix(words))}"
+    return html.escape(line)
 
 
 def _ran(ran: Confirmed) -> str:

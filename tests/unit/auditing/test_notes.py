@@ -116,3 +116,60 @@ def test_pictures_are_kept_whatever_their_labels_when_labels_are_left_out(tmp_pa
     assert not without.data.labelled
     fewer = sp.audit(net(16), sp.open_data(str(tmp_path), limit=2), False, **HOW)
     assert fewer.data.items == 2
+
+
+def _in_folder(folder, pictures):
+    folder.mkdir()
+    for i, picture in enumerate(pictures):
+        picture.save(folder / f"{i}.png")
+    return sp.open_data(str(folder))
+
+
+@pytest.mark.parametrize("how", ["folder", "list"])
+def test_pictures_of_twelve_bits_in_sixteen_are_said(tmp_path, how):
+    generator = np.random.default_rng(0)
+
+    def said_of(high):
+        pictures = [Image.fromarray(generator.integers(0, high + 1, (12, 12)).astype(np.uint16)) for _ in range(3)]
+        given = _in_folder(tmp_path / str(high), pictures) if how == "folder" else pictures
+        return {
+            n.topic: n.text
+            for n in sp.audit(_net(1), given, translations=sp.grid(1, boundary="circular"), **BARE).notes
+        }
+
+    text = said_of(4095)["depth"]
+    assert "3 of 3 pictures have 16 bits per channel" in text
+    assert "their white is 4,095, as in 12-bit pictures, multiply them by 16" in text
+    assert "depth" not in said_of(65535)
+
+
+def test_dropped_transparency_is_said(tmp_path):
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (4, 12, 12, 4)).astype(np.uint8)
+    pixels[:, :, :, 3] = 255
+    pixels[0, 5, 5, 3] = pixels[1, :, :, 3] = 128
+    source = _in_folder(tmp_path / "a", [Image.fromarray(p) for p in pixels])
+    record = sp.audit(_net(3), source, translations=sp.grid(1, boundary="circular"), **BARE)
+    text = next(n.text for n in record.notes if n.topic == "transparency")
+    assert text.startswith("2 of 4 pictures have transparent pixels.")
+    opaque = [Image.fromarray(p[..., :3]) for p in pixels]
+    again = sp.audit(_net(3), opaque, translations=sp.grid(1, boundary="circular"), **BARE)
+    assert "transparency" not in {n.topic for n in again.notes}
+    assert again.metrics["flip_rate"] == record.metrics["flip_rate"], "the colours beneath were used"
+
+
+def test_that_layers_cannot_be_seen_is_said_if_they_were_asked_for():
+    net, pictures = _net(1), torch.rand(3, 1, 12, 12)
+    moves = sp.grid(1, boundary="circular")
+    for model, layers, found in ((net, 2, False), (lambda x: net(x), 2, True), (lambda x: net(x), 0, False)):
+        record = sp.audit(model, pictures, translations=moves, layers=layers, answer="scores")
+        assert ("layers" in {n.topic for n in record.notes}) is found
+        assert bool(record.layers) is (layers > 0 and not found)
+
+
+BARE = {"layers": 0, "answer": "scores"}
+
+
+def _net(channels):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))

@@ -73,7 +73,16 @@ def test_the_size_of_the_input_is_that_of_the_data_where_nobody_says_it(run, tmp
     assert "an input of 1 × 8 × 8, the size of the pictures" in " ".join(out.split())
 
 
+def test_of_a_folder_too_if_all_pictures_have_one_size(run, tmp_path, photos):
+    assert run("audit", "net.py:free", "photos", *FAST)[0] == 0
+    assert record(tmp_path)["model"]["input_size"] == [3, 24, 24]
+    for i in range(3):  # as a camera gives them: of one size, but no network takes them whole
+        Image.new("RGB", (1000, 800)).save(photos / f"{i}.png")
+    assert run("audit", "net.py:free", "photos", *FAST)[0] == 2
+
+
 def test_the_refusal_names_the_flag_and_the_flag_helps(run, tmp_path, photos):
+    Image.new("RGB", (25, 24)).save(photos / "1.png")
     status, _, err = run("audit", "net.py:free", "photos", *FAST)
     assert status == 2
     assert "the size of its input is not known (net.py:free): give it: --input 3,32,32" in err

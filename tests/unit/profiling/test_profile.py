@@ -285,6 +285,42 @@ def test_an_exported_graph_gives_the_numbers_of_its_modules():
             )
 
 
+class Halving(nn.Module):
+    """Two convolutions, of which the second halves the map; a mean, and scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, stride=2, padding=1)
+        self.scores = nn.Linear(6, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.second(torch.relu(self.first(x))))
+        # As exporters write it: a program of one batch size holds that number.
+        return self.scores(x.mean((2, 3)).view(x.shape[0], 6))
+
+
+@pytest.mark.parametrize("boundary", ["circular", "zero", "crop"])
+@pytest.mark.parametrize("batch", [1, 3, 4])
+def test_a_program_of_one_batch_size_has_the_profile_of_its_network(tmp_path, batch, boundary):
+    torch.manual_seed(0)
+    net, margin = Halving().eval(), 2 * (boundary == "crop")
+    torch.export.save(torch.export.export(net, (torch.rand(batch, 3, 16, 16),)), tmp_path / "net.pt2")
+    free = {"dynamic_shapes": ({0: torch.export.Dim("n")},)}
+    torch.export.save(torch.export.export(net, (torch.rand(2, 3, 16, 16),), **free), tmp_path / "free.pt2")
+    pictures, moves = torch.rand(3, 3, 16 + 2 * margin, 16 + 2 * margin), sp.grid(2, boundary=boundary)
+    how = {"translations": moves, "layers": 3, "answer": "scores"}
+    found, free = (sp.audit(sp.load_model(str(tmp_path / f"{n}.pt2")), pictures, **how) for n in ("net", "free"))
+    assert [layer.name for layer in found.layers] == [layer.name for layer in free.layers] != []
+    for mine, theirs in zip(found.layers, free.layers, strict=True):
+        for part in ("total", "aliasing", "border", "position", "undecided", "local"):
+            a, b = getattr(mine.error, part), getattr(theirs.error, part)
+            assert (a is None) == (b is None)
+            assert a is None or a.value == pytest.approx(b.value, abs=1e-6), (mine.name, part)
+    assert found.metrics["flip_rate"] == free.metrics["flip_rate"]
+    assert found.metrics["sensitivity"].value == pytest.approx(free.metrics["sensitivity"].value, rel=1e-5)
+    assert "layers" not in {note.topic for note in found.notes}
+
+
 def test_a_graph_inside_a_module():
     model, x = net().eval(), torch.rand(1, 2, 16, 16, dtype=torch.float64)
     graph = torch.fx.symbolic_trace(nn.Sequential(model[:6]))
@@ -416,7 +452,9 @@ def test_the_answers_come_in_order_from_the_same_pass():
     model.seen = 0
     profiler.profile(x, offsets(), batch_size=3, on_output=got.append)
     assert [len(y["logits"]) for y in got] == [3, 3, 1]
-    assert model.seen == (1 + len(MOVES)) + (1 + 4)  # every view once, and a few again without a border
+    assert model.seen == (2 + len(MOVES)) + (
+        1 + 4
+    )  # the unmoved picture again for its layers alone, a few views again without a border
     with torch.no_grad():
         expected = model.net(sp.translate(x, MOVES, "zero", fill=(0.5, 1.0))[0])
     assert torch.allclose(torch.cat([y["logits"] for y in got]), expected, rtol=1e-12, atol=0)

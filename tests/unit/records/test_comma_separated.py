@@ -1,19 +1,23 @@
 """Every kind of record as a table: each number in full, at its place."""
 
 import csv
+import dataclasses
+import html
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas
 import pytest
+import torch
 from torch import nn
 
 import records_made as made
 import shiftproof as sp
 from shiftproof.records import Citation, Figure
-from shiftproof.records.comma_separated import AUDIT, CHECK, EXPERIMENT
+from shiftproof.records.comma_separated import AUDIT, CHECK, EXPERIMENT, REPAIR
 
 
 def table(record):
@@ -115,3 +119,38 @@ def test_without_pandas_one_sentence_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "pandas is not installed (to_pandas): pip install shiftproof[pandas]"
+
+
+@pytest.fixture(scope="module")
+def repaired():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), nn.Flatten(), nn.Linear(36, 10))
+    return sp.repair(net, (1, 8, 8), goal="circular", data=sp.open_data("digits", limit=40), max_drop=1.0).record
+
+
+def test_a_repair_has_its_guarantee_its_changes_and_the_figures_of_every_method(repaired):
+    rows = table(repaired)
+    assert list(rows[0]) == list(REPAIR)
+    (promise,) = [row for row in rows if row["kind"] == "guarantee"]
+    assert (promise["name"], promise["step_y_px"], promise["status"]) == ("circular", "1", "proved")
+    assert [row["detail"] for row in rows if row["kind"] == "change"] == [c.why for c in repaired.changes]
+    claims = {(row["method"], row["name"]): row["status"] for row in rows if row["kind"] == "claim"}
+    assert claims["", "circular"] == repaired.before.circular.status == "not_proved"
+    assert claims[repaired.method, "circular"] == "proved"
+    figures = {(row["method"], row["name"]): float(row["value"]) for row in rows if row["kind"] == "metric"}
+    for name, metric in repaired.measured.before.items():
+        assert figures["", name] == metric.value
+    for rung in repaired.measured.rungs:
+        for name, metric in rung.metrics.items():
+            assert figures[rung.method, name] == metric.value
+    frame = repaired.to_pandas()
+    assert (list(frame.columns), len(frame)) == (list(REPAIR), len(rows))
+
+
+def test_the_card_of_a_repair_says_what_its_lines_say(repaired):
+    card = repaired._repr_html_()
+    text = html.unescape(re.sub(r"<[^>]*>", " ", card))
+    for line in str(repaired).splitlines():
+        assert " ".join(line.split()) in " ".join(text.split())
+    hostile = dataclasses.replace(repaired, model=dataclasses.replace(repaired.model, word="<script>alert(1)</script>"))
+    assert "<script" not in hostile._repr_html_()

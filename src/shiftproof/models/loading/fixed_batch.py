@@ -10,6 +10,23 @@ from torch import Tensor, nn
 
 from shiftproof.models.answer import others, tensor_in
 
+FREE_BATCH = 'export it with a free batch size: dynamic_shapes=({0: torch.export.Dim("n")},)'
+
+
+def filled(batch: Shaped[Tensor, " n *picture"], rows: int) -> Shaped[Tensor, " m *picture"]:
+    """The batch, filled up to `rows` pictures with copies of its last; itself if it has as many.
+
+    >>> filled(torch.tensor([1, 2]), 4)
+    tensor([1, 2, 2, 2])
+    """
+    missing = rows - len(batch)
+    return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing > 0 else batch
+
+
+def unbatched(module: nn.Module) -> tuple[nn.Module, int | None]:
+    """The network itself, and how many pictures it is to be run on at a time; None if that is free."""
+    return (module.module, module.low) if isinstance(module, InBatches) else (module, None)
+
 
 class InBatches(nn.Module):
     """Split any number of pictures into batches of a size that the module accepts.
@@ -40,8 +57,6 @@ class InBatches(nn.Module):
 
     def _ask(self, batch: Tensor) -> Tensor:
         n = len(batch)
-        if n < self.low:
-            batch = torch.cat([batch, batch[-1:].expand(self.low - n, *batch.shape[1:])])
-        output = self.module(batch)
+        output = self.module(filled(batch, self.low))
         self.taken = others(output)
         return tensor_in(output)[:n]

@@ -51,9 +51,10 @@ def load_pt2(path: str, input_size: tuple[int, int, int] | None, device: str = "
     says = _carried(raw, path)
     input_size = input_size or (says.get("input_size") if None in size else None)
     module = _build(content, path, device)
+    traceable = isinstance(module, fx.GraphModule)
     if low > 2 or high is not None:  # torch writes a lower bound of 2 even if any batch size is accepted
         module = InBatches(module, low, high or 2**31)
-    found = Found(module, agree(size, input_size, path), fixed=size, traceable=isinstance(module, fx.GraphModule))
+    found = Found(module, agree(size, input_size, path), fixed=size, traceable=traceable)
     return with_stated(found, {name: value for name, value in says.items() if name != "input_size"})
 
 

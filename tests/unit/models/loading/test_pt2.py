@@ -72,7 +72,7 @@ def test_a_fixed_batch_is_filled_up(exported, small):
     x = torch.rand(6, 3, 8, 8)
     torch.testing.assert_close(model(x), small(x).detach())
     assert model(x[:1]).shape == (1, 5)
-    assert not model.traceable
+    assert model.traceable
 
 
 def test_a_batch_with_bounds_is_kept_within_them(exported, small):
