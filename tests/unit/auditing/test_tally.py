@@ -31,6 +31,8 @@ def block(seed=0, n=60, classes=4):
             "probability": generator.random(n).astype(np.float32),
             "features": generator.normal(size=(n, classes)).astype(np.float32),
             "mirrored": np.zeros(n, bool),
+            "transparent": np.zeros(n, bool),
+            "high16": np.full(n, -1, np.int32),
             "digest": np.arange(n) + 1000 * seed,
             "enlarged": np.ones(n, np.float32),
             "index": np.arange(n),
@@ -89,6 +91,7 @@ def test_a_dense_metric_is_what_its_function_gives_for_all_pictures(name):
     per_view = {n: generator.random((20, len(OFFSETS))) for n in names}
     per_view[row.per_move][0, 0], per_view[row.per_move][1, 1] = np.nan, np.inf  # no cell; a reference of zeros
     per_image = {"mirrored": np.zeros(20, bool), "digest": np.arange(20), "enlarged": np.ones(20, np.float32)}
+    per_image |= {"transparent": np.zeros(20, bool), "high16": np.full(20, -1, np.int32)}
     t = tally(labelled=False)
     t.fold(Block(number=0, names=[str(i) for i in range(20)], per_image=per_image, per_view=per_view))
     values = np.where(np.isfinite(per_view[row.per_move]), per_view[row.per_move], np.nan)
