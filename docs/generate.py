@@ -18,6 +18,7 @@ import experiment_tables
 import leaderboard
 import worked_example
 
+from shiftproof.learning.pages import words as learning_words
 from shiftproof.measure import INTERVALS
 from shiftproof.records import MAPS, MEND_PARAMETERS, MENDS, METRICS, MapMeasure, Measure
 from shiftproof.records.moves import KINDS_OF_MOVES, Moves
@@ -35,6 +36,7 @@ DOCUMENTS = (
     "docs/check.md",
     "docs/intervals.md",
     "docs/zoo.md",
+    "docs/learn.md",
 )
 MODELS = {
     "resnet20-cifar10": "ResNet-20, CIFAR-10",
@@ -250,6 +252,25 @@ def speed() -> str:
         where = f"`python benchmarks/startup.py`, {result['hardware']}, {result['date'][:10]}"
         rows.extend(f"| `{r['what']}` | {fixed(r['median_s'], 2)} s | | {where} |" for r in result["rows"])
     return "\n".join(rows)
+
+
+def exhibits() -> str:
+    """The exhibits of `shiftproof learn`: what each shows, how large it is, and how long its script takes."""
+    result = benchmark("learn")
+    if result is None:
+        return "Not measured yet: `python benchmarks/learn.py`."
+    said = learning_words("en")
+    rows = [
+        "| exhibit | rows | corrects | script | works on | script for a move, median and 95th percentile | until alive |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for k, row in enumerate(result["rows"], 1):
+        shown, claims = ", ".join(row["rows"]) or "–", ", ".join(map(str, row["claims"])) or "–"
+        sizes = f"{row['script'] / 1000:.1f} kB | {row['material'] / 1000:.1f} kB"
+        times = f"{row['median']:.1f} ms, {row['p95']:.1f} ms | {row['alive']:.0f} ms"
+        rows.append(f"| {k}. {said[row['id'] + '.title']} | {shown} | {claims} | {sizes} | {times} |")
+    where = f"`python benchmarks/learn.py`, Chromium {result['chromium']}, {result['hardware']}, {result['date'][:10]}"
+    return "\n".join([*rows, "", f"Measured by {where}. Times are CPU time of the page's script."])
 
 
 def continued() -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shiftproof.layers import CircularConv2d
+from shiftproof.layers import CircularConv2d, CoordinateChannels, UnsharedConv2d
 
 CONVOLUTIONS = ((1, 8, 5, 1), (8, 16, 3, 2), (16, 16, 3, 3))  # of exhibit 1: channels in and out, kernel, dilation
 SIDE, POOL, GAIN, CLASSES = 28, 4, 10.0, 10
@@ -92,6 +92,10 @@ def chain_to_file(net: nn.Sequential) -> list[dict[str, Any]]:
             found.append({"kind": "relu"})
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
             found.append({"kind": "average"})
+        elif isinstance(layer, UnsharedConv2d):
+            found.append(unshared_to_file(layer))
+        elif isinstance(layer, CoordinateChannels):
+            found.append({"kind": "coordinates"})
         else:
             assert isinstance(layer, nn.Flatten), layer
     return found
@@ -106,6 +110,14 @@ def from_file(held: dict[str, Any]) -> TwoReadouts:
             layer.weight.copy_(from_halves(kept["weight"], tuple(layer.weight.shape)))
             layer.bias.copy_(from_halves(kept["bias"], tuple(layer.bias.shape)))
     return net
+
+
+def unshared_to_file(layer: UnsharedConv2d) -> dict[str, Any]:
+    """An unshared layer with circular padding: weights as (place, row x column x input, output), biases as (output, place)."""
+    assert layer.padding_mode == "circular"
+    assert layer.bias is not None
+    shape = {"channelsIn": layer.in_channels, "channelsOut": layer.out_channels, "kernel": layer.kernel_size[0]}
+    return {"kind": "unshared", **shape, "weight": halves(layer.weight), "bias": halves(layer.bias)}
 
 
 def chain_from_file(held: list[dict[str, Any]]) -> nn.Sequential:

@@ -10,9 +10,12 @@ EXPERIMENTS = Path(__file__).parent / "golden/experiments"
 RECORDS = {  # the tables that exhibits read, by the name of the record
     "attribution": ("networks", "kept"),
     "augmentation": ("accuracy",),
+    "capsules": ("right",),
     "efficiency": ("accuracy",),
     "locality": ("correlation",),
     "pooling": ("accuracy",),
+    "position": ("position", "leak"),
+    "scrambled-face": ("face",),
     "stationarity": ("pictures",),
 }
 FIGURES = 6  # decimals, more than any page shows

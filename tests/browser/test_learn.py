@@ -1,5 +1,6 @@
 """The exhibits in a real Chromium: predict, move, read, in both languages, by mouse, touch and keyboard; nothing is loaded."""
 
+import re
 import threading
 from pathlib import Path
 
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 SCRIPT_MS = 16  # per move, on the CPU: twice the budget, because this machine does other things too
+START_S = 2.0  # until an exhibit is alive, on the CPU: twice the budget
+WARM, MOVES = 12, 40  # presses of an arrow
 # Each exhibit's surface that is dragged: two cells to the right by mouse and touch are two presses of an arrow.
 DRAGGED = {
     "drag": ".handle.picture",
@@ -26,6 +29,8 @@ DRAGGED = {
     "dense": ".handle.signal",
     "photos": ".handle.first",
     "credit": ".handle.picture",
+    "faces": ".handle.nose",
+    "position": ".handle.picture",
     "back": ".handle.lifted",
     "seam": ".handle.picture",
 }
@@ -247,25 +252,54 @@ def test_all_moves_are_tried_while_the_page_lives(learner):
     assert "100%" in one.told()
 
 
-def test_a_move_costs_little(learner):
-    one = learner(still=False)
-    page = one.open("#drag?guess=average")
-    metrics = one.context.new_cdp_session(page)
+def script_s(metrics):
+    """Seconds of CPU that the page's scripts have taken."""
+    rows = metrics.send("Performance.getMetrics")["metrics"]
+    return next(r["value"] for r in rows if r["name"] == "ScriptDuration")
+
+
+@pytest.mark.parametrize("exhibit", IDS)
+def test_a_move_costs_little_and_the_page_is_alive_soon(exhibit, learner):
+    """On the CPU, at twice the budget, because this machine does other things too."""
+    one = learner()
+    metrics = one.context.new_cdp_session(one.page)
     metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def script_s():
-        rows = metrics.send("Performance.getMetrics")["metrics"]
-        return next(r["value"] for r in rows if r["name"] == "ScriptDuration")
-
-    for _ in range(30):
-        page.keyboard.press("ArrowRight")  # warm
-    before, moves = script_s(), 60
-    for _ in range(moves):
-        page.keyboard.press("ArrowRight")
+    page = one.open(f"#{exhibit}?guess=skip")
+    alive = script_s(metrics)
+    spent = []
+    for k in range(WARM + MOVES):
+        before = script_s(metrics)
+        page.keyboard.press("ArrowRight" if k % 4 < 2 else "ArrowLeft")
         page.wait_for_timeout(17)
-    spent = 1000 * (script_s() - before) / moves
-    print(f"script per move: {spent:.1f} ms of CPU")
-    assert 0 < spent <= SCRIPT_MS
+        spent.append(1000 * (script_s(metrics) - before))
+    p95 = sorted(spent[WARM:])[int(0.95 * MOVES)]
+    print(f"{exhibit}: alive after {1000 * alive:.0f} ms of script; a move, 95th percentile: {p95:.1f} ms")
+    assert 0 < p95 <= SCRIPT_MS
+    assert alive <= START_S
+
+
+@pytest.mark.parametrize("exhibit", ["", *IDS])
+def test_at_200_percent_nothing_scrolls_sideways(exhibit, learner):
+    """A window of 1280 pixels at 200 % has 640 of CSS."""
+    one = learner(width=640)
+    page = one.open(f"#{exhibit}?guess=skip" if exhibit else "")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640
+
+
+def test_without_scripts_the_questions_are_there(chromium, address):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    shown = page.inner_text("main")
+    for language in ("en", "ko"):
+        said = words(language)
+        assert said["noscript"] in shown
+        for exhibit in IDS:
+            assert said[f"{exhibit}.title"] in shown
+            assert said[f"{exhibit}.question"] in shown
+    told = words("en")["pool.take.some"]
+    assert "…".join(re.split(r"\{\w+\}", told)) in shown  # the sentence, as far as it holds no number
+    context.close()
 
 
 def test_the_file_works_without_a_network(chromium, tmp_path):

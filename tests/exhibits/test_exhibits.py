@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from shiftproof.learning.material import scene
+from shiftproof.learning.pages import files
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -30,8 +32,9 @@ def node() -> str:
     return found
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([node(), *words], cwd=ROOT, capture_output=True, text=True)
+def run(*words: str, site: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | ({"SHIFTPROOF_SITE": site} if site else {})
+    return subprocess.run([node(), *words], cwd=ROOT, capture_output=True, text=True, env=environment)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -39,6 +42,17 @@ def test_the_tests_of(name):
     done = run("--import", "./tests/exhibits/resolve.js", "--test", "--test-reporter=tap", f"tests/exhibits/{name}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r"^# pass (\d+)$", done.stdout, re.M).group(1)) >= 3
+
+
+def test_what_is_sent_passes_the_tests_of_what_is_written(tmp_path):
+    """The page is sent without comments and white space: three exhibits' tests, on these files."""
+    for path, held in files().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(held)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    tests = [f"tests/exhibits/{name}.test.js" for name in ("engine", "words", "dense", "seam")]
+    done = run("--import", "./tests/exhibits/resolve.js", "--test", *tests, site=f"{tmp_path.as_uri()}/")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_test_that_fails_is_noticed(tmp_path):

@@ -24,11 +24,15 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exhibit_networks import CLASSES, TwoReadouts, chain_from_file, chain_to_file, from_file, to_file
+from exhibit_networks import CLASSES, TwoReadouts, chain_from_file, chain_to_file, from_file, halves, to_file
 from exhibit_operators import operators
 from exhibit_records import kept_records
-from shiftproof.data import open_labelled
-from shiftproof.models import ConvNet
+from shiftproof.data import Labelled, open_labelled
+from shiftproof.experiments.trained.position import cells
+from shiftproof.layers import Capsules
+from shiftproof.layers.capsule import squash
+from shiftproof.models import ConvNet, bag_of_parts, face_detector, face_patches
+from shiftproof.models.networks import parts
 from shiftproof.training import Training, train
 from shiftproof.translations import translate
 
@@ -195,6 +199,123 @@ def kept_digits() -> Tensor:
     return torch.from_numpy(pixels / 255)
 
 
+def squared(weight: Tensor) -> Tensor:
+    """Kernels with zeros around them, as high as they are wide, which changes no answer."""
+    side = max(weight.shape[2:])
+    rim = [(side - n) // 2 for n in weight.shape[2:]]
+    return functional.pad(weight, (rim[1], rim[1], rim[0], rim[0]))
+
+
+def face_networks() -> dict[str, nn.Module]:
+    """The networks of the experiment "scrambled-face", in which nothing but two trainings is random."""
+    from shiftproof.experiments.trained import scrambled_face as scrambled
+
+    patches, labels = face_patches("train")
+    data = Labelled((patches * 255).round().to(torch.uint8), labels, "faces")
+    found: dict[str, nn.Module] = {"bag": bag_of_parts(), "places": face_detector()}
+    for name, of in (("deep", scrambled.DEEP), ("capsules", scrambled.CAPSULES)):
+        build, loss = scrambled.LEARNED[of]
+        found[name] = train(build, data, scrambled.TRAINING, seed=0, loss=loss)
+    for net in found.values():
+        rounded(net)
+    return found
+
+
+@torch.no_grad()
+def faces() -> None:
+    """The networks of "The scrambled face", and what torch says of pictures drawn by chance, and of capsules."""
+    nets: dict[str, Any] = face_networks()
+    places, bag, capsules = nets["places"], nets["bag"], nets["capsules"]
+
+    def conv(layer: nn.Conv2d, **more: Any) -> dict[str, Any]:
+        weight = squared(layer.weight)
+        shape = {"channelsIn": layer.in_channels, "channelsOut": layer.out_channels, "kernel": weight.shape[2]}
+        bias = {} if layer.bias is None else {"bias": halves(layer.bias)}
+        return {**shape, **more, "weight": halves(weight), **bias}
+
+    def circular(layer: nn.Conv2d) -> dict[str, Any]:
+        return conv(layer, padding=squared(layer.weight).shape[2] // 2, border="circular")
+
+    def readout(layer: nn.Linear) -> dict[str, Any]:
+        return {"weight": halves(layer.weight), "bias": halves(layer.bias)}
+
+    held = {
+        "template": circular(places.template),
+        "window": circular(places.window),
+        "face": circular(places.face),
+        "floor": parts.FLOOR,
+        "places": readout(places.dense),
+        "bag": readout(bag.dense),
+        "deep": chain_to_file(nets["deep"]),
+        "conv": conv(capsules.conv),
+        "primary": conv(capsules.primary.conv, stride=2),
+        "route": {"weight": halves(capsules.capsules.weight), "shape": list(capsules.capsules.weight.shape)},
+        "routings": capsules.capsules.routings,
+    }
+    write(WEIGHTS / "faces.json", held)
+    draw = torch.Generator().manual_seed(3)
+    x = torch.rand(6, 1, 25, 25, generator=draw, dtype=torch.float64)
+    u = torch.randn(2, 5, 3, generator=draw, dtype=torch.float64)
+    routed = Capsules(5, 4, 3, 6).double()
+    v, coupling = routed.route(u)
+    golden = {
+        "x": x.mul(1000).round().div(1000).flatten(1).tolist(),
+        "squash": {"s": u.flatten().tolist(), "out": squash(u).flatten().tolist()},
+        "route": {
+            "w": routed.weight.flatten().tolist(),
+            "v": v.flatten().tolist(),
+            "coupling": coupling.flatten().tolist(),
+        },
+    }
+    x = torch.tensor(golden["x"], dtype=torch.float64).reshape(x.shape)
+    golden |= {name: net(x).tolist() for name, net in nets.items()}
+    write(GOLDEN / "faces.json", golden)
+
+
+POSITION = {  # the networks of "When position matters": kinds of the experiment "position", with fewer maps
+    "circular": cells.SHARED,
+    "none": "convolution, no padding, average",
+    "zeros": cells.LEAKY,
+    "flattened": "convolution, circular padding, flattened",
+    "coordinates": "coordinates as channels, circular padding, average",
+    "unshared": cells.UNSHARED,
+}
+MAPS = (2, 4)  # of the two layers
+COMPARED = ((0, 3, 5, 10, 15), (0, 4, 7))  # cells and digits of the golden scores
+
+
+def position() -> None:
+    """Six networks that say in which of 16 cells a digit is, trained as in the experiment; and what torch says of ten digits."""
+    data = open_labelled(f"mnist:{DATA}/mnist", "train")
+    task = cells.task(data, 0, seed=0)
+    size = task.pictures.shape[-1]
+    few = cells.shrunk(kept_digits().mul(255).round().to(torch.uint8))
+    held: dict[str, Any] = {
+        "side": few.shape[-1],
+        "pixels": base64.b64encode(few.numpy().tobytes()).decode(),
+        "nets": {},
+    }
+    golden: dict[str, Any] = {}
+    for name, kind in POSITION.items():
+        net = train(
+            lambda kind=kind: cells.network(kind, size, MAPS),
+            task,
+            Training(epochs=4, rate=1e-2, pictures=20_000),
+            seed=0,
+        )
+        rounded(net)
+        held["nets"][name] = {"layers": chain_to_file(net), "row": kind}
+        with torch.no_grad():
+            scores = torch.stack(
+                [net(cells.placed(few, torch.full((len(few),), c)).double() / 255) for c in range(cells.CELLS)]
+            )
+        golden[name] = {str(c): scores[c, list(COMPARED[1])].tolist() for c in COMPARED[0]}
+        right = (scores.argmax(2) == torch.arange(cells.CELLS)[:, None]).double().mean()
+        print(f"{name}: names the cell of the ten digits in {right:.1%} of cases")
+    write(WEIGHTS / "position.json", held)
+    write(GOLDEN / "position.json", golden)
+
+
 def rounded(net: nn.Module) -> None:
     """The network's weights become half precision, held in double precision."""
     with torch.no_grad():
@@ -216,6 +337,8 @@ MAKERS = {
     "credited": credited,
     "records": records,
     "back": back,
+    "faces": faces,
+    "position": position,
 }
 
 

@@ -8,6 +8,7 @@ import re
 from html import escape
 from pathlib import Path
 
+from shiftproof.learning.lean import lean, lean_style
 from shiftproof.learning.material import material
 from shiftproof.records.colours import PALETTE
 from shiftproof.report.chart import FONT
@@ -35,34 +36,6 @@ def files() -> dict[str, bytes]:
     found["index.html"] = found["index.html"].decode().replace("<noscript></noscript>", without_script()).encode()
     found |= {f"material/{name}.json": held.encode() for name, held in material().items()}
     return found
-
-
-OPERATORS = re.compile(r" ?(=>|===|!==|&&|\|\||<=|>=|[=?:,<>{}*%]) ?")
-QUOTED = re.compile(r"[`\"'/]")  # in lines without these, white space around operators means nothing
-
-
-def lean(text: str) -> str:
-    r"""The script without its comments, indentation and spaces around operators: half its size, which no browser needs.
-
-    It reads no language: a comment is what stands between `/*` and `*/`, a line that begins with `//`, or what follows ` // `
-    after the end of a statement and has no quotation marks. Lines with a string, a template or a slash keep their spaces.
-
-    >>> lean("/** @param {number} a */\nconst f = (a) =>\n  a; // gone\n// gone")
-    'const f=(a)=>\na;'
-    """
-    lines = (line.strip() for line in re.sub(r"/\*.*?\*/ ?", "", text, flags=re.S).splitlines())
-    bare = (re.sub(r"(?<=[;,(){}\[\]]) // [^\"'`]*$", "", line) for line in lines if line and not line.startswith("//"))
-    return "\n".join(line if QUOTED.search(line) else OPERATORS.sub(r"\1", line) for line in bare)
-
-
-def lean_style(text: str) -> str:
-    """The style without its comments and the white space that means nothing.
-
-    >>> lean_style("/* a */ .b > i, u { margin: 0 1px; }")
-    '.b > i,u{margin:0 1px;}'
-    """
-    bare = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
-    return re.sub(r": +", ":", re.sub(r"\s*([{};,])\s*", r"\1", bare)).strip()
 
 
 def media_type(path: str) -> str:
@@ -100,16 +73,21 @@ def languages() -> list[str]:
 
 
 def without_script() -> str:
-    """What is read where scripts do not run: the questions of the exhibits in every language."""
+    """What is read where scripts do not run: each exhibit's question and its sentence without numbers, in every language."""
     parts = []
     for language in languages():
         said = words(language)
-        questions = [key for key in said if re.fullmatch(r"[\w-]+\.question", key)]
-        rows = "".join(
-            f"<li>{escape(said[key.replace('.question', '.title')])}: {escape(said[key])}</li>" for key in questions
-        )
-        parts.append(
-            f'<section lang="{language}"><h1>{escape(said["landing.title"])}</h1><p>{escape(said["noscript"])}</p>'
-            f"<ul>{rows}</ul></section>"
-        )
+        rows = "".join(_plainly(said, key.removesuffix(".question")) for key in said if QUESTION.fullmatch(key))
+        title, note = escape(said["landing.title"]), escape(said["noscript"])
+        parts.append(f'<section lang="{language}"><h1>{title}</h1><p>{note}</p>{rows}</section>')
     return f'<noscript><main class="wide">{"".join(parts)}</main></noscript>'
+
+
+QUESTION = re.compile(r"[\w-]+\.question")
+
+
+def _plainly(said: dict[str, str], exhibit: str) -> str:
+    """An exhibit as text: its title, its question, and what its sentences say, with dots for what would be measured."""
+    told = [re.sub(r"\{\w+\}", "…", text) for key, text in said.items() if key.startswith(f"{exhibit}.take.")]
+    title, question = escape(said[f"{exhibit}.title"]), escape(said[f"{exhibit}.question"])
+    return f"<h2>{title}</h2><p>{question}</p><ul>{''.join(f'<li>{escape(text)}</li>' for text in told)}</ul>"

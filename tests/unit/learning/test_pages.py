@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shiftproof.learning.pages import SITE, files, languages, lean, palette, words
+from shiftproof.learning.lean import lean
+from shiftproof.learning.pages import SITE, files, languages, palette, words
 from shiftproof.records.colours import PALETTE
 
 ROOT = Path(__file__).parents[3]
@@ -108,20 +109,17 @@ def test_no_words_are_left_over():
 
 def test_what_is_sent_has_no_comments_and_all_of_the_code():
     assert (
-        lean('const a = "x"; /** a\n * b */ const b = 1;\n  // no\n\n  f(a); // no')
-        == 'const a = "x"; const b = 1;\nf(a);'
+        lean('const a = "x"; /** a\n * b */ const b = 1;\n  // no\n\n  f(a); // no') == 'const a="x";const b=1;\nf(a);'
     )
-    assert lean("const a = b ? -1 : { c: 2 };\nx = `a = ${b}`;") == "const a=b?-1:{c:2};\nx = `a = ${b}`;"
-    assert lean('f("a, // b"); g(`// c`);') == 'f("a, // b"); g(`// c`);'
+    assert lean('f("a, // b", /[/ "]+ /g, a / b); g(`//  c ${ d + `/* e */` }`);') == (
+        'f("a, // b",/[/ "]+ /g,a /b);g(`//  c ${d+`/* e */`}`);'
+    )
+    assert lean("x = a++ + ++b - -c; return /a b/.test(x)") == "x=a++ + ++b- -c;return /a b/.test(x)"
     held = files()
     for p in SITE.rglob("*.js"):
         sent, source = held[p.relative_to(SITE).as_posix()].decode(), p.read_text()
-        assert "/*" not in sent
         exports = re.findall(r"^export (?:const|function|async function) (\w+)", source, re.M)
         assert exports == re.findall(r"^export (?:const|function|async function) (\w+)", sent, re.M)
-        for line in source.splitlines():  # a string that looks like a comment would be cut
-            bare = re.sub(r"/\*.*?\*/", "", line)
-            assert "/*" not in re.sub(r"^\s*/\*.*", "", bare), (p, line)
 
 
 def test_every_file_of_the_page_is_text():

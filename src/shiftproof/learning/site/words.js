@@ -7,7 +7,7 @@ export const LANGUAGES = { en: "English", ko: "한국어" };
 /**
  * A value of a sentence: a whole number or text as it is; a share of 1; a size that may be exactly zero or only rounding; or
  * the key of other words, or of several in an order.
- * @typedef {string | number | {share: number} | {size: number} | {key: string} | {keys: string[]}} Value
+ * @typedef {string | number | {share: number} | {size: number} | {key: string} | {keys: string[], by?: string}} Value
  */
 /** @typedef {(string | {power: number})[]} Parts */
 
@@ -70,7 +70,7 @@ export function speaker(words, language) {
     if (typeof value === "string") return [value];
     if (typeof value === "number") return [value.toLocaleString(language)];
     if ("key" in value) return parts(value.key, {});
-    if ("keys" in value) return value.keys.flatMap((k, i) => [...(i ? [" > "] : []), ...parts(k, {})]);
+    if ("keys" in value) return value.keys.flatMap((k, i) => [...(i ? [value.by ?? " > "] : []), ...parts(k, {})]);
     if ("share" in value) return [percent(value.share, language)];
     const size = magnitude(value.size, language);
     return isRounding(value.size) ? parts("number.rounding", {}, { v: size }) : size;

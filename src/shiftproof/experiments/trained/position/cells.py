@@ -42,17 +42,18 @@ def placed(
     return translate(canvas, moves, "zero", pairing="each")
 
 
-def network(kind: str, size: int) -> nn.Sequential:
-    """An untrained network: two layers of 3 x 3 neighbourhoods (8, then 16 maps) with ReLU, a readout, a score per cell.
+def network(kind: str, size: int, maps: tuple[int, int] = (8, 16)) -> nn.Sequential:
+    """An untrained network: two layers of 3 x 3 neighbourhoods with ReLU, a readout, a score per cell.
 
     Args:
         kind: a key of `KINDS`.
         size: height and width of the canvas.
+        maps: of the two layers.
     """
     first, (padding, mode), readout = KINDS[kind]
     layers: list[nn.Module] = [CoordinateChannels()] if first == "coordinates" else []
     channels, cells = (3 if layers else 1), size
-    for filters in (8, 16):
+    for filters in maps:
         if first == "unshared":
             layers.append(UnsharedConv2d(channels, filters, 3, padding=padding, padding_mode=mode, input_size=cells))
         else:
@@ -60,8 +61,8 @@ def network(kind: str, size: int) -> nn.Sequential:
         layers.append(nn.ReLU())
         channels, cells = filters, cells + 2 * padding - 2
     if readout == "average":
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, CELLS))
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * cells**2, CELLS))
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps[1], CELLS))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(maps[1] * cells**2, CELLS))
 
 
 SHARED = "convolution, circular padding, average"

@@ -4,11 +4,13 @@ import { border } from "#learn/exhibits/border.js";
 import { credit } from "#learn/exhibits/credit.js";
 import { dense } from "#learn/exhibits/dense.js";
 import { drag } from "#learn/exhibits/drag.js";
+import { faces } from "#learn/exhibits/faces.js";
 import { forgets } from "#learn/exhibits/forgets.js";
 import { one } from "#learn/exhibits/one.js";
 import { photos } from "#learn/exhibits/photos.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
+import { position } from "#learn/exhibits/position.js";
 import { seam } from "#learn/exhibits/seam.js";
 import { ship } from "#learn/exhibits/ship.js";
 import { ways } from "#learn/exhibits/ways.js";
@@ -18,7 +20,7 @@ export const ROOMS = [
   { id: "moves", exhibits: [drag, ship, ways] },
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [one, dense, photos] },
-  { id: "training", exhibits: [credit, back] },
+  { id: "training", exhibits: [credit, faces, position, back] },
   { id: "mending", exhibits: [seam] },
 ];
 

@@ -7,8 +7,9 @@ import { Slider } from "#learn/parts/Slider.js";
 export const SKIPPED = "skip";
 
 /**
- * One of a few, a number, an order, or a curve over some points; the last two are texts that are `like` this.
+ * One of a few, a number, an order, any of a few, or a curve over some points; the last three are texts that are `like` this.
  * @typedef {{options: readonly string[]} | {from: number, to: number, step: number, value: (v: number) => import("#learn/words.js").Value}
+ *   | {ticks: readonly string[], like: RegExp, value: (v: string) => import("#learn/words.js").Value}
  *   | {items: readonly string[], like: RegExp, value: (v: string) => import("#learn/words.js").Value}
  *   | {points: readonly number[], like: RegExp, value: (v: string) => import("#learn/words.js").Value}} Guessing
  */
@@ -33,7 +34,7 @@ export function Predict({ id, guessing, values, question, guess, outcome, choose
   return html`<section class="predict" aria-label=${t.plain("predict.title")}>
     <h2>${t("predict.title")}</h2>
     <p>${t(asked, values)}</p>
-    <${"options" in guessing ? Options : "points" in guessing ? Drawn : "items" in guessing ? Ordered : Amount} ...${{ id, guessing, choose, t }} />
+    <${"options" in guessing ? Options : "points" in guessing ? Drawn : "items" in guessing ? Ordered : "ticks" in guessing ? Ticked : Amount} ...${{ id, guessing, choose, t }} />
   </section>`;
 }
 
@@ -74,6 +75,16 @@ function Ordered({ id, guessing, choose, t }) {
     </div>
     <ol class="ordering">${order.map((/** @type {string} */ o, /** @type {number} */ i) => html`<li key=${o}>${t(`${id}.predict.${o}`)}
       ${i > 0 && html`<button type="button" aria-label=${t.plain("predict.order.up", { item: { key: `${id}.predict.${o}` } })} onclick=${() => earlier(i)}>↑</button>`}</li>`)}</ol>`;
+}
+
+/** @param {any} props */
+function Ticked({ id, guessing, choose, t }) {
+  const [said, set] = useState(/** @type {string[]} */ ([]));
+  return html`<div class="row">
+      <button type="button" class="option" onclick=${() => choose(guessing.ticks.filter((/** @type {string} */ o) => said.includes(o)).join(",") || "none")}>${t("predict.say")}</button>
+      <${Skip} choose=${choose} t=${t} />
+    </div>
+    <div class="ticks">${guessing.ticks.map((/** @type {string} */ o) => html`<label><input type="checkbox" checked=${said.includes(o)} onchange=${() => set(said.includes(o) ? said.filter((v) => v !== o) : [...said, o])} /> ${t(`${id}.predict.${o}`)}</label>`)}</div>`;
 }
 
 /** @param {any} props */
