@@ -3,7 +3,9 @@ import { softmax } from "#learn/engine/forward.js";
 
 /** The same direction, a length below 1: v = |s|^2 / (1 + |s|^2) s / |s|. @param {Float64Array} s */
 export function squash(s) {
-  const length = Math.hypot(...s);
+  let square = 0;
+  for (let i = 0; i < s.length; i++) square += s[i] * s[i];
+  const length = Math.sqrt(square);
   return s.map((v) => (v * length) / (1 + length * length));
 }
 
@@ -13,7 +15,11 @@ export function squash(s) {
  */
 export function grouped(x, size) {
   const area = x.h * x.w;
-  return Array.from({ length: (x.c / size) * area }, (_, i) => squash(Float64Array.from({ length: size }, (_, d) => x.data[(Math.floor(i / area) * size + d) * area + (i % area)])));
+  return Array.from({ length: (x.c / size) * area }, (_, i) => {
+    const s = new Float64Array(size);
+    for (let d = 0; d < size; d++) s[d] = x.data[(Math.floor(i / area) * size + d) * area + (i % area)];
+    return squash(s);
+  });
 }
 
 /**
@@ -23,16 +29,18 @@ export function grouped(x, size) {
  */
 export function route(below, p, routings) {
   const [, d, above, e] = p.shape;
-  const predicted = below.map((u, i) => Array.from({ length: above }, (_, j) => Float64Array.from({ length: e }, (_, k) => {
-    let sum = 0;
-    for (let m = 0; m < d; m++) sum += u[m] * p.weight[((i * d + m) * above + j) * e + k];
-    return sum;
-  })));
+  const wide = above * e;
+  const predicted = new Float64Array(below.length * wide);
+  below.forEach((u, i) => {
+    for (let m = 0; m < d; m++) for (let k = 0; k < wide; k++) predicted[i * wide + k] += u[m] * p.weight[(i * d + m) * wide + k];
+  });
   const logits = below.map(() => new Float64Array(above));
   for (let r = 1; ; r++) {
     const coupling = logits.map((b) => softmax(b));
-    const found = Array.from({ length: above }, (_, j) => squash(Float64Array.from({ length: e }, (_, k) => predicted.reduce((sum, u, i) => sum + coupling[i][j] * u[j][k], 0))));
+    const sums = new Float64Array(wide);
+    for (let i = 0; i < below.length; i++) for (let k = 0; k < wide; k++) sums[k] += coupling[i][Math.floor(k / e)] * predicted[i * wide + k];
+    const found = Array.from({ length: above }, (_, j) => squash(sums.slice(j * e, (j + 1) * e)));
     if (r === routings) return { above: found, coupling };
-    predicted.forEach((u, i) => found.forEach((v, j) => v.forEach((x, k) => (logits[i][j] += x * u[j][k]))));
+    for (let i = 0; i < below.length; i++) for (let k = 0; k < wide; k++) logits[i][Math.floor(k / e)] += found[Math.floor(k / e)][k % e] * predicted[i * wide + k];
   }
 }

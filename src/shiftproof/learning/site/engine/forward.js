@@ -65,12 +65,12 @@ function packed(p) {
   for (let group = 0; group < groups; group++) {
     for (let first = 0; first < each; first += TOGETHER) {
       const outputs = Math.min(TOGETHER, each - first);
-      const weight = new Float64Array(taps * TOGETHER);
-      for (let j = 0; j < outputs; j++) {
-        const from = (group * each + first + j) * taps;
-        for (let t = 0; t < taps; t++) weight[t * TOGETHER + j] = p.weight[from + t];
-      }
-      blocks.push({ group, first: group * each + first, outputs, weight });
+      const from = (/** @type {number} */ j) => (group * each + first + j) * taps;
+      // taps that are zero in all of them add nothing: kernels that are written with zeros around them cost no more
+      const live = Array.from({ length: taps }, (_, t) => t).filter((t) => Array.from({ length: outputs }, (_, j) => p.weight[from(j) + t]).some((v) => v !== 0));
+      const weight = new Float64Array(live.length * TOGETHER);
+      for (let j = 0; j < outputs; j++) live.forEach((t, i) => (weight[i * TOGETHER + j] = p.weight[from(j) + t]));
+      blocks.push({ group, first: group * each + first, outputs, weight, live });
     }
   }
   return blocks;
@@ -96,7 +96,7 @@ export function convolution(p) {
         for (let u = 0; u < kernel; u++) offsets[tap++] = (i * from.h + y * dilation) * from.w + u * dilation;
       }
     }
-    for (const block of blocks) correlate(from, out, block, offsets, block.group * inputs * from.h * from.w, stride, p.bias);
+    for (const block of blocks) correlate(from, out, block, Int32Array.from(block.live, (t) => offsets[t]), block.group * inputs * from.h * from.w, stride, p.bias);
     return out;
   };
 }
