@@ -19,6 +19,8 @@ from shiftproof.models.loading.description import INTERPOLATIONS, PREPROCESSING,
 from shiftproof.models.loading.weights import fingerprint
 from shiftproof.records import AnswerKind
 
+BYTES_STD = 8  # a larger standard deviation is one of pixels from 0 to 255: of those, pictures have some dozens
+
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
@@ -217,7 +219,7 @@ def complete(
             where=word,
             remedy="give one finite number for each; std is positive",
         )
-    if "scale" not in found.stated and max(*mean, *std) > 1:
+    if "scale" not in found.stated and (max(mean) > 1 or max(std) > BYTES_STD):
         raise ModelError(
             f"mean {mean} and std {std} are those of pixels from 0 to 255, and nothing says that the model takes such pixels",
             where=word,

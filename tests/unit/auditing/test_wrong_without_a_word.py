@@ -228,3 +228,8 @@ def test_means_of_bytes_need_the_scale_of_bytes():
     with pytest.raises(ModelError, match="--scale 255"):
         sp.wrap(dense(), (3, 8, 8), **bytes_)
     assert sp.wrap(dense(), (3, 8, 8), scale=255, **bytes_).scale == 255
+    for mean, std in ((1.5, 1.0), (0.0, 40.0)):
+        with pytest.raises(ModelError, match="--scale 255"):
+            sp.wrap(dense(), (3, 8, 8), mean=mean, std=std)
+    small = sp.wrap(dense(), (3, 8, 8), mean=0.0, std=2.0)  # halves the contrast of pixels from 0 to 1, and says so
+    assert (small.std, small.scale, "scale" in small.assumed) == ((2.0, 2.0, 2.0), 1, True)

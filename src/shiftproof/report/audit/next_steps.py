@@ -53,6 +53,9 @@ def _explained(record: AuditRecord) -> list[Next]:
     command = shlex.join(["shiftproof", "check", model.word, *options]) if can_be_named(model.word) else ""
     python = "" if command else f" In Python: shiftproof.check(model, {tuple(model.input_size)})."
     row = headline_row(record)
+    if row is not None and row.metric.value == row.measure.bounds[0 if row.measure.better == "lower" else 1]:
+        text = "No answer changed at these moves of these pictures. A check says whether that can be proved for every picture."
+        return [Next(f"{text}{python}", command)]
     figure = f"the {row.measure.words} of {row.value}" if row else "this"
     cause = leading_cause(record.layers[-1]) if record.layers else None
     if cause is None:
@@ -92,12 +95,14 @@ POSED = {
     "circular": "for every move around the circle",
     "zero": "wherever an object lies on a uniform background, inside the picture",
 }
-"""The goals of `repair` that are named as the boundary of an audit is, and what holds then; the others have no method yet."""
+"""The goals of `repair` that are named as the boundary of an audit is, and what holds then; for a camera, see `_steadier`."""
 
 
 def _posed(record: AuditRecord) -> list[Next]:
-    """The command that repairs the model as a whole, without a change to its weights."""
+    """The command that repairs the model as a whole: without a change to its weights, where something can be proved."""
     model, goal = record.model, record.protocol.boundary
+    if goal == "crop":
+        return _steadier(record)
     if goal not in POSED:
         return []
     text = (
@@ -110,9 +115,26 @@ def _posed(record: AuditRecord) -> list[Next]:
     return [Next(text, shlex.join(["shiftproof", "repair", model.word, "--goal", goal, *options]))]
 
 
+def _steadier(record: AuditRecord) -> list[Next]:
+    """The command that tries on these pictures what makes a model steadier when a camera moves."""
+    model, data = record.model, record.data.word
+    text = (
+        "Or let the methods that make a network steadier when a camera moves be tried on these pictures, with their accuracy "
+        "before and after. Nothing can be proved there."
+    )
+    if not (record.command and can_be_named(model.word)):
+        return [
+            Next(f"{text} In Python: shiftproof.repair(model, {tuple(model.input_size)}, goal='crop', data=pictures).")
+        ]
+    options = model_options(record.command, model.weights, model.input_size)
+    return [Next(text, shlex.join(["shiftproof", "repair", model.word, "--goal", "crop", "--data", data, *options]))]
+
+
 def _guarded(record: AuditRecord) -> list[Next]:
     """The bound that this run meets, for a test that fails as soon as the model becomes worse."""
     row = headline_row(record)
+    if "--require" in record.command:
+        return []
     if row is None or row.measure.better not in ("lower", "higher"):
         return []
     lower = row.measure.better == "lower"

@@ -116,3 +116,25 @@ def test_random_weights_come_first():
     first = next_steps(record)[0]
     assert "random" in first.text
     assert first.command == "shiftproof audit timm:a photos --weights WEIGHTS-FILE"
+
+
+def test_where_no_answer_changed_the_check_is_for_the_proof():
+    record = replace(made.classification(reach=1, layers=8), metrics={"flip_rate": Metric(0.0, 0.0, 0.1, 40)})
+    first = next_steps(record)[0]
+    assert first.text.startswith("No answer changed at these moves")
+    assert first.command.startswith("shiftproof check ")
+
+
+def test_a_bound_that_stands_in_the_command_is_kept():
+    command = "shiftproof audit a.py:b photos --require 'flip_rate<=0.2'"
+    assert [c for c in steps(typed(made.classification(reach=1, layers=8), command)) if "--require" in c] == [command]
+
+
+def test_for_a_camera_the_repair_is_tried_on_the_same_pictures():
+    record = made.classification(reach=1, layers=8)
+    model = replace(record.model, word="net.py:build", input_size=[3, 64, 64])
+    data, protocol = replace(record.data, word="my photos"), replace(record.protocol, boundary="crop")
+    record = replace(record, model=model, data=data, protocol=protocol)
+    (command,) = [c for c in steps(typed(record, "shiftproof audit net.py:build 'my photos'")) if " repair " in c]
+    words = ["shiftproof", "repair", "net.py:build", "--goal", "crop", "--data", "my photos", "--input", "3,64,64"]
+    assert shlex.split(command) == words
