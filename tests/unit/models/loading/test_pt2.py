@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.export.pt2_archive._package import PT2ArchiveReader, PT2ArchiveWriter
 
+import shiftproof as sp
 from shiftproof.errors import ModelError
 from shiftproof.models import load_model
 from shiftproof.models.loading import operators
@@ -73,6 +74,14 @@ def test_a_fixed_batch_is_filled_up(exported, small):
     torch.testing.assert_close(model(x), small(x).detach())
     assert model(x[:1]).shape == (1, 5)
     assert model.traceable
+
+
+def test_features_of_a_fixed_batch_are_refused_with_what_helps(exported):
+    model = load_model(str(exported(batch=4)))
+    with pytest.raises(
+        ModelError, match=r"its batch size is fixed: 4.*export it with a free batch size: dynamic_shapes"
+    ):
+        sp.audit(model, torch.rand(4, 3, 8, 8), translations=sp.grid(1, boundary="circular"), features="conv")
 
 
 def test_a_batch_with_bounds_is_kept_within_them(exported, small):
