@@ -21,7 +21,7 @@ from shiftproof.data import open_data
 from shiftproof.layers import seam, seam_score
 from shiftproof.layers.seam_head import Head
 from shiftproof.layers.seam_score import shipped
-from shiftproof.repairing.seam_fit import fitted, found
+from shiftproof.repairing.seam_fit import fitted, found, margin
 
 JUDGED = 3000
 FILE = """\"\"\"The score of the seam that is shipped: written by `python benchmarks/seam.py CIFAR10`, not by hand.\"\"\"
@@ -32,6 +32,7 @@ import torch
 
 from shiftproof.layers.seam_head import Head
 
+MARGIN = {margin}  # of two scores: what is this much lower is e^-2 times as likely to be the border
 SHAPES = {shapes}
 # All weights, one after the other.
 # fmt: off
@@ -58,12 +59,14 @@ def read(folder: str, split: str) -> Tensor:
     return torch.from_numpy(np.stack([source.read(i).picture for i in range(len(source))])).permute(0, 3, 1, 2)
 
 
-def written(head: Head) -> str:
+def written(head: Head, margin: int) -> str:
     """The file that ships a head."""
     numbers = ", ".join(str(n) for part in head for n in part.flatten().tolist())
     shapes = ", ".join(str(tuple(part.shape)) for part in head)
     return FILE.format(
-        shapes=shapes, numbers=textwrap.fill(numbers, 120, initial_indent="    ", subsequent_indent="    ")
+        margin=margin,
+        shapes=shapes,
+        numbers=textwrap.fill(numbers, 120, initial_indent="    ", subsequent_indent="    "),
     )
 
 
@@ -76,7 +79,7 @@ def main() -> None:
     train = read(asked.folder, "train")
     head = shipped() if asked.kept else fitted(train[:-JUDGED])
     if not asked.kept:
-        Path(seam_score.__file__).write_text(written(head))
+        Path(seam_score.__file__).write_text(written(head, margin(train[-JUDGED:], head)))
     for name, pictures in {
         f"the last {JUDGED} of training": train[-JUDGED:],
         "test": read(asked.folder, "test"),

@@ -16,6 +16,7 @@ from typing import Any
 import api_reference
 import experiment_tables
 import leaderboard
+import repair_tables
 import worked_example
 
 from shiftproof.learning.pages import words as learning_words
@@ -32,6 +33,7 @@ DOCUMENTS = (
     *(f"docs/api/{name}.md" for name in api_reference.PAGES),
     "docs/experiments.md",
     "docs/record.md",
+    "docs/repair.md",
     "docs/results.md",
     "docs/check.md",
     "docs/intervals.md",
@@ -389,6 +391,22 @@ def zoo_unknown() -> str:
     return leaderboard.not_known(_zoo())
 
 
+def repaired() -> str:
+    """README: before and after a repair."""
+    return repair_tables.in_short(benchmark("repair"))
+
+
+def repaired_all() -> str:
+    """docs/repair.md: the same, every row."""
+    return repair_tables.in_full(benchmark("repair"))
+
+
+def repaired_harm() -> str:
+    """docs/repair.md: a pose for the circle in the other worlds."""
+    return repair_tables.no_harm(benchmark("repair"))
+
+
+REPAIR = (repaired, repaired_all, repaired_harm)
 ZOO = (zoo_overview, zoo_reasons, zoo_steps, zoo_nearest, zoo_timm, zoo_torchvision, zoo_unknown, zoo_time)
 EXPERIMENTS = (experiment_tables.experiments, experiment_tables.pooling_and_augmentation)
 COVERAGE = (coverage, coverage_methods, coverage_unbounded, coverage_run)
@@ -406,6 +424,7 @@ TABLES = (
     speed,
     continued,
     *COVERAGE,
+    *REPAIR,
     *ZOO,
     *EXPERIMENTS,
 )

@@ -66,6 +66,12 @@ def first_of_seams(x: Tensor) -> Tensor:
     return torch.stack([p.roll(-int(r), 1) for p, r in zip(x, at, strict=True)])
 
 
+def side_by_side(layer: nn.Module, x: Tensor) -> Tensor:
+    """The poses of a picture as channels."""
+    y = layer(x)
+    return y.flatten(1, 2) if y.ndim == 5 else y
+
+
 def rows_apart(x: Tensor) -> Tensor:
     return x + torch.arange(x.shape[2], device=x.device, dtype=x.dtype)[:, None]
 
@@ -140,6 +146,8 @@ ROWS: dict[str, Row] = {
     "polynomial a channel": Row(lambda: sl.PolynomialActivation(3), (3, 6, 6), lambda: Call(torch.square), 1),
     "pose by the seam": Row(sl.CanonicalPose, (2, 7, 6), lambda: Call(first_of_seams), 1),
     "pose by the seam, ties": Row(sl.CanonicalPose, (1, 4, 6), lambda: Call(first_of_seams), None, binary=True),
+    "likely poses": Row(lambda: sl.PoseCandidates(3), (2, 7, 6), lambda: Call(rows_apart), 1, call=side_by_side),
+    "likely poses, ties": Row(sl.PoseCandidates, (1, 4, 6), lambda: Call(rows_apart), None, side_by_side, binary=True),
     "pose by the object": Row(lambda: sl.CanonicalPose("object"), (2, 9, 10), nn.Identity, 1),
     "phases of the seam": Row(lambda: sl.PhaseAlign((2, 3)), (2, 6, 9), lambda: Call(rows_apart), None),
     "phases of the seam, ties": Row(lambda: sl.PhaseAlign(2), (1, 4, 6), lambda: Call(rows_apart), None, binary=True),

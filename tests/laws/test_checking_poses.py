@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import shiftproof as sp
-from shiftproof.layers import CanonicalPose, PhaseAlign, seam
+from shiftproof.layers import CanonicalPose, PhaseAlign, PoseCandidates, seam
 from shiftproof.layers.pose import put_back, rolled, score_of
 from shiftproof.layers.seam_head import Head
 
@@ -46,6 +46,20 @@ class Mapped(nn.Module):
         return put_back(self.network(posed), origin, (x.shape[2], x.shape[3]))
 
 
+class MostCertain(nn.Module):
+    """The answer to the pose at which the largest score is largest."""
+
+    def __init__(self, poses: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.poses, self.network = poses, network
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.poses(x)
+        found = self.network(y.flatten(0, 1)).unflatten(0, y.shape[:2])
+        at = found.amax(2).argmax(1)
+        return found[torch.arange(len(x)), at]
+
+
 class Odd(nn.Module):
     """Operators for which there is no rule, or no rule for this use; behind a pose they need none."""
 
@@ -69,6 +83,11 @@ PROVED = {
     "phase": (lambda: nn.Sequential(PhaseAlign(2), network(padding_mode="circular")), (1, 1)),
     "phase, unlike steps": (lambda: nn.Sequential(PhaseAlign((4, 2)), network(padding_mode="circular")), (1, 1)),
     "phase, too small a step": (lambda: nn.Sequential(PhaseAlign((1, 2)), network(padding_mode="circular")), (2, 2)),
+    "likely poses": (lambda: MostCertain(PoseCandidates(3), positions()), (1, 1)),
+    "likely poses by a linear score": (
+        lambda: MostCertain(PoseCandidates(2, score=seam.FORMULA, margin=2**20), network()),
+        (1, 1),
+    ),
     "map": (lambda: Mapped(CanonicalPose(return_origin=True), conv()), (1, 1)),
     "map, coarser": (lambda: Mapped(CanonicalPose(return_origin=True), conv(2)), (2, 2)),
     "map by its phase": (lambda: Mapped(PhaseAlign(4, return_phase=True), circular(4)), (1, 1)),
@@ -154,6 +173,14 @@ class OfAnother(CanonicalPose):
         return super().origin_of(x * torch.arange(x.shape[3]))
 
 
+class WithinWhatItShows(PoseCandidates):
+    """Likely poses within a margin that depends on where the picture lies."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.margin = x[0, 0, 0, 0].abs().long() * 2**34
+        return super().forward(x)
+
+
 class TheWrongWay(CanonicalPose):
     def forward(self, x: Tensor) -> Tensor:
         return rolled(x, self.origin_of(x))
@@ -166,7 +193,9 @@ class OfTheNumber(CanonicalPose):
         return self.origin_of(x).float()
 
 
-@pytest.mark.parametrize("pose", [Hurried(), ByItself(), OfAnother(), TheWrongWay(), OfTheNumber()])
+@pytest.mark.parametrize(
+    "pose", [Hurried(), ByItself(), OfAnother(), WithinWhatItShows(), TheWrongWay(), OfTheNumber()]
+)
 def test_what_only_resembles_a_pose_is_not_proved(pose):
     net = nn.Sequential(pose, nn.Flatten())
     verdict = sp.check(net, SIZE)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shiftproof.errors import LayerError
-from shiftproof.layers import CanonicalPose, PhaseAlign, seam
+from shiftproof.layers import CanonicalPose, PhaseAlign, PoseCandidates, seam
 from shiftproof.layers.pose import put_back, rolled
 from shiftproof.layers.seam_head import Head
 from shiftproof.layers.seam_score import shipped
@@ -98,6 +98,45 @@ def test_the_pose_is_the_same_for_every_circular_move(kind, size, score):
         assert same(put_back(posed, at, size[1:]), moved)  # whatever of several origins it was
         if not moves_itself:
             assert ((at - origin - torch.tensor(v)) % torch.tensor(size[1:]) == 0).all()
+
+
+@pytest.mark.parametrize(("size", "score"), SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_likely_poses_and_their_order_are_the_same_for_every_circular_move(kind, size, score):
+    x, poses = KINDS[kind](1, *size), PoseCandidates(5, score=score, margin=2**60)
+    still, origins = poses(x), poses.origins_of(x)
+    assert still.shape == (1, min(5, size[1] * size[2]), *size)
+    for j, at in enumerate(origins[0].tolist()):
+        assert same(still[:, j].roll(tuple(at), (2, 3)), x)
+    for v in every_move(x):
+        assert same(poses(x.roll(v, (2, 3))), still)
+
+
+@pytest.mark.parametrize(("margin", "count"), [(0, 1), (2**60, 6)])
+def test_likely_poses_are_those_of_highest_score_by_a_search_over_all_cells(margin, count):
+    x = torch.rand(3, 2, 6, 7).cumsum(2)
+    q, head = seam.quantised(x), shipped()
+    rows, columns = (seam.line_scores(q, seam.tables(), dim, head) for dim in (2, 3))
+    for i, found in enumerate(PoseCandidates(6, margin=margin).origins_of(x).tolist()):
+        cells = sorted(itertools.product(range(6), range(7)), key=lambda c: -int(rows[i, c[0]] + columns[i, c[1]]))
+        best = [list(c) for c in cells[:6]]
+        assert found == best[:count] + best[:1] * (6 - count)
+
+
+def test_twin_the_first_of_equal_scores_does_not_move_with_the_picture():
+    def poses(x: Tensor) -> Tensor:
+        rows, columns = (seam.line_scores(seam.quantised(x), seam.tables(), d, shipped()) for d in (2, 3))
+        at = (rows[:, :, None] + columns[:, None]).flatten(1).topk(2, 1).indices
+        return torch.cat([rolled(x, -torch.stack([a // 4, a % 4], 1)) for a in at.unbind(1)], 1)
+
+    x = KINDS["two values"](20, 1, 4, 4)
+    assert any(not same(poses(x.roll(v, (2, 3))), poses(x)) for v in every_move(x))
+
+
+@pytest.mark.parametrize("given", [{"most": 0}, {"margin": -1}, {"score": seam.FORMULA}])
+def test_likely_poses_refuse_what_cannot_be(given):
+    with pytest.raises(LayerError, match=r"PoseCandidates"):
+        PoseCandidates(**given)
 
 
 def test_twin_first_of_ties_does_not_move_with_the_picture():

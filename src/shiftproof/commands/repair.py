@@ -44,6 +44,7 @@ class Method(StrEnum):
     nothing = "nothing"
     phase = "phase"
     pose = "pose"
+    pose_confidence = "pose+confidence"
     circular_phase = "circular+phase"
     circular = "circular"
     polyphase = "polyphase"

@@ -5,6 +5,7 @@ Shapes are (n, c, h, w) as in torch; constructor arguments have torch's names an
 
 from shiftproof.layers.activation import PolynomialActivation
 from shiftproof.layers.blurpool import BlurPool2d
+from shiftproof.layers.candidates import PoseCandidates
 from shiftproof.layers.capsule import Capsules, PrimaryCapsules, ReconstructionDecoder, margin_loss, squash
 from shiftproof.layers.coordinates import CoordinateChannels
 from shiftproof.layers.law import Law
@@ -32,6 +33,7 @@ __all__ = [
     "PolynomialActivation",
     "PolyphasePool2d",
     "PolyphaseUpsample2d",
+    "PoseCandidates",
     "PrimaryCapsules",
     "ReconstructionDecoder",
     "UnsharedConv1d",

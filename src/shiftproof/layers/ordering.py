@@ -24,7 +24,7 @@ def order_of_views(x: Shaped[Tensor, "n c h w"]) -> Int[Tensor, "n h w"]:
     """
     n, c, h, w = x.shape
     # NaN differs from itself: equal views with NaN in them would get different ranks, by where they stand.
-    ranks = _dense(x.nan_to_num().reshape(n * c, h * w)).reshape(n, c, h, w)
+    ranks = dense_ranks(x.nan_to_num().reshape(n * c, h * w)).reshape(n, c, h, w)
     while ranks.shape[1] > 1:  # channels in pairs; an odd one waits
         c = ranks.shape[1] // 2
         paired = _joined(ranks[:, :c], ranks[:, c : 2 * c])
@@ -43,10 +43,10 @@ def _joined(first: Int[Tensor, "n c h w"], second: Int[Tensor, "n c h w"]) -> In
     """Ranks of pairs, the first counting most."""
     n, c, h, w = first.shape
     # Ranks are below h w, so the pair is one number without loss, up to (h w)^2: 64 bits are enough for 3e9 cells.
-    return _dense((first * (h * w) + second).reshape(n * c, h * w)).reshape(n, c, h, w)
+    return dense_ranks((first * (h * w) + second).reshape(n * c, h * w)).reshape(n, c, h, w)
 
 
-def _dense(keys: Shaped[Tensor, "n m"]) -> Int[Tensor, "n m"]:
+def dense_ranks(keys: Shaped[Tensor, "n m"]) -> Int[Tensor, "n m"]:
     """Each key's place among the different keys of its row: 0, 1, ... without gaps."""
     ordered, order = keys.sort(1)
     new = (ordered[:, 1:] != ordered[:, :-1]).long().cumsum(1)

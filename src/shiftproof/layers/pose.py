@@ -75,7 +75,7 @@ class CanonicalPose(nn.Module):
             raise LayerError(f"at={at} for {_named(origin)}", where="CanonicalPose", remedy='use it with "object"')
         self.at = None if at is None else pair(at, "at")
         self.return_origin = return_origin
-        _with_score(self, origin, score)
+        with_score(self, origin, score)
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -95,7 +95,7 @@ class CanonicalPose(nn.Module):
         self, x: Shaped[Tensor, "n c h w"]
     ) -> Shaped[Tensor, "n c h w"] | tuple[Shaped[Tensor, "n c h w"], Int[Tensor, "n 2"]]:
         """The pictures in their pose, of the same shape and dtype; with `return_origin` also the origins (n, 2)."""
-        _maps(x, type(self).__name__)
+        asked_for_pictures(x, type(self).__name__)
         found = self.origin_of(x)
         posed = rolled(x, -found)
         return (posed, found) if self.return_origin else posed
@@ -156,7 +156,7 @@ class PhaseAlign(nn.Module):
         counts("PhaseAlign", step=min(rows, columns))
         self.step = (rows, columns)
         self.return_phase = return_phase
-        _with_score(self, "seam", score)
+        with_score(self, "seam", score)
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -175,7 +175,7 @@ class PhaseAlign(nn.Module):
         Raises:
             LayerError: the step does not divide the size.
         """
-        _maps(x, type(self).__name__)
+        asked_for_pictures(x, type(self).__name__)
         if x.shape[2] % self.step[0] or x.shape[3] % self.step[1]:
             raise LayerError(
                 f"the step {self.step} does not divide pictures of {x.shape[2]} x {x.shape[3]}",
@@ -238,7 +238,7 @@ def put_back(
     return rolled(y, torch.stack(per, 1))
 
 
-def _with_score(layer: nn.Module, origin: object, score: Score | None) -> None:
+def with_score(layer: nn.Module, origin: object, score: Score | None) -> None:
     """Gives a layer what the seam's score needs: buffers, so that they move to another device with it."""
     if origin != "seam":
         if score is not None:
@@ -307,7 +307,8 @@ def _asked(origin: Origin, x: Tensor) -> Tensor:
     return found.to(torch.int64)
 
 
-def _maps(x: Tensor, where: str) -> None:
+def asked_for_pictures(x: Tensor, where: str) -> None:
+    """Raises a LayerError unless these are pictures."""
     if x.ndim != 4 or min(x.shape[1:]) < 1 or x.is_complex():
         raise LayerError(
             f"an input {tuple(x.shape)} of {x.dtype}", where=where, remedy="give pictures (n, c, h, w), real"

@@ -87,11 +87,11 @@ def decided(
     """Of the cells of highest score those from which the scores, and then the picture, are largest (`seam_cells`)."""
     best = _crossed(highest(rows), highest(columns))
     # Ranks begin at 0: -1 loses against every cell that is still in the tie.
-    views = torch.where(best, order_of_views(_ordered(x.detach())), -1)
+    views = torch.where(best, order_of_views(orderable(x.detach())), -1)
     return views == views.amax((1, 2), keepdim=True)
 
 
-def _ordered(x: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c2 h w"]:
+def orderable(x: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c2 h w"]:
     """The pictures with finite values only, and further channels that tell NaN and the infinities from 0."""
     if not x.is_floating_point():
         return x

@@ -6,6 +6,7 @@ import torch
 
 from shiftproof.layers.seam_head import Head
 
+MARGIN = 17179869184  # of two scores: what is this much lower is e^-2 times as likely to be the border
 SHAPES = (24, 9, 9), (24,), (24, 9)
 # All weights, one after the other.
 # fmt: off

@@ -24,6 +24,7 @@ MethodName = Literal[
     "nothing",
     "phase",
     "pose",
+    "pose+confidence",
     "circular+phase",
     "circular",
     "polyphase",

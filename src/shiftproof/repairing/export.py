@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
-from shiftproof.layers import CanonicalPose, PhaseAlign
+from shiftproof.layers import CanonicalPose, PhaseAlign, PoseCandidates
 from shiftproof.layers.pose import score_of
 from shiftproof.layers.seam_score import shipped
 from shiftproof.models import LOADERS, LoadedModel, evaluating
@@ -146,6 +146,8 @@ def in_front(mended: Mended, session: OnnxSession, path: Path) -> bytes | None:
     if importlib.util.find_spec("onnxscript") is None or importlib.util.find_spec("onnx") is None:
         return None
     assert mended.pose is not None
+    if isinstance(mended.pose, PoseCandidates):  # the answer decides, which is the last part of the file
+        return None
     if mended.dense:  # the answer would have to be put back behind it
         return None
     program = _program(_Ordered(mended.pose, session.channels_last, mended.input_size).eval())
@@ -170,7 +172,7 @@ def source(mended: Mended, model: LoadedModel) -> str:
 
 import shiftproof as sp
 import torch
-from shiftproof.layers import CanonicalPose, PhaseAlign
+from shiftproof.layers import CanonicalPose, PhaseAlign, PoseCandidates
 from shiftproof.layers.seam_head import Head
 from shiftproof.repairing import Mended
 {_imports(mended)}
@@ -218,18 +220,20 @@ def _edits(mended: Mended) -> str:
     return f"    network = with_edits(network, {mended.input_size!r}, {list(mended.edits)!r})\n"
 
 
-def _call(pose: CanonicalPose | PhaseAlign | None) -> str:
+def _call(pose: CanonicalPose | PhaseAlign | PoseCandidates | None) -> str:
     if pose is None:
         return "None"
     if isinstance(pose, PhaseAlign):
         return f"PhaseAlign({pose.step!r}, return_phase=True)"
+    if isinstance(pose, PoseCandidates):
+        return f"PoseCandidates({pose.most}{_score(pose)}, margin={int(pose.get_buffer('margin'))})"
     at = "" if pose.at is None else f", at={pose.at!r}"
     return f"CanonicalPose({pose.origin!r}{at}{_score(pose)}, return_origin=True)"
 
 
-def _score(pose: CanonicalPose) -> str:
+def _score(pose: CanonicalPose | PoseCandidates) -> str:
     """The argument for a score that is not the shipped one."""
-    if pose.origin != "seam":
+    if isinstance(pose, CanonicalPose) and pose.origin != "seam":
         return ""
     score, known = score_of(pose), shipped()
     if isinstance(score, Tensor):

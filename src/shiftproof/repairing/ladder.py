@@ -33,6 +33,7 @@ from shiftproof.repairing.mended import Mended
 from shiftproof.repairing.pictures import Given
 
 BATCH = 100
+ALIKE = 1.25  # costs whose ratio is below this are alike: a measurement varies by as much
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,20 @@ def judged(
             where=f"measured on {measured.pictures} pictures of {given.word}",
             remedy="give a larger max_drop or budget to get such a model all the same, or choose another goal",
         )
-    best = max(fit, key=lambda c: (_kept(c.rung, measured), -(c.rung.cost or 0)))
+    best = _best(fit, measured)
     why = _why(best.rung, [c.rung for c in fit if c is not best], measured)
     best = replace(best, rung=replace(best.rung, standing="picked", why=why))
     rungs = [best.rung if c.number == best.number else c.rung for c in told] + list(refused)
     rungs.sort(key=lambda r: order.index(r.method))
     return replace(measured, rungs=tuple(rungs)), best
+
+
+def _best(fit: Sequence[Climbed], measured: Measured) -> Climbed:
+    """The method that keeps most; of several the first, those that change least, that costs little more than the cheapest."""
+    most = max(_kept(c.rung, measured) for c in fit)
+    tied = [c for c in fit if _kept(c.rung, measured) == most]
+    cheapest = min(c.rung.cost or 0 for c in tied)
+    return next(c for c in tied if (c.rung.cost or 0) <= ALIKE * cheapest)
 
 
 def _kept(rung: Rung, measured: Measured) -> float:

@@ -12,9 +12,10 @@ from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
 from shiftproof.errors import GuaranteeWarning, RepairError
-from shiftproof.layers import seam
+from shiftproof.layers import PoseCandidates, seam
 from shiftproof.layers.pose import CanonicalPose, PhaseAlign, put_back
 from shiftproof.records import AuditRecord, Change, Confirmed, Guarantee, RepairRecord
+from shiftproof.repairing.confident import most_certain
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Mended(nn.Module):
 
     Args:
         network: (n, c, h, w) -> its answer; used as it is.
-        pose: a `CanonicalPose` or a `PhaseAlign` that also returns its origin; None for a network that needs none.
+        pose: a `CanonicalPose` or a `PhaseAlign` that also returns its origin; `PoseCandidates`, among which the network's
+            certainty decides (class scores only); None for a network that needs none.
         input_size: (c, h, w) of the pictures for which the guarantee was proved.
         dense: whether maps in the answer, tensors (n, k, h2, w2), are put back.
         edits: what was done to the network's layers, in order.
@@ -46,7 +48,7 @@ class Mended(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        pose: CanonicalPose | PhaseAlign | None,
+        pose: CanonicalPose | PhaseAlign | PoseCandidates | None,
         input_size: tuple[int, int, int],
         dense: bool = False,
         edits: tuple[Edit, ...] = (),
@@ -80,6 +82,8 @@ class Mended(nn.Module):
         self._fits(x)
         if self.pose is None:
             return self._answer(x)
+        if isinstance(self.pose, PoseCandidates):
+            return most_certain(self.pose, self._answer, x)
         posed, origin = self.pose(x)
         answer = self._answer(posed)
         size = (x.shape[2], x.shape[3])

@@ -11,6 +11,7 @@ from shiftproof.layers.seam_head import UNIT, WEIGHTED, Head, line_means
 
 HIDDEN, REACH = 24, (9, 9)  # of the two convolutions
 BATCH, RATE, LARGEST = 256, 3e-3, 4.0
+NATS = 2  # of the margin
 
 
 def seen_of(pictures: Tensor) -> list[Tensor]:
@@ -70,6 +71,27 @@ def found(pictures: Tensor, score: Score) -> Tensor:
     weights = score if isinstance(score, Head) else torch.as_tensor(score)
     cells = [seam.seam_cells(p, seam.tables(), weights) for p in pictures.split(500)]
     return (seam.first_cell(torch.cat(cells)) == 0).all(1)
+
+
+def margin(pictures: Tensor, score: Score) -> int:
+    """How far below the highest score a cell may lie to be at least e^-`NATS` times as likely to be the border.
+
+    Probabilities are softmax(score / t) over the lines, with the t, a power of 2^(1/2), by which the borders of the pictures are
+    most likely.
+
+    Args:
+        pictures: (n, c, h, w), unmoved.
+        score: of a line.
+    """
+    known = seam.tables()
+    weights = score if isinstance(score, Head) else torch.as_tensor(score)
+    q = [seam.quantised(p) for p in pictures.split(500)]
+    axes = [torch.cat([seam.line_scores(p, known, dim, weights) for p in q]).to(torch.float64) for dim in (2, 3)]
+
+    def loss(half: int) -> float:
+        return sum(float(-(a / 2.0 ** (half / 2)).log_softmax(1)[:, 0].mean()) for a in axes)
+
+    return round(NATS * 2.0 ** (min(range(100), key=loss) / 2))
 
 
 def _scores(seen: Tensor, inner: Tensor, bias: Tensor, outer: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ def test_a_pose_that_costs_little_is_picked_and_the_record_says_what_it_costs(pi
     assert (
         standing.pop("readout") == "too large a drop"
     )  # weights averaged over positions cannot tell the quarters apart
+    assert standing.pop("pose+confidence") == "passed"  # as good; the simpler one is picked
     assert set(standing.values()) == {"refused"}
     assert measured.before["accuracy_unmoved"].value == 1
     assert measured.before["consistency"].value < 0.9

@@ -20,6 +20,7 @@ from shiftproof.checking.walk.matching import Pattern, exported
 from shiftproof.checking.walk.scoring import before
 from shiftproof.checking.walk.values import moving
 from shiftproof.layers import seam
+from shiftproof.layers.candidates import likely_origins
 from shiftproof.layers.pose import put_back, rolled
 from shiftproof.layers.seam_head import Head
 
@@ -37,6 +38,19 @@ class _Seam(nn.Module):
         first, *more = score
         cells = seam.seam_cells(x, known, Head(first, *more) if more else first)
         return seam.first_cell(cells), seam.first_phase(cells, self.step)
+
+
+class _Likely(nn.Module):
+    """The likely seams of a picture, each by itself."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, x: Tensor, known: Tensor, margin: Tensor, *score: Tensor) -> tuple[Tensor, ...]:
+        first, *more = score
+        found = likely_origins(x, known, Head(first, *more) if more else first, margin, self.most)
+        return tuple(found[:, j] for j in range(found.shape[1]))
 
 
 class _Object(nn.Module):
@@ -67,6 +81,7 @@ class _Seen:
         score: shapes of the table and of the weights of a seam's score, those of a `Head` in its order; None for an object.
         step: of the grid.
         size: (h, w) of the picture, for a map that is rolled.
+        most: likely seams, where several are kept; 0 for the seam alone.
     """
 
     shape: tuple[int, ...]
@@ -74,6 +89,7 @@ class _Seen:
     score: tuple[tuple[int, ...], ...] | None = None
     step: tuple[int, int] = (1, 1)
     size: tuple[int, int] | None = None
+    most: int = 0
 
 
 @lru_cache(64)
@@ -86,6 +102,10 @@ def _pattern(seen: _Seen, decomposed: bool) -> Pattern:
     if seen.score is None:
         return exported(_Object(), {"x": x, "at": torch.zeros(2, dtype=torch.int64)}, ("object",), decomposed)
     weights = {f"score{i}": torch.zeros(shape, dtype=torch.int64) for i, shape in enumerate(seen.score)}
+    if seen.most:
+        first, *more = weights.items()
+        given = {"x": x, first[0]: first[1], "margin": torch.zeros((), dtype=torch.int64), **dict(more)}
+        return exported(_Likely(seen.most), given, [f"likely {j}" for j in range(seen.most)], decomposed)
     return exported(_Seam(seen.step), {"x": x, **weights}, ("seam", "phase"), decomposed)
 
 
@@ -108,7 +128,7 @@ def poses(graph: Graph) -> Graph:
 
 
 def _is_origin(node: Node) -> bool:
-    return node.shape == (1, 2) and node.dtype == torch.int64
+    return len(node.shape) == 2 and _is_cells(node)
 
 
 def _found(graph: Graph, likely: list[Node], moves: set[str], decomposed: bool) -> dict[str, Node]:
@@ -163,7 +183,9 @@ def _candidates(graph: Graph, name: str, moves: set[str]) -> Iterator[_Seen]:
     scores = _scores([n.shape for n in nodes if n.operator == "constant" and n.dtype == torch.int64])
     # `first_phase` reshapes the marks of a map's cells to (1, h / sy, sy, w / sx, sx).
     grids = [n.shape for n in nodes if len(n.shape) == 5 and n.dtype == torch.bool]
+    several = {n.shape[1]: None for n in nodes if len(n.shape) == 3 and _is_cells(n)}
     for shape, dtype in maps:
+        yield from (_Seen(shape, dtype, score, most=k) for score in scores for k in several)
         steps = {(s[2], s[4]): None for s in grids if (s[1] * s[2], s[3] * s[4]) == shape[2:]} or {(1, 1): None}
         yield from (_Seen(shape, dtype, score, step) for score in scores for step in steps)
         if not scores:
@@ -184,6 +206,10 @@ def _scores(whole: list[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]:
         if o[0] == i[0]
     ]
     return [*heads, *linear]
+
+
+def _is_cells(node: Node) -> bool:
+    return node.shape[0] == 1 and node.shape[-1] == 2 and node.dtype == torch.int64
 
 
 def _is_map(node: Node, moves: set[str]) -> bool:

@@ -11,6 +11,7 @@ from shiftproof.repairing.job import Job
 from shiftproof.repairing.mended import Mended
 from shiftproof.repairing.methods.average import average
 from shiftproof.repairing.methods.circular import circular, circular_phase
+from shiftproof.repairing.methods.confidence import confidence
 from shiftproof.repairing.methods.dilation import dilation
 from shiftproof.repairing.methods.lowpass import low_pass
 from shiftproof.repairing.methods.nothing import nothing
@@ -27,6 +28,7 @@ METHODS: dict[MethodName, Method] = {
     "nothing": nothing,
     "phase": phase,
     "pose": pose,
+    "pose+confidence": confidence,
     "circular+phase": circular_phase,
     "circular": circular,
     "polyphase": polyphase,
@@ -41,7 +43,17 @@ METHODS: dict[MethodName, Method] = {
 # Those that change least come first: for each goal in the order in which they are tried.
 # What is made for the circle makes a model no steadier under a camera, so it is never offered for the goal "crop".
 ORDER: dict[Goal, tuple[MethodName, ...]] = {
-    "circular": ("nothing", "phase", "pose", "circular+phase", "polyphase", "dilation", "circular", "readout"),
+    "circular": (
+        "nothing",
+        "phase",
+        "pose",
+        "pose+confidence",
+        "circular+phase",
+        "polyphase",
+        "dilation",
+        "circular",
+        "readout",
+    ),
     "zero": ("pose",),
     "crop": ("average", "low-pass"),
 }

@@ -15,11 +15,12 @@ from shiftproof.repairing.mended import Edit, Mended
 from shiftproof.repairing.refusal import refused
 
 SIDES = (3, 2)  # views along each axis; the first that the budget allows
+AT_ONCE = 2**21  # numbers in the pictures of one forward pass
 COARSE = 32  # the stride that is assumed of a model that cannot be read
 
 
 class Averaged(nn.Module):
-    """The mean of a network's answers to a grid of views of the picture, all in one forward pass.
+    """The mean of a network's answers to a grid of views of the picture, in as few forward passes as the cache allows.
 
     y = mean over views v of f(T_v x), v in {first, first + s, ..., first + (k - 1) s}^2; what moves in is the mirrored picture.
     The spacing s should have no factor in common with the network's stride, so that the views differ in the phase of its grid.
@@ -45,11 +46,14 @@ class Averaged(nn.Module):
         after = self.spacing * (self.side - 1) - before
         wide = nn.functional.pad(x, (before, after, before, after), mode="reflect")
         at = range(0, before + after + 1, self.spacing)
-        views = torch.cat([wide[:, :, i : i + h, j : j + w] for i in at for j in at])
-        return pytree.tree_map_only(Tensor, self._mean, self.network(views))
+        views = [wide[:, :, i : i + h, j : j + w] for i in at for j in at]
+        # Small pictures all at once; maps of many large ones would fall out of the cache, so that 9 views cost 13 passes.
+        many = len(views) if torch.compiler.is_compiling() else max(1, AT_ONCE // max(1, x.numel()))
+        found = [self.network(torch.cat(views[i : i + many])) for i in range(0, len(views), many)]
+        return pytree.tree_map(lambda *y: self._mean(y) if isinstance(y[0], Tensor) else y[0], *found)
 
-    def _mean(self, y: Tensor) -> Tensor:
-        return y.unflatten(0, (self.side**2, -1)).mean(0)
+    def _mean(self, parts: tuple[Tensor, ...]) -> Tensor:
+        return torch.cat(parts).unflatten(0, (self.side**2, -1)).mean(0)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -90,7 +94,7 @@ def averaged(
     network: nn.Module, size: tuple[int, int, int], *, side: int, spacing: int
 ) -> tuple[nn.Module, tuple[Change, ...]]:
     """The network's mean answer over a grid of views."""
-    why = f"the mean answer over {side} x {side} views of the picture, {spacing} px apart, in one forward pass"
+    why = f"the mean answer over {side} x {side} views of the picture, {spacing} px apart"
     return Averaged(network, side, spacing), (Change("added", "Averaged", "", why),)
 
 

@@ -32,13 +32,15 @@ def pose(job: Job) -> tuple[Mended, tuple[Change, ...]]:
         row, column = at or (h // 2, w // 2)
         where = "the middle" if at is None else "its median place in the data"
         why = f"it rolls the centre of the object to row {row}, column {column}: {where}"
-    findings = () if job.verdict is None else job.verdict.findings
-    mattered = (f for f in findings if PROVED_IN[job.goal] in f.breaks or f.code == "T1")
     added = Change("added", "CanonicalPose", "", why)
-    return Mended(job.network, layer, job.input_size, job.dense), (
-        added,
-        *kept(mattered, "it sees every picture in one pose"),
-    )
+    changes = (added, *unaffected(job, "it sees every picture in one pose"))
+    return Mended(job.network, layer, job.input_size, job.dense), changes
+
+
+def unaffected(job: Job, why: str) -> list[Change]:
+    """What the check found in the network and no longer matters behind a pose, because of what it then sees."""
+    findings = () if job.verdict is None else job.verdict.findings
+    return kept((f for f in findings if PROVED_IN[job.goal] in f.breaks or f.code == "T1"), why)
 
 
 def score(pictures: Tensor | None) -> tuple[Head | None, str]:
