@@ -423,6 +423,7 @@ TABLES = (
     commands,
     speed,
     continued,
+    exhibits,
     *COVERAGE,
     *REPAIR,
     *ZOO,
