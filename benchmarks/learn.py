@@ -20,7 +20,8 @@ from shiftproof.learning.serve import server
 
 ROOT = Path(__file__).parents[1]
 WARM, MOVES, FRAME_MS = 20, 60, 17
-SHOWN = {"drag": "#drag?dx=10&dy=4&guess=both", "pool": "#pool?dy=2&guess=one"}
+BAR = 54  # pixels of the bar at the top, which the pictures leave out
+SHOWN = {"drag": "#drag?dx=10&dy=4&guess=both", "photos": "#photos?guess=80,40,20,0&far=16"}
 EXHIBITS = """async () => {
   const { EXHIBITS } = await import("#learn/exhibits/index.js")
   return EXHIBITS.map(({ id, rows, claims, minutes, material }) => ({ id, rows, claims, minutes, material }))
@@ -70,7 +71,7 @@ def picture(browser: Any, address: str, name: str, where: str) -> None:
     page.goto(address + where)
     page.wait_for_selector(f"html[data-ready={name}]", timeout=60_000)
     page.wait_for_timeout(600)
-    page.screenshot(path=ROOT / f"docs/learn-{name}.png")
+    page.screenshot(path=ROOT / f"docs/learn-{name}.png", clip={"x": 0, "y": BAR, "width": 1280, "height": 1000 - BAR})
     context.close()
 
 
