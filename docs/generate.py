@@ -268,7 +268,8 @@ def exhibits() -> str:
     ]
     for k, row in enumerate(result["rows"], 1):
         shown, claims = ", ".join(row["rows"]) or "–", ", ".join(map(str, row["claims"])) or "–"
-        sizes = f"{row['script'] / 1000:.1f} kB | {row['material'] / 1000:.1f} kB"
+        works_on = f"{row['material'] / 1000:.1f} kB" if row["material"] else "–"
+        sizes = f"{row['script'] / 1000:.1f} kB | {works_on}"
         times = f"{row['median']:.1f} ms, {row['p95']:.1f} ms | {row['alive']:.0f} ms"
         rows.append(f"| {k}. {said[row['id'] + '.title']} | {shown} | {claims} | {sizes} | {times} |")
     where = f"`python benchmarks/learn.py`, Chromium {result['chromium']}, {result['hardware']}, {result['date'][:10]}"
