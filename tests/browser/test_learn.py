@@ -278,6 +278,16 @@ def test_a_move_costs_little_and_the_page_is_alive_soon(exhibit, learner):
     assert alive <= START_S
 
 
+def test_the_first_page_is_alive_soon(learner):
+    one = learner()
+    metrics = one.context.new_cdp_session(one.page)
+    metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
+    one.open()
+    alive = script_s(metrics)
+    print(f"first page: alive after {1000 * alive:.0f} ms of script")
+    assert alive <= START_S
+
+
 @pytest.mark.parametrize("exhibit", ["", *IDS])
 def test_at_200_percent_nothing_scrolls_sideways(exhibit, learner):
     """A window of 1280 pixels at 200 % has 640 of CSS."""

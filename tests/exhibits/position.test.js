@@ -8,7 +8,7 @@ import { CELLS, NETS, placed, position, prepare, seen, settle, take } from "#lea
 import { golden, read, weights } from "./read.js";
 
 const cases = golden("position");
-const material = prepare({ position: weights("position"), records: weights("records") });
+const material = prepare({ position: weights("position"), digits: weights("digits"), records: weights("records") });
 const state = (change) => settle({ ...position.start, ...change });
 const at = (change) => seen(state(change), material);
 

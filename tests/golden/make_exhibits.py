@@ -290,11 +290,7 @@ def position() -> None:
     task = cells.task(data, 0, seed=0)
     size = task.pictures.shape[-1]
     few = cells.shrunk(kept_digits().mul(255).round().to(torch.uint8))
-    held: dict[str, Any] = {
-        "side": few.shape[-1],
-        "pixels": base64.b64encode(few.numpy().tobytes()).decode(),
-        "nets": {},
-    }
+    held: dict[str, Any] = {"side": few.shape[-1], "nets": {}}
     golden: dict[str, Any] = {}
     for name, kind in POSITION.items():
         net = train(

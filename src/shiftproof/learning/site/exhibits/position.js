@@ -14,11 +14,19 @@ const START = 5; // the cell at the start
 /** @typedef {ReturnType<typeof seen>} Seen */
 /** @typedef {ReturnType<typeof prepare>} Held */
 
+/** Whole numbers as torch rounds: halves go to the even one. @param {number} v */
+const even = (v) => (v % 1 === 0.5 && Math.floor(v) % 2 === 0 ? Math.floor(v) : Math.round(v));
+
 /** @param {any} held */
-export function prepare({ position, records }) {
-  const all = bytes(position.pixels);
-  const side = position.side;
-  const ten = Array.from({ length: 10 }, (_, k) => Float64Array.from(all.subarray(k * side ** 2, (k + 1) * side ** 2), (v) => v / 255));
+export function prepare({ position, digits, records }) {
+  const all = bytes(digits.pixels);
+  const [wide, side] = [digits.side, position.side];
+  const part = wide / side;
+  const ten = Array.from({ length: 10 }, (_, k) => Float64Array.from({ length: side ** 2 }, (_, i) => {
+    let sum = 0;
+    for (let j = 0; j < part ** 2; j++) sum += all[k * wide ** 2 + (Math.floor(i / side) * part + Math.floor(j / part)) * wide + (i % side) * part + (j % part)];
+    return even(sum / part ** 2) / 255;
+  }));
   const nets = NETS.map((name) => ({ name, read: chain(position.nets[name].layers), recorded: records.position.position[position.nets[name].row]["correct cell"][0], fixed: name === "flattened" || name === "unshared" }));
   return { ten, side, nets, leak: records.position.leak, runs: new Map() };
 }
@@ -88,7 +96,7 @@ export const position = {
   rows: ["S18", "S29"],
   claims: [],
   minutes: 2,
-  material: ["position", "records"],
+  material: ["position", "digits", "records"],
   prepare,
   start: Object.freeze({ net: "zeros", digit: 7, margin: 0, dy: 0, dx: 0 }),
   within: { net: { of: NETS }, digit: { from: 0, to: 9 }, margin: { from: 0, to: FARTHEST }, dy: { from: -CELLS, to: CELLS }, dx: { from: -CELLS, to: CELLS } },
