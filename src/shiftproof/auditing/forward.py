@@ -21,6 +21,10 @@ from shiftproof.profiling.layer_names import layer_names
 from shiftproof.profiling.observation import Call, observed
 
 MAX_BATCH = 256
+OTHER_SIZE = (
+    "; the size is that of the pictures, because nothing states the model's: if it is another, give it, e.g. --input 3,224,224 "
+    "(in Python, wrap(model, (3, 224, 224)))"
+)
 
 
 def run(model: LoadedModel, pictures: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ def of_the_model(model: LoadedModel, pictures: Tensor) -> Iterator[None]:
             f"the model failed on pictures of shape {tuple(pictures.shape)}: {name}"
             + (f": {text}" if text != name else ""),
             where=f"{model.word}, {Path(at.filename).name} line {at.lineno}",
-            remedy="it must take (n, c, h, w) for any n",
+            remedy="it must take (n, c, h, w) for any n" + (OTHER_SIZE if "input_size" in model.assumed else ""),
         ) from e
 
 

@@ -24,7 +24,7 @@ class ItemSource:
     Args:
         word: name of the data in a record.
         get: index -> the picture and the index of its class, or None without a label. The picture is a PIL image, or an array
-            (h, w), (h, w, 1) or (h, w, 3) of whole numbers 0..255 or floats in [0, 1].
+            (h, w), (h, w, 1) or (h, w, 3) of whole numbers 0..255 or floats in [0, 1], or (h, w, 4) in bytes, with transparency.
         count: number of pictures.
         classes: names of the classes, if they are known.
         labelled: whether the pictures have labels.
@@ -78,6 +78,8 @@ class ItemSource:
             if label is None:
                 raise BadItemError("no label", where=str(i), remedy="give every picture a label, or none")
             check_label(label, self.classes, str(i))
+        if isinstance(value, np.ndarray) and _has_alpha(value):
+            value = Image.fromarray(value)
         found = decoded(value, str(i)) if isinstance(value, Image.Image) else Decoded(as_picture(value, str(i)))
         return Item(str(i), found.pixels, label if self.labelled else None, found.transparent, found.high16)
 
@@ -106,7 +108,14 @@ def is_picture(value: Any) -> bool:
     """
     if isinstance(value, Image.Image):
         return True
-    return isinstance(value, np.ndarray) and (value.ndim == 2 or (value.ndim == 3 and value.shape[-1] in (1, 3)))
+    if not isinstance(value, np.ndarray):
+        return False
+    return value.ndim == 2 or (value.ndim == 3 and value.shape[-1] in (1, 3)) or _has_alpha(value)
+
+
+def _has_alpha(value: np.ndarray) -> bool:
+    """Whether it is (h, w, 4) in bytes, and cannot be (c, h, w)."""
+    return value.ndim == 3 and value.shape[-1] == 4 and value.shape[0] > 4 and value.dtype == np.uint8
 
 
 def as_picture(value: Any, where: str) -> np.ndarray:

@@ -300,3 +300,17 @@ class TestDefaultMoves:
         record = sp.audit(Mean(), [np.tile(p, (5, 5, 1)) for p in stored], layers=0, answer="scores")
         assert record.protocol.boundary == "circular"
         assert "no margin of 8 px" in record.notes[-1].text
+
+
+def test_arrays_with_transparency_are_pictures_of_three_channels(net, stored, tensors):
+    clear = [np.dstack([a, np.full(a.shape[:2], 128, np.uint8)]) for a in stored]
+    record = sp.audit(sp.wrap(net, (3, 8, 8)), clear, **HOW)
+    assert record.metrics["flip_rate"].value == pytest.approx(loop(net, tensors))
+    assert any(note.topic == "transparency" for note in record.notes)
+
+
+def test_grey_pictures_for_a_network_of_colours_are_refused_with_what_helps(net, stored):
+    grey = [Image.fromarray(a).convert("L") for a in stored]
+    with pytest.raises(ModelError, match=r"failed on pictures of shape .* give it, e\.g\. --input"):
+        sp.audit(nn.Conv2d(3, 4, 8), grey, **HOW)
+    assert sp.audit(sp.wrap(net, (3, 8, 8)), grey, **HOW).data.used == len(grey)
