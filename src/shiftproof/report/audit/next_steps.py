@@ -10,7 +10,15 @@ from shiftproof.records.numbers import percent, without_rounding
 from shiftproof.records.printing import headline_row
 from shiftproof.records.verdict_parts import CODES
 from shiftproof.report import words
-from shiftproof.report.next_steps import Next, can_be_named, is_onnx, model_options, with_option
+from shiftproof.report.next_steps import (
+    PICTURE_OPTIONS,
+    Next,
+    can_be_named,
+    is_onnx,
+    model_options,
+    typed_options,
+    with_option,
+)
 
 FINDINGS = {"aliasing": ("T1",), "border": ("T2",), "position": ("T4", "T5"), "undecided": ("T1", "T2")}
 """Which findings of a check explain a cause of a layer's error."""
@@ -127,6 +135,7 @@ def _steadier(record: AuditRecord) -> list[Next]:
             Next(f"{text} In Python: shiftproof.repair(model, {tuple(model.input_size)}, goal='crop', data=pictures).")
         ]
     options = model_options(record.command, model.weights, model.input_size)
+    options += typed_options(record.command, PICTURE_OPTIONS)
     return [Next(text, shlex.join(["shiftproof", "repair", model.word, "--goal", "crop", "--data", data, *options]))]
 
 

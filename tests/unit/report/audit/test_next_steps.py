@@ -135,6 +135,7 @@ def test_for_a_camera_the_repair_is_tried_on_the_same_pictures():
     model = replace(record.model, word="net.py:build", input_size=[3, 64, 64])
     data, protocol = replace(record.data, word="my photos"), replace(record.protocol, boundary="crop")
     record = replace(record, model=model, data=data, protocol=protocol)
-    (command,) = [c for c in steps(typed(record, "shiftproof audit net.py:build 'my photos'")) if " repair " in c]
+    said = "shiftproof audit net.py:build 'my photos' --mean 0.5 --max-px 2 --no-labels"
+    (command,) = [c for c in steps(typed(record, said)) if " repair " in c]
     words = ["shiftproof", "repair", "net.py:build", "--goal", "crop", "--data", "my photos", "--input", "3,64,64"]
-    assert shlex.split(command) == words
+    assert shlex.split(command) == [*words, "--mean", "0.5", "--no-labels"], "prepared as in the audit"
