@@ -12,6 +12,7 @@ from typing import Any
 
 PAGES = {  # name of the page -> (module, what it is)
     "shiftproof": ("shiftproof", "What you import first: the commands as functions, models, data, moves"),
+    "auditing": ("shiftproof.auditing", "What an audit can be asked, and what it tells while it runs"),
     "layers": ("shiftproof.layers", "Layers that keep translations, or break them on purpose"),
     "measure": ("shiftproof.measure", "Measures and their intervals"),
     "records": ("shiftproof.records", "What the commands return, and how it is kept"),

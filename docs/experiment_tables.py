@@ -60,6 +60,21 @@ def figure_sources(record: ExperimentRecord) -> list[str]:
     return [f"Published figures: {'; '.join(source_link(s) for s in others)}", ""] if others else []
 
 
+def verdicts() -> str:
+    """Every claim with its verdict, the reason and the figures that decide it."""
+    rows = ["| experiment | claim | verdict | why | figures |", "| --- | --- | --- | --- | --- |"]
+    for record in experiment_records():
+        link = f"[{record.name}](#{record.name})"
+        if not record.claims:
+            rows.append(f"| {link} | {escaped(record.claim)} | not judged in this record | | |")
+        for c in record.claims:
+            figures = [record.figure(at.table, at.row, at.column) for at in c.rests_on]
+            told = "; ".join(f"{f.row}, {f.column}: {layout.measured_words(f)}" for f in figures)
+            cells = (link, f"{c.claim} ({source_link(c.source)})", f"**{c.outcome}**", c.reason, told)
+            rows.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
+    return "\n".join(rows)
+
+
 def experiments() -> str:
     """Every experiment: claim, finding, tables beside the published figures, footnotes, the command, hardware and date."""
     lines = []
@@ -89,7 +104,7 @@ def pooling_and_augmentation() -> str:
         for laid in layout.laid_out(record):
             if record.name not in ("pooling", "augmentation") or laid.table.name != "accuracy":
                 continue
-            words = {"pooling": "trained as they are", "augmentation": "trained on moved digits"}[record.name]
+            words = {"pooling": "trained on unmoved digits", "augmentation": "trained on moved digits"}[record.name]
             if not rows:
                 rows = [f"| model | {' | '.join(laid.columns)} |", f"|{' --- |' * (1 + len(laid.columns))}"]
             for row in laid.rows:

@@ -74,7 +74,7 @@ def golden(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def per_cent(metric: dict[str, Any] | None, *, interval: bool = True, places: int = 1) -> str:
+def cell_of(metric: dict[str, Any] | None, *, interval: bool = True, places: int = 1) -> str:
     """A metric as printed in a table."""
     if metric is None:
         return "–"
@@ -93,8 +93,8 @@ def first_table() -> str:
         if not any(runs):
             continue
         known = next(r for r in runs if r)["record"]
-        cells = [per_cent(r["record"]["metrics"].get("flip_rate")) if r else "–" for r in runs]
-        accuracy = per_cent(known["metrics"].get("accuracy_unmoved"), interval=False)
+        cells = [cell_of(r["record"]["metrics"].get("flip_rate")) if r else "–" for r in runs]
+        accuracy = cell_of(known["metrics"].get("accuracy_unmoved"), interval=False)
         moves = f"{known['protocol']['views_per_image']}, up to {known['protocol']['translations']['max_px']:g} px"
         rows.append(f"| {words} ({known['data']['used']}) | {moves} | {accuracy} | {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -108,7 +108,7 @@ def accuracies() -> str:
         if run:
             metric = run["record"]["metrics"]["accuracy_unmoved"]
             rows.append(
-                f"| ResNet-{depth} | {per_cent(metric, interval=False, places=2)} ({metric['n']} pictures) | {published} |"
+                f"| ResNet-{depth} | {cell_of(metric, interval=False, places=2)} ({metric['n']} pictures) | {published} |"
             )
     return "\n".join(rows)
 
@@ -121,7 +121,7 @@ def all_runs() -> str:
         for b in BOUNDARIES:
             if run := golden(f"{key}-{b}"):
                 record = run["record"]
-                cells = [per_cent(record["metrics"].get(measure.name)) for measure in COLUMNS]
+                cells = [cell_of(record["metrics"].get(measure.name)) for measure in COLUMNS]
                 fe = fixed(record["cost"]["forward_equivalents_per_view"], 2)
                 rows.append(f"| {words} | {b} | {' | '.join(cells)} | {fe} |")
     return "\n".join(rows)
@@ -409,7 +409,7 @@ def repaired_harm() -> str:
 
 REPAIR = (repaired, repaired_all, repaired_harm)
 ZOO = (zoo_overview, zoo_reasons, zoo_steps, zoo_nearest, zoo_timm, zoo_torchvision, zoo_unknown, zoo_time)
-EXPERIMENTS = (experiment_tables.experiments, experiment_tables.pooling_and_augmentation)
+EXPERIMENTS = (experiment_tables.verdicts, experiment_tables.experiments, experiment_tables.pooling_and_augmentation)
 COVERAGE = (coverage, coverage_methods, coverage_unbounded, coverage_run)
 TABLES = (
     first_table,

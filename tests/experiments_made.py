@@ -10,9 +10,21 @@ import numpy as np
 from PIL import Image
 
 from shiftproof.experiments.figures import over_seeds
-from shiftproof.records import Chart, Citation, Environment, ExperimentRecord, Figure, Picture, Series, Table
+from shiftproof.records import (
+    Chart,
+    Citation,
+    Environment,
+    ExperimentRecord,
+    Figure,
+    Judged,
+    Picture,
+    Place,
+    Series,
+    Table,
+)
 
 PAPER = Citation("Somebody 2017, On moving", "table 2", "https://example.org/paper?a=1&b=2")
+AT = Place("accuracy", "C", "moved")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
@@ -167,8 +179,14 @@ def whole() -> ExperimentRecord:
         finding=["C is right on 84.70 % of the moved digits, A on 69.00 %.", "The order of the three is as published."],
         figures=figures(),
         tables=[
-            Table("accuracy", "Accuracy on the test set", "model", "10,000 test digits, each moved once."),
-            Table("counts", "What is counted", "layer"),
+            Table(
+                "accuracy",
+                "Accuracy on the test set",
+                "model",
+                "10,000 test digits, each moved once.",
+                "It is as printed.",
+            ),
+            Table("counts", "What is counted", "layer", claim="It is as counted."),
             Table("rest", "Other figures", ""),
             Table("unused", "No figure stands here"),
         ],
@@ -195,6 +213,19 @@ def whole() -> ExperimentRecord:
             "2026-11-20T10:11:12+00:00",
         ),
         images={"digit.png": png(28), "sheet.png": png(300, 1)},
+        claims=[
+            Judged(
+                "Pooling makes a network less sensitive to moves of the object.",
+                PAPER,
+                "holds in part",
+                "Only on moved digits.",
+                [AT, Place("accuracy", "B", "moved")],
+            ),
+            Judged(
+                "Pooling is all that is needed.", Citation("Notes"), "does not hold", "A dense layer follows.", [AT]
+            ),
+            Judged("It works for faces.", Citation("Notes"), "not decided here", "There is no face."),
+        ],
     )
 
 
@@ -212,6 +243,7 @@ def exact() -> ExperimentRecord:
         data="",
         images={},
         command="shiftproof reproduce edges",
+        claims=[Judged("It is 267,960.", PAPER, "holds", "It is.", [Place("counts", "convolution", "operations")])],
     )
 
 
@@ -250,4 +282,5 @@ def hostile() -> ExperimentRecord:
             for c in charts()
         ],
         pictures=[Picture("digit.png", bad)],
+        claims=[Judged(bad, Citation(bad, bad, "javascript:alert(1)"), "does not hold", bad, [Place(bad, bad, bad)])],
     )

@@ -147,7 +147,36 @@ def faults(experiment: Experiment, mutation: Mutation) -> list[str]:
         sayable = [c for s in said for sentence in s.values() for c in choices(sentence)]
         found += [f"no sentence has these words: {words}"] * (not any(words in c for c in sayable))
     found += [f"described and never said: {b}" for b in sorted({*mutation.descriptive} - used)]
-    return list(dict.fromkeys(found + ticks(experiment, variants)))
+    return list(dict.fromkeys(found + ticks(experiment, variants) + verdicts(experiment, variants)))
+
+
+def verdicts(experiment: Experiment, variants: Sequence[Any]) -> list[str]:
+    """Claims whose verdict is the same for all numbers, whose reason does not follow it, or that rest on no figure; tables
+    with a tick and no claim."""
+    judged = [experiment.claims(n) for n in variants]
+    found = []
+    for claim in {c.claim: None for told in judged for c in told}:
+        each = [next((c for c in told if c.claim == claim), None) for told in judged]
+        reasons: dict[str, set[str]] = {}
+        for c, numbers in zip(each, variants, strict=True):
+            if c is None:
+                found.append(f"not always judged: {claim}")
+                continue
+            reasons.setdefault(c.outcome, set()).add(c.reason)
+            places = {(f.table, f.row, f.column) for f in experiment.figures(numbers)}
+            found += [
+                f"rests on no figure: {claim}: {at}" for at in c.rests_on if (at.table, at.row, at.column) not in places
+            ]
+            found += [f"rests on nothing: {claim}"] * (not c.rests_on)
+        found += [f"always {'/'.join(reasons)}: {claim}"] * (len(reasons) < 2)
+        said = [r for words in reasons.values() for r in words]
+        found += [f"the same reason for different verdicts: {claim}"] * (len(said) > len(set(said)))
+    if any(judged):
+        for told in variants:
+            signed = {f.table for f in experiment.figures(told) if f.holds is not None}
+            claimed = {t.name for t in experiment.tables(told) if t.claim}
+            found += [f"a tick without a claim: table {name}" for name in sorted(signed - claimed)]
+    return found
 
 
 def ticks(experiment: Experiment, variants: Sequence[Any]) -> list[str]:

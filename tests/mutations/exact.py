@@ -84,12 +84,14 @@ def large_weights_grow(n: recurrent_gradients.Numbers) -> recurrent_gradients.Nu
 def ties_broken(n: readout.Numbers) -> readout.Numbers:
     """The tied readout remembers where, and the fitted one does not."""
     tied = replace(n.tied, change=0.5, proved=False)
-    return replace(n, tied=tied, fitted=replace(n.fitted, right=1.0))
+    return replace(n, tied=tied, fitted=replace(n.fitted, right=1.0, strict=1.0))
 
 
 def no_move_is_kept(n: stride_and_padding.Numbers) -> stride_and_padding.Numbers:
     """No move is kept, every proof says otherwise, and corners count like all the rest."""
-    kept = {at: stride_and_padding.Kept([1.0] * len(k.errors), 1, k.cells + 1) for at, k in n.kept.items()}
+    kept = {
+        at: stride_and_padding.Kept([1.0] * len(k.errors), 1, stride_and_padding.SIDE + 1) for at, k in n.kept.items()
+    }
     equal = dict.fromkeys(("corner", "edge", "centre"), stride_and_padding.Place(1.0, 9.0))
     return stride_and_padding.Numbers(kept, dict.fromkeys(n.places, equal))
 
@@ -107,6 +109,8 @@ def pooling_notices_everything(n: max_pooling.Numbers) -> max_pooling.Numbers:
         unchanged={at: [0.125] * len(shares) for at, shares in n.unchanged.items()},
         down=1,
         far=0,
+        matched=dict.fromkeys(n.matched, 2),
+        partial=dict.fromkeys(n.partial, 2),
         values=0.25,
         pooled=0.75,
         changes={window: [1.0] * len(found) for window, found in n.changes.items()},
@@ -175,6 +179,8 @@ MUTATIONS = {
         [pooling_notices_everything],
         {
             "200,000 independent values": "names the data",
+            "The stroke begins at": "names the position",
+            "pooled cells that change": "names the quantity",
             "because the largest of the k + v": "a theorem, nothing measured",
         },
     ),

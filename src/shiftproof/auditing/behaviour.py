@@ -73,8 +73,8 @@ def first_answers(model: LoadedModel, windows: list[Tensor], batch_size: int) ->
 def steadiness(model: LoadedModel, batch: Tensor, outputs: Tensor) -> Steadiness:
     """Runs the batch again, then with its second picture in every place, and then that picture alone: three forward passes.
 
-    The second batch has the size of the first, so that the same kernels run. What differs then is no
-    rounding. For the picture alone, ten times what `plan.rounding` allows is no difference.
+    The second batch has the size of the first, so that the same kernels run. What differs then is not
+    rounding. For the picture alone, up to ten times what `plan.rounding` allows counts as rounding.
     Neighbours are not looked at where the same batch already gave two different outputs.
 
     Args:
@@ -170,7 +170,7 @@ def _far_outside(model: LoadedModel, batch: Tensor) -> list[Tensor]:
 
 def _difference(a: Tensor, b: Tensor, within: float = 0.0) -> float:
     """The largest difference relative to the largest value, over what is finite in both; 0 if it is at most `within`."""
-    a, b = _wide(a), _wide(b)
+    a, b = wide(a), wide(b)
     if not torch.equal(torch.isfinite(a), torch.isfinite(b)):
         return 1.0
     a, b = a[torch.isfinite(a)].double(), b[torch.isfinite(b)].double()
@@ -179,5 +179,6 @@ def _difference(a: Tensor, b: Tensor, within: float = 0.0) -> float:
     return 0.0 if most <= max(within, rounding(a.dtype)) * scale else most / scale if scale else 1.0
 
 
-def _wide(output: Tensor) -> Tensor:
+def wide(output: Tensor) -> Tensor:
+    """Half-precision outputs as float32: their differences would lose most of their few digits."""
     return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shiftproof.auditing.behaviour import wide
 from shiftproof.auditing.block import Block
 from shiftproof.auditing.forward import Features, features_of, of_the_model, run
 from shiftproof.auditing.pictures import Picture
@@ -227,7 +228,7 @@ class _Answers(_Scores):
 
     def add(self, flat: np.ndarray, output: Tensor) -> None:
         """The outputs (b, k) of the views with these flat indices picture * r + move."""
-        output = _wide(output)
+        output = wide(output)
         if output.ndim != 2:
             raise ModelError(f"the model's output changed to shape {tuple(output.shape)}", remedy="return (n, k)")
         layer = output if self.features is None else self.features.take(len(output))
@@ -282,7 +283,7 @@ class _Maps(_Scores):
 
     def add(self, flat: np.ndarray, output: Tensor) -> None:
         """The maps (b, k, h', w') of one picture's views."""
-        output = _wide(output)
+        output = wide(output)
         picture, move = np.divmod(flat, self.r)
         i = int(picture[0])
         if move[0] == 0:
@@ -307,8 +308,3 @@ class _Maps(_Scores):
     def result(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Arrays per picture (none), and per picture and asked move."""
         return {}, {name: values[:, self.plan.source] for name, values in self.values.items()}
-
-
-def _wide(output: Tensor) -> Tensor:
-    # Differences of half-precision outputs would lose most of their few digits.
-    return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output

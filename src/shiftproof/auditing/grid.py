@@ -42,7 +42,7 @@ def find_grid(model: LoadedModel, picture: Tensor, cells: tuple[int, int]) -> Gr
 
     Raises:
         ModelError: the output's channels come last.
-        MeasureError: nothing tells, and the sizes are no whole multiple of each other.
+        MeasureError: nothing tells, and the sizes are not whole multiples of each other.
     """
     found = _followed(model, picture) or _by_a_larger_picture(model, picture, cells)
     return Grid(found) if found else Grid(_by_sizes(picture, cells), assumed=True)

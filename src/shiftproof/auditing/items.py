@@ -96,7 +96,7 @@ class Tensors:
 
 
 def opened(images: Any, labels: Any) -> tuple[Tensors | ItemSource, str]:
-    """The pictures of a list, a data set or a loader, and what stands beside them that is no class; "" if nothing does.
+    """The pictures of a list, a data set or a loader, and what stands beside them if it is not a class, else "".
 
     Args:
         images: the list, data set or loader.

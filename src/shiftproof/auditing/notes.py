@@ -132,7 +132,7 @@ def channels_last(shape: tuple[int, ...]) -> Note:
 
 
 def unread_labels(what: str) -> Note:
-    """That something stands beside the pictures that is no class.
+    """That what stands beside the pictures is not a class.
 
     Args:
         what: it is, in words.

@@ -11,6 +11,7 @@ function once per block and merges the results as the row says. A function recei
     distances_cosine   (n, m): the cosine distance likewise
     unit               1.0: a row that is merged `mean_in_units` is divided by its unit at the end
     per_move           (n, m): the view that the row names in `per_move`
+    accuracies         (m,): the map that the row names; only for a row that is merged `worst_move`
 
 What a kind of answer does not have (`measure.ANSWERS`) is missing, and so is every row that needs it.
 
@@ -170,7 +171,7 @@ class Tally:
         return function(**{name: _at(found[name], chosen) for name in names})
 
     def _has_moves(self, row: Measure) -> bool:
-        """Whether the set has the moves that the row needs; see `records.metrics.Moves`."""
+        """Whether the set has the moves that the row needs; see `records.measures.Moves`."""
         several = len(self.offsets) > 1
         return {
             "all": True,

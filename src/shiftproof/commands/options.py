@@ -18,7 +18,8 @@ REQUIRE_FAILED, BAD_ITEMS, STOPPED = 1, 3, 130
 Model = Annotated[
     str,
     typer.Argument(
-        help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2, FILE.onnx or FILE.py:FACTORY."
+        help="The model: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, builtin:NAME, FILE.pt2, FILE.onnx or "
+        "FILE.py:FACTORY."
     ),
 ]
 Weights = Annotated[

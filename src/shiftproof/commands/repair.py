@@ -67,7 +67,7 @@ def repair(
     ] = Goal.circular,
     method: Annotated[
         Method | None,
-        typer.Option(help="The method, to try no other; by default the one for the goal that changes least."),
+        typer.Option(help="Try this method only. By default, the method for the goal that changes least."),
     ] = None,
     data: Annotated[
         str | None,
@@ -82,8 +82,8 @@ def repair(
         typer.Option(
             min=0,
             max=1,
-            help="With --data: largest drop of accuracy on unmoved pictures, a fraction; without labels, of answers that stay as "
-            "they were.",
+            help="With --data: the largest drop that is allowed, a fraction of the accuracy on unmoved pictures, or without labels "
+            "of the share of answers that stay the same.",
         ),
     ] = 0.05,
     limit: Annotated[

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Table
 
 N = TypeVar("N")
 
@@ -65,6 +65,7 @@ class Result:
         pictures: (PNG, caption) by file name.
         footnotes: explanations of differences from published figures, and limits of the result.
         protocol: everything needed to repeat the run.
+        claims: every claim with its verdict.
 
     >>> figure = Figure("counts", "a row", "a column", 3, "count")
     >>> Result([f"It is {figure.measured}."], [figure], [Table("counts", "What was counted")]).finding
@@ -78,6 +79,7 @@ class Result:
     pictures: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     footnotes: list[str] = field(default_factory=list)
     protocol: dict[str, Any] = field(default_factory=dict)
+    claims: list[Judged] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Experiment(Generic[N]):
         pictures: (PNG, caption) by file name, from the numbers.
         footnotes: explanations of differences from published figures, and limits of the result, from the numbers.
         protocol: everything needed to repeat the run, from the numbers.
+        claims: every claim that the experiment judges, with its verdict, from the numbers (`experiments.judging`).
         trains: whether it trains on digits. If so, `--data` and `--seeds` matter.
 
     >>> mine = Experiment(
@@ -124,6 +127,7 @@ class Experiment(Generic[N]):
     pictures: Callable[[N], dict[str, tuple[bytes, str]]] = lambda n: {}
     footnotes: Callable[[N], list[Said | str]] = lambda n: []
     protocol: Callable[[N], dict[str, Any]] = lambda n: {}
+    claims: Callable[[N], list[Judged]] = lambda n: []
     trains: bool = False
 
 
@@ -142,4 +146,5 @@ def told(experiment: Experiment[N], numbers: N) -> Result:
         pictures={name: (png, str(caption)) for name, (png, caption) in experiment.pictures(numbers).items()},
         footnotes=[str(s) for s in experiment.footnotes(numbers) if s],
         protocol=experiment.protocol(numbers),
+        claims=experiment.claims(numbers),
     )

@@ -130,6 +130,7 @@ def reproduce(
         command=command_of(experiment, seeds, data if lab.used else "", where.type, devices),
         seconds=seconds,
         stand_in=lab.stand_in,
+        claims=result.claims,
         environment=environment(where if experiment.trains else torch.device("cpu")),
         images={n: png for n, (png, _) in result.pictures.items()},
     )

@@ -11,8 +11,8 @@ from torch import fx, nn
 def node_names(nodes: list[fx.Node]) -> dict[fx.Node, str]:
     """A name for each node of a graph: the path of the module that it computes, as in the model that was exported.
 
-    A module that computes several nodes, or contains other modules, does not name its nodes alone: the node's own name
-    follows its path. So does no path where the graph says nothing of modules.
+    The path of a module that computes several nodes, or contains other modules, is followed by the node's own name. Where the
+    graph says nothing of modules, there is only the node's own name.
 
     Args:
         nodes: those that compute something, all of one graph.

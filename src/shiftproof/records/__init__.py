@@ -42,6 +42,7 @@ from shiftproof.records.files import (
     save_repair,
     save_verdict,
 )
+from shiftproof.records.judged import OUTCOMES, Judged, Outcome, Place
 from shiftproof.records.measures import MapMeasure, Measure
 from shiftproof.records.metrics import MAPS, METRICS
 from shiftproof.records.printing import headline, rows, title
@@ -72,6 +73,7 @@ __all__ = [
     "MENDS",
     "MEND_PARAMETERS",
     "METRICS",
+    "OUTCOMES",
     "SCHEMA",
     "WORLDS",
     "AnswerKind",
@@ -93,6 +95,7 @@ __all__ = [
     "Figure",
     "Finding",
     "Guarantee",
+    "Judged",
     "Layer",
     "LayerError",
     "Map",
@@ -102,9 +105,11 @@ __all__ = [
     "Metric",
     "Model",
     "Note",
+    "Outcome",
     "Output",
     "Part",
     "Picture",
+    "Place",
     "Protocol",
     "RepairRecord",
     "Series",

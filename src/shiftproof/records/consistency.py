@@ -36,6 +36,7 @@ from shiftproof.records.faults import (
     twice,
 )
 from shiftproof.records.figures import Chart, Figure, Series
+from shiftproof.records.judged import Judged
 from shiftproof.records.metrics import map_row, metric_row
 from shiftproof.records.moves import moves_of
 from shiftproof.records.plain import invalid
@@ -193,8 +194,19 @@ def of_environment(e: Environment) -> Iterator[Fault]:
 
 
 def of_experiment(record: ExperimentParts) -> Iterator[Fault]:
-    """A negative time."""
+    """A negative time; a claim that rests on a figure that the record does not hold."""
     yield from out_of_bounds("seconds", record.seconds, 0)
+    known = {(f.table, f.row, f.column) for f in record.figures}
+    for i, claim in enumerate(record.claims):
+        for j, at in enumerate(claim.rests_on):
+            if (at.table, at.row, at.column) not in known:
+                yield f"claims[{i}].rests_on[{j}]", "there is no figure at that place"
+
+
+def of_judged(c: Judged) -> Iterator[Fault]:
+    """A claim or a reason without words."""
+    yield from empty("claim", c.claim)
+    yield from empty("reason", c.reason)
 
 
 def of_figure(f: Figure) -> Iterator[Fault]:
@@ -327,6 +339,7 @@ RULES: dict[type, Callable[[Any], Iterator[Fault]]] = {
     Cost: of_cost,
     Environment: of_environment,
     ExperimentParts: of_experiment,
+    Judged: of_judged,
     Figure: of_figure,
     Series: of_series,
     Chart: of_chart,

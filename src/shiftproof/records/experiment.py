@@ -39,6 +39,7 @@ class ExperimentRecord(ExperimentParts):
         seconds: wall-clock time of all sessions together. A kept result counts with the time that it took when it was made.
         environment: versions, hardware, date.
         stand_in: whether scikit-learn's digits stood in for MNIST, for which the published figures are.
+        claims: every claim with its verdict; empty in a record that was made before claims were judged.
         images: the pictures' PNGs by name; not in the JSON.
     """
 

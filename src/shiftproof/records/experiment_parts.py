@@ -9,6 +9,7 @@ from typing import Any
 from shiftproof.records.audit_parts import Environment
 from shiftproof.records.citation import Citation
 from shiftproof.records.figures import Chart, Figure, Picture, Table
+from shiftproof.records.judged import Judged
 from shiftproof.records.plain import NOT_JSON
 
 
@@ -33,4 +34,5 @@ class ExperimentParts:
     seconds: float
     environment: Environment
     stand_in: bool = False
+    claims: list[Judged] = field(default_factory=list)
     images: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False, metadata=NOT_JSON)

@@ -28,6 +28,8 @@ def lines(record: ExperimentParts) -> list[str]:
     record = printable_record(record)
     shown = [record.name, ""]
     shown += _wrapped("claimed  ", f"{record.claim} ({source_words(record.source)})")
+    for c in record.claims:
+        shown += _wrapped("verdict  ", (f"{c.claim} " if len(record.claims) > 1 else "") + f"{c.outcome}: {c.reason}")
     for n, sentence in enumerate(record.finding):
         shown += _wrapped("         " if n else "found    ", sentence)
     # Eight by eight digits are not MNIST: this must stand before any figure that is compared with a published one.
@@ -87,6 +89,9 @@ def notebook_html(record: ExperimentParts) -> str:
     record = printable_record(record)
     parts = [f"<b>{html.escape(record.name)}</b>"]
     parts.append(f"<p><i>claimed</i> {html.escape(record.claim)} ({html.escape(source_words(record.source))})</p>")
+    for c in record.claims:
+        lead = f"{html.escape(c.claim)} " if len(record.claims) > 1 else ""
+        parts.append(f"<p>{lead}<b>{html.escape(c.outcome)}</b>: {html.escape(c.reason)}</p>")
     parts += [f"<p>{html.escape(sentence)}</p>" for sentence in record.finding]
     parts += [f"<p><b>{html.escape(stand_in(record))}</b></p>"] if stand_in(record) else []
     for laid in laid_out(record):

@@ -28,7 +28,7 @@ class Figure:
         interval: the kind of interval, in words, e.g. "95 %, t over 3 seeds"; "exact" if there is none.
         published: the published figure.
         source: where that was published.
-        holds: whether the measurement agrees with what was claimed; None if nothing was claimed.
+        holds: whether the measurement agrees with the claim under which it stands, `Table.claim`; None if nothing was claimed.
     """
 
     table: str
@@ -70,12 +70,14 @@ class Table:
         title: one line above it.
         corner: heading of the column of row names.
         note: one line below it.
+        claim: what a ✓ in it says, in a sentence; needed if one of its figures has a sign.
     """
 
     name: str
     title: str
     corner: str = ""
     note: str = ""
+    claim: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ AGREES = {True: "✓", False: "✗", None: ""}
 KEYS = {  # what the signs of a table mean; a table explains only those that it uses
     "±": "± standard deviation over seeds",
     "sd": "sd: the difference from the published figure, in these standard deviations",
-    "✓": "✓ agrees with what was claimed, ✗ does not",
 }
 
 
@@ -120,20 +119,17 @@ def keys(laid: Laid) -> list[str]:
     used = {
         "±": any(f.spread is not None for f in figures),
         "sd": any(f.deviation is not None for f in figures),
-        "✓": any(f.holds is not None for f in figures),
     }
-    return [text for sign, text in KEYS.items() if used[sign]]
+    said = [text for sign, text in KEYS.items() if used[sign]]
+    if any(f.holds is not None for f in figures):
+        claim = laid.table.claim.rstrip(".")
+        said.append(f"✓ agrees with the claim, ✗ does not: {claim}" if claim else "✓ agrees with the claim, ✗ does not")
+    return said
 
 
 def intervals(laid: Laid) -> str:
     """The kinds of intervals in a table, each kind once; empty if all figures are exact."""
     return "; ".join(dict.fromkeys(f.interval for f in laid.figures.values() if f.low is not None))
-
-
-def agreement(record: ExperimentParts) -> tuple[int, int]:
-    """(number of figures that agree with what was claimed, number of figures about which something was claimed)."""
-    judged = [f.holds for f in record.figures if f.holds is not None]
-    return sum(judged), len(judged)
 
 
 def source_words(source: Citation) -> str:

@@ -2,8 +2,8 @@
 
 The audit computes the rows, `--require` accepts their names, and the terminal, the page, the notebook, the CSV and the
 documents print them in the order of this table. Nothing else in the package names a metric, except for the five by which a
-repair judges (`records.repair_measured`). To add a measure, write its function in `shiftproof.measure` and add its row here
-(CONTRIBUTING.md, "To add a measure").
+repair judges (`records.repair_measured`) and experiments about one measure. To add a measure, write its function in
+`shiftproof.measure` and add its row here (CONTRIBUTING.md, "To add a measure").
 
 This module holds names and words only. It imports no torch and calls no measure: `function` is the dotted name of a
 function, which the audit resolves.

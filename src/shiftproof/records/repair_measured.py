@@ -102,7 +102,7 @@ class Measured:
         said = [
             f"measured on {count_words(self.pictures, 'picture')} of {printable(self.data)}, {self.boundary}, "
             f"{count_words(self.moves, 'move')}; "
-            f"the methods were shown {count_words(self.fitted, 'other')}",
+            f"the methods were fitted to {count_words(self.fitted, 'other picture')}",
             f"  as it is: {_figures(self.before)}",
         ]
         for r in self.rungs:

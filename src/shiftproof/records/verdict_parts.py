@@ -97,7 +97,7 @@ MEND_PARAMETERS: dict[str, dict[str, Parameter]] = {  # a kind that is not here 
     "input_size": {
         "multiple_px": Parameter(
             dict[Axis, Annotated[str, msgspec.Meta(pattern=f"^{FRACTION}$")]],
-            "a fraction of which the size must be a multiple, by axis, where one number says it",
+            "the size must be a multiple of this fraction, by axis; left out where one number cannot say it",
         )
     },
     "whole_ratio": {"cells": Parameter(dict[Axis, tuple[int, int]], "before and after, by axis")},

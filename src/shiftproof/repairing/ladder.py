@@ -15,6 +15,7 @@ from shiftproof.errors import GuaranteeWarning, RepairError
 from shiftproof.measure.answer_kinds import ANSWERS
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.records import AuditRecord
+from shiftproof.records.metrics import metric_row
 from shiftproof.records.numbers import fixed, percent, points, signed_points
 from shiftproof.records.repair_measured import (
     BY_ACCURACY,
@@ -134,11 +135,13 @@ def judged(
     told = [replace(c, rung=_told(c.rung, measured, bounds)) for c in found]
     fit = [c for c in told if c.rung.standing == "passed"]
     if not fit:
-        said = "; ".join(f"{r.method}: {r.why}" for r in (*(c.rung for c in told), *refused))
+        said = "; ".join(
+            [*(f"{c.rung.method}: {c.rung.why}" for c in told), *(f"{r.method} was refused" for r in refused)]
+        )
         raise RepairError(
             f"no method is within what is allowed: {said}",
             where=f"measured on {measured.pictures} pictures of {given.word}",
-            remedy="give a larger max_drop or budget to get such a model all the same, or choose another goal",
+            remedy="allow a larger drop (--max-drop) or cost (--budget) to get such a model all the same, or choose another goal",
         )
     best = _best(fit, measured)
     why = _why(best.rung, [c.rung for c in fit if c is not best], measured)
@@ -181,11 +184,16 @@ def _told(rung: Rung, measured: Measured, bounds: Bounds) -> Rung:
         why = f"costs {fixed(rung.cost, 2)} forward passes, and the budget is {bounds.budget:g}"
     elif drop is not None and drop > bounds.max_drop:
         standing = "too large a drop"
-        why = f"{_from_to(rung, measured)}, {drop_words(drop)}, and max_drop is {points(bounds.max_drop)}"
+        why = f"{_from_to(rung, measured)}, {drop_words(drop)}, and no more than {points(bounds.max_drop)} are allowed"
     elif measured.boundary == "crop" and _gained(rung, measured) <= 0:
         standing = "no steadier"
-        why = f"consistency {signed_points(_gained(rung, measured))}"
+        why = f"{_compared()} {signed_points(_gained(rung, measured))}"
     return replace(rung, standing=standing, why=why or "no drop can be measured: its answer is not one of classes")
+
+
+def _compared() -> str:
+    """What methods are compared by under a camera."""
+    return metric_row(CONSISTENCY).words
 
 
 def _gained(rung: Rung, measured: Measured) -> float:
@@ -206,13 +214,13 @@ def _why(best: Rung, others: Sequence[Rung], measured: Measured) -> str:
     drop = measured.drop(best)
     told = "no drop can be measured" if drop is None else f"{_from_to(best, measured)}, {drop_words(drop)}"
     crop = measured.boundary == "crop"
-    told = f"consistency {signed_points(_gained(best, measured))}; {told}" if crop else told
+    told = f"{_compared()} {signed_points(_gained(best, measured))}; {told}" if crop else told
     if not others:
-        return f"picked: the only one within what is allowed; {told}"
+        return f"the only one within what is allowed; {told}"
     most = {
         BY_ACCURACY: "most correct answers over all moves",
         BY_AGREEMENT: "most answers as they were",
         BY_NOTHING: "cheapest",
     }
-    what = "highest consistency" if crop else most[measured.judged_by]
-    return f"picked: {what} of {len(others) + 1} methods within what is allowed; {told}"
+    what = f"highest {_compared()}" if crop else most[measured.judged_by]
+    return f"{what} of {len(others) + 1} methods within what is allowed; {told}"

@@ -184,7 +184,7 @@ def _asked(
         raise RepairError("labels or shown without data", where="repair", remedy="give the pictures as data")
     if not 0 <= max_drop <= 1:
         raise RepairError(
-            f"{max_drop} is no fraction", where="repair", remedy="give a fraction, e.g. 0.02 for two points"
+            f"{max_drop} is not a fraction", where="repair", remedy="give a fraction, e.g. 0.02 for two points"
         )
     if budget is not None and not budget > 0:
         raise RepairError(f"budget={budget}", where="repair", remedy="give forward passes, e.g. 1.5")

@@ -212,7 +212,7 @@ class _State:
                 known = file.metadata() or {}
                 if known.get("key") != self.key:
                     return 0
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (it is no dict)
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
         except (OSError, SafetensorError):
             return 0
         student.load_state_dict({k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")})

@@ -103,3 +103,20 @@ def cifar_pickle() -> Callable[..., bytes]:
         return b"".join(parts)
 
     return build
+
+
+@pytest.fixture
+def put(tmp_path, save, random_bytes):
+    """Writes small pictures into the folder; gives back the pixels of each."""
+
+    def write(*names):
+        return {name: random_bytes(4, 5, 3) for name in names if save(tmp_path / name, np.zeros((1, 1), np.uint8))} | {
+            name: overwrite(name) for name in names
+        }
+
+    def overwrite(name):
+        pixels = random_bytes(4, 5, 3)
+        save(tmp_path / name, pixels)
+        return pixels
+
+    return write

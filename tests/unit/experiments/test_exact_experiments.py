@@ -11,7 +11,7 @@ from mutations.exact import MUTATIONS, measured
 from shiftproof import measure
 from shiftproof.errors import DataError, MeasureError
 from shiftproof.experiments import EXPERIMENTS, Lab, find, reproduce, told
-from shiftproof.experiments.exact import readout
+from shiftproof.experiments.exact import max_pooling, readout
 from shiftproof.experiments.exact.convolution_gradients import convolve, input_gradient, kernel_gradient
 from shiftproof.experiments.exact.max_pooling import DETECTOR, pool_row, unchanged_moves
 from shiftproof.experiments.exact.readout import Reader, pictures, tied
@@ -115,13 +115,50 @@ def test_the_smallest_move_that_is_kept_is_the_stride():
 
 def test_the_tied_readout_forgets_places_and_others_do_not():
     assert value("readout", readout.TIED, "largest change of a probability over all positions") == 0
-    assert value("readout", readout.TIED, "correct class, all positions") == 1
+    assert value("readout", readout.TIED, readout.RIGHT) == value("readout", readout.TIED, readout.STRICT) == 1
     assert value("readout", readout.TIED, "proved invariant for one-pixel moves") == 1
     assert value("readout", "random", "proved invariant for one-pixel moves") == 0
     torn = tied()
     torn[1, 30] = 0  # one cell forgotten
     answers = Reader(torn)(pictures().flatten(0, 1)).reshape(3, 25, 3)
     assert not torch.equal(answers, answers[:, :1].expand_as(answers))
+
+
+def test_most_answers_of_the_fitted_readout_are_ties():
+    """Counted picture by picture: the maps of a stroke at another place are 0 wherever the layer has a weight."""
+    every = pictures()
+    fitted = torch.linalg.pinv(Reader(tied()).conv(every[:, 0]).relu().flatten(1)) * 4
+    read = Reader(fitted.T.contiguous())
+    won = tied_for_first = 0
+    for k in range(3):
+        for picture in every[k]:
+            answer = read(picture[None])[0].tolist()
+            best = [i for i, p in enumerate(answer) if p > max(answer) - 1e-12]
+            won += best == [k]
+            tied_for_first += best[0] == k
+    assert value("readout", readout.FITTED, readout.STRICT) == pytest.approx(won / 75)
+    assert won / 75 < 0.1 < tied_for_first / 75
+
+
+def test_the_stroke_needs_a_lucky_phase_and_a_bias():
+    """By loops over the cells: the filter's answers, with and without what a part of the stroke gives, pooled 2 x 2."""
+    corner = [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]
+
+    def pooled(top, left, least):
+        ink = {(top + y, left + x) for y, x in corner}
+        found = {}
+        for y in range(12):
+            for x in range(12):
+                score = max(0, sum((y + i - 1, x + j - 1) in ink for i, j in corner) - least)
+                found[y // 2, x // 2] = max(found.get((y // 2, x // 2), 0), score)
+        return found
+
+    for y in (0, 1):
+        for x in (0, 1):
+            for column, least in ((max_pooling.MATCHED, 4), (max_pooling.PARTIAL, 0)):
+                a, b = pooled(2 + y, 2 + x, least), pooled(3 + y, 2 + x, least)
+                changed = sum(a[at] != b[at] for at in a)
+                assert value("max-pooling", f"row {y}, column {x} of a window", column) == changed
 
 
 def test_softmax_keeps_a_constant_and_not_a_factor():
@@ -136,7 +173,7 @@ def test_softmax_and_pooling_hold_as_they_are():
     softmax, pooling = result("softmax"), result("max-pooling").finding
     assert "which is rounding" in softmax.finding[0]
     assert "equivariant, not invariant" in softmax.finding[3]
-    assert [f.holds for f in softmax.figures if f.table == "places"] == [True, False, True, True]
+    assert [c.outcome for c in softmax.claims] == ["holds", "does not hold"]
     assert (
         value("softmax", "over positions, compared with the original result", "largest change of a probability") > 0.1
     )
@@ -153,7 +190,7 @@ def test_stride_and_padding_says_what_is_kept():
     assert 'smaller moves are equivariant with padding "none", stride 4.' in said[2]
     assert "never cross the border" in said[3]
     held = claims("stride-and-padding")
-    assert len(held) > 20
+    assert len(held) >= 5
     assert all(held.values())
     every = replace(n.kept["zeros", 1], errors=[0.0] * 16)
     other = told(find("stride-and-padding"), replace(n, kept=n.kept | {("zeros", 1): every})).finding
@@ -171,7 +208,7 @@ def test_stride_and_padding_says_what_is_kept():
 def test_equivariance_says_which_exceptions_were_found():
     n = measured("equivariance")
     assert not any(f.published is not None for f in result("equivariance").figures)  # the book prints no figure
-    assert all(f.holds for f in result("equivariance").figures if f.table == "exceptions")
+    assert all(f.holds for f in result("equivariance").figures if f.table == "exceptions" and f.holds is not None)
     turned = replace(n, rotation=0.0, equivariance=n.equivariance | {"identity": 1.0})
     said = told(find("equivariance"), turned).finding
     assert "fails for identity" in said[0]
@@ -195,7 +232,8 @@ def test_the_written_out_gradients_are_torchs():
     wrong = [k for k, v in claims("convolution-gradients").items() if not v]
     short = [f for f in result("convolution-gradients").figures if f.table == "short"]
     assert all(f.source is None and f.published is None for f in short)  # not the book's rule
-    assert len(wrong) == 2  # the two short forms
+    assert wrong == []
+    assert [c.outcome for c in result("convolution-gradients").claims] == ["holds", "does not hold"]
     v, k = torch.randn(5, 6, 2, dtype=torch.float64), torch.randn(2, 3, 2, 3, dtype=torch.float64)
     delta = torch.randn(4, 4, 3, dtype=torch.float64)
     along_k, along_v = torch.randn_like(k), torch.randn_like(v)  # J is linear in each: its derivative is exact

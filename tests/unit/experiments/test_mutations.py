@@ -9,6 +9,7 @@ import pytest
 
 from mutations import Mutation, exact, faults, invariance, layers, photographs
 from shiftproof.experiments import EXPERIMENTS, Experiment, Said, find
+from shiftproof.experiments.judging import judged
 from shiftproof.records import Chart, Citation, Figure, Table
 
 MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **layers.MUTATIONS}
@@ -71,6 +72,14 @@ def note(words: str) -> list[Chart]:
     return [Chart("c", "Counted", "bars", "x", "y", [], note=words)]
 
 
+def judging(part, *, no="It is not.", at=("t", "r", "c"), tick="It is 3.") -> dict:
+    """The parts of an experiment that judges whether its number is 3."""
+    return {
+        "claims": lambda n: [judged("It is 3.", HERE, [part(n)], holds="It is.", does_not=no, rests_on=[at])],
+        "tables": lambda n: [Table("t", "Counted", claim=tick)],
+    }
+
+
 @pytest.mark.parametrize(
     ("parts", "mutation", "words"),
     [
@@ -108,6 +117,15 @@ def note(words: str) -> list[Chart]:
             "cannot be false: footnote 0: It grows to 3.",
         ),
         ({}, Mutation(lambda: 3, []), "never said: finding 0, (False,)"),
+        (judging(lambda n: n == 3), RIGHT, None),
+        (judging(lambda n: True), RIGHT, "always holds: It is 3."),
+        (judging(lambda n: n == 3, no="It is."), RIGHT, "the same reason for different verdicts: It is 3."),
+        (
+            judging(lambda n: n == 3, at=("t", "r", "d")),
+            RIGHT,
+            "rests on no figure: It is 3.: Place(table='t', row='r', column='d')",
+        ),
+        (judging(lambda n: n == 3, tick=""), RIGHT, "a tick without a claim: table t"),
         (
             {"finding": lambda n: [Said(n == 3, yes="It lags behind: it is 3.", no=f"It lags behind: it is {n}.")]},
             RIGHT,

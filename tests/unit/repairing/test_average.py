@@ -82,7 +82,7 @@ def test_a_model_becomes_steadier_and_nothing_is_called_proved(steadied):
     said = str(record)
     assert "nothing is proved: what it does was measured" in said
     assert "proved:" not in said.replace("nothing is proved:", "")
-    assert "picked: the only one within what is allowed; consistency +" in said
+    assert "the only one within what is allowed; consistency +" in said
     assert "1 px apart; the coarsest stride is 4 px" in said
 
 

@@ -62,7 +62,9 @@ def test_a_pose_that_costs_little_is_picked_and_the_record_says_what_it_costs(pi
 
 def test_a_pose_that_ruins_the_model_is_not_handed_out():
     x, y = strokes()
-    with pytest.raises(RepairError, match=r"pose: from 100.00 % .* a drop of \d\d.\d points, and max_drop is 5.0"):
+    with pytest.raises(
+        RepairError, match=r"pose: from 100.00 % .* a drop of \d\d.\d points, and no more than 5.0 points are allowed"
+    ):
         sp.repair(rows(), SIZE, goal="circular", method="pose", data=x, labels=y)
 
 
@@ -122,7 +124,7 @@ def test_a_drop_and_a_cost_that_are_allowed_are_not_refused():
         ({"data": torch.rand(4, *SIZE), "labels": torch.zeros(3)}, "labels"),
         ({"data": "photos"}, "images are a str"),
         ({"labels": torch.zeros(3)}, "without data"),
-        ({"data": torch.rand(4, *SIZE), "max_drop": 5}, "5 is no fraction"),
+        ({"data": torch.rand(4, *SIZE), "max_drop": 5}, "5 is not a fraction"),
         ({"data": torch.rand(4, *SIZE), "budget": 0}, "budget=0"),
     ],
 )

@@ -100,7 +100,7 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
 
 
 def _furthest(first: Answer, others: list[Answer]) -> Answer:
-    """The answer that is furthest from the first; all should be the same. What raised the other way is no answer."""
+    """The answer that is furthest from the first; all should be the same. A way that raised gives no answer."""
     answers = [a for a in others if isinstance(a, Tensor)]
     if not isinstance(first, Tensor):
         return answers[0] if answers else first

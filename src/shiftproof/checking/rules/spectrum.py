@@ -126,7 +126,7 @@ def kept(op: Op, rule: Rule) -> Result:
 
 
 def copied(op: Op, rule: Rule) -> Result | None:
-    """Copied into a tensor of the same shape, of which nothing is left."""
+    """Copied into a tensor of the same shape, all of whose values are overwritten."""
     source = op["src"]
     fits = isinstance(source, Signal) and tuple(source.shape) == tuple(op.shape)
     return turned(op, _alone(op, rule), source.waves) if fits else None

@@ -32,7 +32,7 @@ def still(node: Node, arguments: Iterable[Any]) -> bool:
 def unmoved(op: Op) -> Type | tuple[Type, ...]:
     """The results, none of which moves, for the moves for which all arguments are known.
 
-    Frequencies stand still, but a move turns them: whoever has no rule reads their phases, a finding at the transform.
+    Frequencies stand still, but a move turns their phases. An operator without a rule may read them: a finding at the transform.
     """
     told = [phases_read(op, s) for s in signals(list(op.arguments.values()))]
     several = bool(op.shape) and isinstance(op.shape[0], tuple)

@@ -26,7 +26,7 @@ def squared_magnitude(node: Node, nodes: Nodes) -> list[Node]:
 
 
 def _part_squared(value: object, nodes: Nodes) -> tuple[str, str]:
-    """("real" or "imag", the complex tensor) of whose part a value is the square; ("", "") if it is no such square."""
+    """("real" or "imag", the complex tensor) of whose part a value is the square; ("", "") if it is not such a square."""
     squared = nodes[value.name] if isinstance(value, Ref) else None
     if squared is None:
         return "", ""
@@ -39,7 +39,7 @@ def _part_squared(value: object, nodes: Nodes) -> tuple[str, str]:
 
 
 def _part(value: object, nodes: Nodes) -> tuple[str, str]:
-    """("real" or "imag", the complex tensor) of which a value is the part; ("", "") if it is none."""
+    """("real" or "imag", the complex tensor) whose part a value is; ("", "") if it is not a part of one."""
     part = nodes[value.name] if isinstance(value, Ref) else None
     source = part.arguments.get("self") if part is not None and part.operator in ("real", "imag") else None
     if part is None or not isinstance(source, Ref) or not getattr(nodes[source.name].dtype, "is_complex", False):
@@ -66,7 +66,7 @@ def cropped_spread(node: Node, nodes: Nodes) -> Node | None:
 
 
 def _cut_off(node: Node, shape: tuple[int, ...]) -> list[int] | None:
-    """How many cells a crop takes off the low end of each dimension; None if the node is no crop."""
+    """How many cells a crop takes off the low end of each dimension; None if the node is not a crop."""
     low, given = [0] * len(shape), node.arguments
     if node.operator in ("slice", "narrow"):
         at, start = int(given["dim"]) % len(shape), given.get("start") or 0

@@ -11,8 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.experiments.sources import NOTES
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import percent
 
 BOOK = Citation(
@@ -20,6 +22,8 @@ BOOK = Citation(
     "section 9.5, equations 9.7 to 9.13",
     "https://www.deeplearningbook.org/contents/convnets.html",
 )
+BY_KERNEL, BY_INPUT = "dJ/dK, correlation of delta with V", "dJ/dV, full convolution of delta with K"
+SHORT_KERNEL, SHORT_INPUT = "dJ/dK: V itself, no sum over positions", "dJ/dV: K not flipped"
 ROUNDED = 1e-12  # a relative error below this is rounding
 AGREE = 1e-7  # the best that central differences of a curved function can do in float64, with a margin
 GRID = 1e-4  # relative error that the grid of the one-dimensional example leaves, with a margin
@@ -169,19 +173,47 @@ def figures(n: Numbers) -> list[Figure]:
     found = []
     for row, off in {
         "Z, convolution with channels": n.z,
-        "dJ/dK, correlation of delta with V": n.by_kernel,
-        "dJ/dV, full convolution of delta with K": n.by_input,
+        BY_KERNEL: n.by_kernel,
+        BY_INPUT: n.by_input,
     }.items():
         found.append(Figure("exact", row, "largest difference to torch", off, "", source=BOOK, holds=off == 0))
     for row, best in zip(("dJ/dK", "dJ/dV"), n.best_differences, strict=True):
         found.append(Figure("differences", row, "best relative difference", best, "", holds=best < AGREE))
     for row, off in {
-        "dJ/dK: V itself, no sum over positions": n.without_sum,
-        "dJ/dV: K not flipped": n.without_flip,
+        SHORT_KERNEL: n.without_sum,
+        SHORT_INPUT: n.without_flip,
     }.items():
-        found.append(Figure("short", row, "relative error", off, "", holds=off < ROUNDED))
+        found.append(Figure("short", row, "relative error", off, ""))
     row = "d/dt (x * w) against x * w'"
     return [*found, Figure("line", row, "relative difference", n.line, "", holds=n.line < GRID)]
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's equations, and the rule in its short form."""
+    off, column = max(n.by_kernel, n.by_input), "largest difference to torch"
+    return [
+        judged(
+            "Back-propagation through a convolution is a correlation with the input (for the kernel) and a full convolution "
+            "with the kernel (for the input).",
+            BOOK,
+            [n.by_kernel == 0, n.by_input == 0],
+            holds="Both sums equal autograd's gradients to the last bit.",
+            in_part=f"Only one of the two equals autograd's gradient; the other differs by up to {off:.2g}.",
+            does_not=f"The sums differ from autograd's gradients by up to {off:.2g}.",
+            rests_on=[("exact", BY_KERNEL, column), ("exact", BY_INPUT, column)],
+        ),
+        judged(
+            "The derivative of a convolution with respect to the kernel is V, and with respect to the input it is K.",
+            NOTES,
+            [n.without_sum < ROUNDED, n.without_flip < ROUNDED],
+            holds="Both short forms equal the gradients.",
+            in_part="Only one of the two short forms equals the gradient.",
+            does_not=f"The first lacks the sum over positions and is off by {percent(n.without_sum, 0)}, the second lacks "
+            "the flip and "
+            f"is off by {percent(n.without_flip, 0)}.",
+            rests_on=[("short", SHORT_KERNEL, "relative error"), ("short", SHORT_INPUT, "relative error")],
+        ),
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -223,10 +255,18 @@ def finding(n: Numbers) -> list[Said | str]:
 def tables(n: Numbers) -> list[Table]:
     """Against torch, against finite differences, the short rules, one dimension."""
     return [
-        Table("exact", "Plain sums against torch", "quantity", "V 7 x 8 x 3, K 3 x 2 x 3 x 4, whole numbers"),
-        Table("differences", "The formulas against central differences, J = sum sin Z", "gradient"),
+        Table(
+            "exact",
+            "Plain sums against torch",
+            "quantity",
+            "V 7 x 8 x 3, K 3 x 2 x 3 x 4, whole numbers",
+            "They are equal.",
+        ),
+        Table(
+            "differences", "The formulas against central differences, J = sum sin Z", "gradient", claim="They agree."
+        ),
         Table("short", "The rule in its common short form", "short form"),
-        Table("line", "In one dimension", "identity", "x a triangle, w a Gaussian, grid of 0.004"),
+        Table("line", "In one dimension", "identity", "x a triangle, w a Gaussian, grid of 0.004", "They agree."),
     ]
 
 
@@ -271,4 +311,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
 )

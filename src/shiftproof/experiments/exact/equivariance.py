@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
+from shiftproof.experiments.sources import NOTES
 from shiftproof.measure import equivariance_error_by_move, invariance_error
-from shiftproof.records import Citation, Figure, Table
+from shiftproof.records import Citation, Figure, Judged, Table
 from shiftproof.records.numbers import fixed
 from shiftproof.training import untrained
 
@@ -34,6 +36,7 @@ EXACT = (
     POOLING,
     "a mask: 1 where the convolution is above 10",
 )
+ROTATION, SCALE = "rotation by 90 degrees", "scale x 2"
 MEAN, LARGEST, DENSE = "mean over positions", "largest over positions", "dense layer on flattened maps"
 
 
@@ -152,9 +155,45 @@ def figures(n: Numbers) -> list[Figure]:
     return [
         *found,
         Figure("exceptions", stride, "error", n.stride, "", holds=n.stride != 0),
-        Figure("exceptions", "rotation by 90 degrees", "error", n.rotation, "", source=BOOK, holds=n.rotation != 0),
-        Figure("exceptions", symmetric, "error", n.symmetric, "", holds=n.symmetric == 0),
-        Figure("exceptions", "scale x 2", "error", n.scale, "", source=BOOK, holds=n.scale != 0),
+        Figure("exceptions", ROTATION, "error", n.rotation, "", source=BOOK, holds=n.rotation != 0),
+        Figure("exceptions", symmetric, "error", n.symmetric, ""),
+        Figure("exceptions", SCALE, "error", n.scale, "", source=BOOK, holds=n.scale != 0),
+    ]
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's two sentences, and what learners conclude from them."""
+    error, worst = n.equivariance[CONVOLUTION], "largest error over all moves"
+    turned, larger = n.rotation != 0, n.scale != 0
+    return [
+        judged(
+            "Convolution is equivariant to translation: f(g(x)) = g(f(x)).",
+            BOOK,
+            [error == 0],
+            holds=f"It is so exactly at every one of the {len(MOVES)} moves around the circle. The formula has no border and no "
+            "stride; what they change stands under the exceptions.",
+            does_not=f"The error is {error:.2g}, even around the circle.",
+            rests_on=[("equivariance", CONVOLUTION, worst)],
+        ),
+        judged(
+            "Convolution is not equivariant to rotation and scale.",
+            BOOK,
+            [turned, larger],
+            holds=f"The error is {fixed(n.rotation, 2)} for a rotation by 90 degrees and {fixed(n.scale, 2)} for twice the size.",
+            in_part=f"The error is {fixed(n.rotation, 2)} for a rotation by 90 degrees and {fixed(n.scale, 2)} for twice "
+            "the size: "
+            "one of the two is kept.",
+            does_not="Both are kept: the errors are 0.",
+            rests_on=[("exceptions", ROTATION, "error"), ("exceptions", SCALE, "error")],
+        ),
+        judged(
+            "A dense layer turns equivariant maps into an invariant answer.",
+            NOTES,
+            [n.invariance[DENSE] < ROUNDED],
+            holds="Its output is the same at every move.",
+            does_not=f"Its output changes by up to {fixed(n.invariance[DENSE], 2)}: it has a weight for every position.",
+            rests_on=[("invariance", DENSE, worst)],
+        ),
     ]
 
 
@@ -192,9 +231,21 @@ def finding(n: Numbers) -> list[Said | str]:
 def tables(n: Numbers) -> list[Table]:
     """Equivariance, invariance, and the exceptions."""
     return [
-        Table("equivariance", "f(T x) = T' f(x)", "f", "Circular moves of 12 x 12 pictures; whole numbers, float64."),
-        Table("invariance", "f(T x) = f(x)", "f"),
-        Table("exceptions", "Exceptions", "transformation", "|f(T x) - T f(x)| / |f(x)|"),
+        Table(
+            "equivariance",
+            "f(T x) = T' f(x)",
+            "f",
+            "Circular moves of 12 x 12 pictures; whole numbers, float64.",
+            "It is equivariant to these moves.",
+        ),
+        Table("invariance", "f(T x) = f(x)", "f", claim="It makes the answer invariant."),
+        Table(
+            "exceptions",
+            "Exceptions",
+            "transformation",
+            "|f(T x) - T f(x)| / |f(x)|",
+            "Convolution is not equivariant to it.",
+        ),
     ]
 
 
@@ -219,4 +270,5 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     protocol=protocol,
+    claims=claims,
 )

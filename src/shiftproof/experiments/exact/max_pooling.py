@@ -9,8 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.experiments.sources import NOTES
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed, percent
 from shiftproof.translations import translate
 
@@ -31,6 +33,8 @@ CHANCE = 0.006  # 5 standard errors of a share of 200,000 places
 CORNER = [[1, 0, 0], [1, 0, 0], [1, 1, 1]]  # an L-shaped stroke
 POOLINGS = ((2, 2), (3, 3), (3, 2), (2, 1), (3, 1), (4, 4), (4, 2))  # window, stride
 LONGEST_PX = 12
+MATCHED, PARTIAL = "partial matches count as nothing", "partial matches count"
+VALUES, POOLED = "detector values", "pooled, window 3, stride 1"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Numbers:
         down: pooled cells that change when the stroke moves one pixel down.
         far: the same for two pixels down.
         right: the same for one pixel to the right.
+        matched: pooled cells that change when the stroke moves one pixel down, by where in a window it begins.
+        partial: the same without the bias that makes partial matches 0.
         values: fraction of the textbook's detector values that change after a move by one.
         pooled: the same for the pooled values.
         changes: fraction of pooled values that change when a row of independent values moves by 0, 1, ... px, by window.
@@ -54,6 +60,8 @@ class Numbers:
     down: int
     far: int
     right: int
+    matched: dict[tuple[int, int], int]
+    partial: dict[tuple[int, int], int]
     values: float
     pooled: float
     changes: dict[int, list[float]]
@@ -108,11 +116,12 @@ def stroke(y: int, x: int) -> Float[Tensor, "1 1 12 12"]:
     return picture
 
 
-def detected(picture: Float[Tensor, "1 1 h w"]) -> Float[Tensor, "1 1 h w"]:
-    """Where the stroke is: the convolution with its own pattern, minus what a part of it would give."""
+def detected(picture: Float[Tensor, "1 1 h w"], *, whole: bool = True) -> Float[Tensor, "1 1 h w"]:
+    """Where the stroke is: the convolution with its own pattern, if `whole` minus what a part of it would give."""
     kernel = torch.tensor(CORNER, dtype=torch.float64)[None, None]
+    found = nn.functional.conv2d(picture, kernel, padding=1)
     # The whole stroke answers with kernel.sum(), and any part of it with at most one less, which becomes 0.
-    return (nn.functional.conv2d(picture, kernel, padding=1) - kernel.sum() + 1).relu()
+    return (found - kernel.sum() + 1).relu() if whole else found
 
 
 def measure(lab: Lab) -> Numbers:
@@ -127,17 +136,19 @@ def measure(lab: Lab) -> Numbers:
         down=changed_cells((1, 0)),
         far=changed_cells((2, 0)),
         right=changed_cells((0, 1)),
+        matched={(y, x): changed_cells((1, 0), (2 + y, 2 + x)) for y in (0, 1) for x in (0, 1)},
+        partial={(y, x): changed_cells((1, 0), (2 + y, 2 + x), whole=False) for y in (0, 1) for x in (0, 1)},
         values=(before != after).double().mean().item(),
         pooled=(pooled[0] != pooled[1]).double().mean().item(),
         changes={window: changes(pool_row(noise, window)) for window in (2, 3, 5, 9)},
     )
 
 
-def changed_cells(move: tuple[int, int]) -> int:
-    """Pooled cells that change when the stroke, found by its own filter and pooled 2 x 2, moves by (dy, dx) pixels."""
-    pool, here = nn.MaxPool2d(2), stroke(1, 1)
+def changed_cells(move: tuple[int, int], at: tuple[int, int] = (1, 1), *, whole: bool = True) -> int:
+    """Pooled cells that change when the stroke at `at`, found by its own filter and pooled 2 x 2, moves by (dy, dx) pixels."""
+    pool, here = nn.MaxPool2d(2), stroke(*at)
     moved = translate(here, [move], "zero")[:, 0]
-    return int((pool(detected(moved)) != pool(detected(here))).sum())
+    return int((pool(detected(moved, whole=whole)) != pool(detected(here, whole=whole))).sum())
 
 
 def changes(maxima: Float[Tensor, " n"]) -> list[float]:
@@ -162,8 +173,13 @@ def figures(n: Numbers) -> list[Figure]:
         Figure("stroke", "one pixel down", cells, n.down, "count", holds=n.down == 0),
         Figure("stroke", "two pixels down", cells, n.far, "count"),
         Figure("stroke", "one pixel right", cells, n.right, "count"),
-        Figure("row", "detector values", share, n.values, **theirs),  # type: ignore[arg-type]
-        Figure("row", "pooled, window 3, stride 1", share, n.pooled, **pooled),  # type: ignore[arg-type]
+        *(
+            Figure("phases", _phase(at), column, count, "count")
+            for column, counts in ((MATCHED, n.matched), (PARTIAL, n.partial))
+            for at, count in counts.items()
+        ),
+        Figure("row", VALUES, share, n.values, **theirs),  # type: ignore[arg-type]
+        Figure("row", POOLED, share, n.pooled, **pooled),  # type: ignore[arg-type]
         Figure(
             "theory",
             "windows 2, 3, 5 and 9, moves to 12 px",
@@ -173,6 +189,55 @@ def figures(n: Numbers) -> list[Figure]:
             holds=n.off < CHANCE,
         ),
     ]
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The textbook's two sentences, and the learners' stroke."""
+    matched, partial = (sum(c == 0 for c in found.values()) for found in (n.matched, n.partial))
+    phases, edges, share = len(n.matched), [n.unchanged[2, 2][v] for v in (1, 2)], "share that changes"
+    return [
+        judged(
+            "Moved by one, every detector value of the textbook's row changes, but only half of the pooled values do.",
+            BOOK,
+            [n.values == 1, n.pooled == 0.5],
+            holds="It is so for this row, and on average for any row of independent values.",
+            in_part=f"{percent(n.values, 0)} of the values and {percent(n.pooled, 0)} of the pooled values change.",
+            does_not=f"{percent(n.values, 0)} of the values and {percent(n.pooled, 0)} of the pooled values change, neither "
+            "as printed.",
+            rests_on=[("row", VALUES, share), ("row", POOLED, share)],
+        ),
+        judged(
+            "Max pooling makes a map invariant to small moves.",
+            NOTES,
+            [n.pooled < n.values, edges[0] == 1],
+            holds="The pooled map stays as it is.",
+            in_part=f"Fewer values change. But with windows of 2 px, the map stays as it is at {percent(edges[0], 0)} of "
+            "the positions "
+            f"after a move by 1 px, and at {percent(edges[1], 0)} after 2 px: it depends on where the edges of the windows lie.",
+            does_not="As many pooled values change as values.",
+            rests_on=[
+                ("row", POOLED, share),
+                ("moves", "window 2, stride 2", "1 px"),
+                ("moves", "window 2, stride 2", "2 px"),
+            ],
+        ),
+        judged(
+            "If a corner-shaped stroke moves one pixel down, its pooled map does not change.",
+            NOTES,
+            [matched == phases, matched > 0, partial > 0],
+            holds=f"No cell changes, wherever the stroke begins ({phases} positions relative to the windows).",
+            in_part=f"It is so at {matched} of {phases} positions relative to the windows if partial matches count as "
+            "nothing, and at "
+            f"{partial} of {phases} if they count.",
+            does_not="Some cell changes at every position relative to the windows.",
+            rests_on=[("phases", phase, column) for phase in map(_phase, n.matched) for column in (MATCHED, PARTIAL)],
+        ),
+    ]
+
+
+def _phase(at: tuple[int, int]) -> str:
+    """The row of a phase."""
+    return f"row {at[0]}, column {at[1]} of a window"
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -225,7 +290,7 @@ def _cells(n: int) -> str:
 def tables(n: Numbers) -> list[Table]:
     """Windows, moves, the stroke, the textbook's row, and the theory."""
     return [
-        Table("windows", "Small moves inside a window", "window"),
+        Table("windows", "Small moves inside a window", "window", claim="The maximum is 1 wherever the 1 is."),
         Table(
             "moves",
             "Share of positions of a single 1 for which the pooled map does not change at all",
@@ -237,14 +302,30 @@ def tables(n: Numbers) -> list[Table]:
                 no="On a circle, by brute force. Disjoint windows of k: (k - v) / k. With overlapping windows, not always "
                 "more moves change the map.",
             ),
+            "Windows of k that do not overlap keep the map at (k - v) / k of the positions.",
         ),
-        Table("stroke", "A corner-shaped stroke, a matched filter, 2 x 2 max pooling", "moved"),
-        Table("row", "A row of detector values moved right by one", "stage"),
+        Table(
+            "stroke",
+            "A corner-shaped stroke, a matched filter, 2 x 2 max pooling",
+            "moved",
+            "The stroke begins at row 1, column 1 of a window.",
+            "No pooled cell changes.",
+        ),
+        Table(
+            "phases",
+            "The same stroke moved one pixel down, wherever it begins",
+            "the stroke begins at",
+            "pooled cells that change",
+        ),
+        Table(
+            "row", "A row of detector values moved right by one", "stage", claim="As many change as the textbook says."
+        ),
         Table(
             "theory",
             "Measured share compared with 1 - (k - v) / (k + v)",
             "pooling",
             "200,000 independent values, seed 0",
+            "A share of 1 - (k - v) / (k + v) of the maxima changes.",
         ),
     ]
 
@@ -293,4 +374,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
 )

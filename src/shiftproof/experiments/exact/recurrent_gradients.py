@@ -9,14 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 
 BOOK = Citation(
     "Zhang, Lipton, Li and Smola 2023, Dive into Deep Learning",
     "section 9.7, equation 9.7.7",
     "https://d2l.ai/chapter_recurrent-neural-networks/bptt.html",
 )
+OFF, CHANGE = "largest relative difference from autograd", "largest change of the state, after the same delay"
 STATE, INPUT, STEPS = 4, 3, 12
 SCALES, DELAYS = (0.5, 1.0, 2.0), (1, 3, 7)
 ROUNDED = 1e-13  # of a gradient that is a sum of some thousand products in float64
@@ -153,15 +155,42 @@ def figures(n: Numbers) -> list[Figure]:
     found = []
     for scale, g in n.gradients.items():
         row, holds = f"weights x {scale:g}", g.off < ROUNDED
-        off = "largest relative difference from autograd"
-        found.append(Figure("gradient", row, off, g.off, "", published=0.0, source=BOOK, holds=holds))
+        found.append(Figure("gradient", row, OFF, g.off, "", holds=holds))
         found.append(Figure("gradient", row, "last step alone", g.last, ""))
     for delay, d in n.delays.items():
-        row, holds = f"input {delay} steps later", d.shared == 0
-        change = "largest change of the state, after the same delay"
-        found.append(Figure("delay", row, change, d.shared, "", published=0.0, source=BOOK, holds=holds))
+        row, holds = _later(delay), d.shared == 0
+        found.append(Figure("delay", row, CHANGE, d.shared, "", holds=holds))
         found.append(Figure("delay", row, "the same with other weights at every step", d.unshared, ""))
     return found
+
+
+def _later(delay: int) -> str:
+    """The row of a delay."""
+    return f"input {delay} step{'' if delay == 1 else 's'} later"
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's equation, and its remark that the weights are the same at every step."""
+    worst, shared = max(g.off for g in n.gradients.values()), max(d.shared for d in n.delays.values())
+    return [
+        judged(
+            "The gradient of a recurrent network with h_t = f(x_t, h_{t-1}, w) is the sum over all earlier steps of products of "
+            "the Jacobians in between.",
+            BOOK,
+            [worst < ROUNDED],
+            holds=f"The sum equals autograd's gradient; the largest relative difference is {worst:.0e}, which is rounding.",
+            does_not=f"The sum differs from autograd's gradient by {worst:.0e}.",
+            rests_on=[("gradient", f"weights x {scale:g}", OFF) for scale in n.gradients],
+        ),
+        judged(
+            "A recurrent layer shares its weights over time: a delayed input gives the delayed state.",
+            BOOK,
+            [shared == 0],
+            holds="The delayed states are equal to the last bit; with other weights at every step they are not.",
+            does_not=f"A state changes by up to {shared:.1e}.",
+            rests_on=[("delay", _later(delay), CHANGE) for delay in n.delays],
+        ),
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -199,8 +228,15 @@ def tables(n: Numbers) -> list[Table]:
             "dh_T/dw as a sum of products of Jacobians",
             "weights",
             f"{STEPS} steps, {STATE} states, float64",
+            "The sum over steps equals autograd's gradient.",
         ),
-        Table("delay", "A delayed input", "input", "Zeros come before the input; they leave the state at zero."),
+        Table(
+            "delay",
+            "A delayed input",
+            "input",
+            "Zeros come before the input; they leave the state at zero.",
+            "The states are the same after the same delay.",
+        ),
     ]
 
 
@@ -250,4 +286,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
 )

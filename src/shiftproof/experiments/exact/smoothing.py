@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float64
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.measure import mean_interval
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed
 
 STEPS, RUNS, NOISE_M, SPEED = 400, 400, 1.0, 0.05
@@ -178,8 +179,36 @@ def figures(n: Numbers) -> list[Figure]:
             Figure("noise", name, "squared error, all", w.error, ""),
         ]
     for row, gap in n.gaps.items():
-        found.append(Figure("flip", row, "difference", gap, "", holds=(gap == 0) == SAME[row]))
+        found.append(Figure("flip", row, "difference", gap, ""))
     return found
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's equation, and its remark on what libraries call convolution."""
+    agree = sum(w.agrees for w in n.windows.values())
+    return [
+        judged(
+            "A noisy position x(t) is smoothed by s(t) = sum over a of x(a) w(t - a).",
+            BOOK,
+            [w.agrees for w in n.windows.values()],
+            holds=f"For all {agree} windows, the variance of the noise is multiplied by the sum of squared weights, as "
+            "theory says. "
+            "The price is the lag, which grows with the window.",
+            in_part=f"The variance of the noise is multiplied by the sum of squared weights for {agree} of {len(n.windows)} "
+            "windows.",
+            does_not="For no window is the variance of the noise multiplied by the sum of squared weights.",
+            rests_on=[("noise", name, "variance, measured") for name in n.windows],
+        ),
+        judged(
+            "Many libraries call cross-correlation, without the flip of the kernel, convolution.",
+            BOOK,
+            [n.gaps[TORCH] == 0, n.gaps[DIFFER] > 0],
+            holds="torch's conv1d is cross-correlation, and with weights that are not symmetric that is not convolution.",
+            in_part="Only one of the two is so: torch's conv1d is cross-correlation, or the two differ.",
+            does_not="torch's conv1d is not cross-correlation, and the two do not differ.",
+            rests_on=[("flip", TORCH, "difference"), ("flip", DIFFER, "difference")],
+        ),
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -240,7 +269,13 @@ def finding(n: Numbers) -> list[Said | str]:
 def tables(n: Numbers) -> list[Table]:
     """The windows, and the flip."""
     return [
-        Table("noise", "A noisy position, averaged", "window", "variance in units of the variance of the noise"),
+        Table(
+            "noise",
+            "A noisy position, averaged",
+            "window",
+            "variance in units of the variance of the noise",
+            "It is the sum of squared weights.",
+        ),
         Table("flip", "Convolution and cross-correlation", "with weights 5, 3, 2", "largest absolute difference"),
     ]
 
@@ -312,4 +347,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
 )

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.experiments.sources import NOTES
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed, percent
 
 BOOK = Citation(
@@ -18,6 +20,11 @@ BOOK = Citation(
     "https://www.deeplearningbook.org/",
 )
 LARGEST, SAME = "largest change of a probability", "same class"
+ADDED = "a constant added to every score, z + c"
+MOVED = "over positions, compared with the permuted result"
+STAYED = "over positions, compared with the original result"
+BY_CLASS = "over classes at each position, compared with the permuted result"
+AVERAGED = "over positions, then averaged over positions"
 ROUNDING = 1e-14  # of probabilities in float64, of scores of some tens
 VECTORS, SCORES, MAPS, CELLS = 1000, 10, 100, 25
 
@@ -104,25 +111,39 @@ def figures(n: Numbers) -> list[Figure]:
     """The largest change of a probability under each change, and whether the class stays."""
     found = []
     changes = {
-        "a constant added to every score, z + c": n.constant,
+        ADDED: n.constant,
         "a constant added to one score": n.one,
         "every score doubled, 2 z": n.doubled,
     }
     for row, change in changes.items():
-        judged = {"source": BOOK, "holds": change.largest < ROUNDING} if change is n.constant else {}
-        found += [
-            Figure("keeps", row, LARGEST, change.largest, "", **judged),  # type: ignore[arg-type]
-            Figure("keeps", row, SAME, change.same),
-        ]
-    found.append(Figure("keeps", "classes in another order", LARGEST, n.permuted, "", holds=n.permuted < ROUNDING))
-    for row, value in {
-        "over positions, compared with the permuted result": n.moved_along,
-        "over positions, compared with the original result": n.stayed,
-        "over classes at each position, compared with the permuted result": n.by_class,
-        "over positions, then averaged over positions": n.average,
-    }.items():
-        found.append(Figure("places", row, LARGEST, value, "", holds=value < ROUNDING))
+        found += [Figure("keeps", row, LARGEST, change.largest, ""), Figure("keeps", row, SAME, change.same)]
+    found.append(Figure("keeps", "classes in another order", LARGEST, n.permuted, ""))
+    for row, value in {MOVED: n.moved_along, STAYED: n.stayed, BY_CLASS: n.by_class, AVERAGED: n.average}.items():
+        found.append(Figure("places", row, LARGEST, value, ""))
     return found
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's sentence, and what learners conclude from softmax at the end of a network."""
+    return [
+        judged(
+            "Softmax does not change when the same constant is added to all of its inputs.",
+            BOOK,
+            [n.constant.largest < ROUNDING],
+            holds=f"No probability changes by more than {n.constant.largest:.1e}, which is rounding.",
+            does_not=f"A probability changes by up to {n.constant.largest:.1e}.",
+            rests_on=[("keeps", ADDED, LARGEST)],
+        ),
+        judged(
+            "Softmax at the end of a network makes its answer invariant to translation.",
+            NOTES,
+            [n.stayed < ROUNDING],
+            holds="Over positions, the probabilities stay where they were when the positions are moved.",
+            does_not="Over positions, the probabilities move with the positions, and the probability at a fixed position "
+            f"changes by up to {fixed(n.stayed, 2)}.",
+            rests_on=[("places", STAYED, LARGEST), ("places", AVERAGED, LARGEST)],
+        ),
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -173,8 +194,8 @@ def tables(n: Numbers) -> list[Table]:
             "places",
             "When the positions of score maps are permuted",
             "softmax",
-            f"{MAPS} random maps of {SCORES} channels and {CELLS} cells, with the cells in another order; ✓ means that "
-            "nothing changes",
+            f"{MAPS} random maps of {SCORES} channels and {CELLS} cells, with the cells in another order; 0 up to rounding "
+            "where nothing changes",
         ),
     ]
 
@@ -217,4 +238,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
 )

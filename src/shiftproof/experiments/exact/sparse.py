@@ -11,8 +11,9 @@ from torch import nn
 
 from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.training import untrained
 
 INPUTS, KERNELS, DEPTHS, SMALL = 129, (2, 3, 5, 7), tuple(range(1, 11)), 9
@@ -26,6 +27,7 @@ FORMULA = Citation(
     "the size of the receptive field, 1 + L (k - 1) for L layers of kernel k and stride 1",
     "https://distill.pub/2019/computing-receptive-fields/",
 )
+DENSE, CONVOLUTION, PER_OUTPUT = "dense", "convolution, kernel 3", "inputs that reach the middle output"
 FASTER = {"stride 2": {"stride": 2}, "dilation 1, 2, 4, ...": {"dilate": True}}
 
 
@@ -153,24 +155,50 @@ def measure(lab: Lab) -> Numbers:
 def figures(n: Numbers) -> list[Figure]:
     """Connections, receptive field by depth, and paths."""
     found = []
-    for row, paths in {"dense": n.dense, "convolution, kernel 3": n.convolution}.items():
+    for row, paths in {DENSE: n.dense, CONVOLUTION: n.convolution}.items():
         joined = paths > 0
         found += [
             Figure("one", row, "connections", int(joined.sum()), "count"),
-            Figure("one", row, "inputs that reach the middle output", int(joined[len(joined) // 2].sum()), "count"),
+            Figure("one", row, PER_OUTPUT, int(joined[len(joined) // 2].sum()), "count"),
             Figure("one", row, "outputs that the middle input reaches", int(joined[:, SMALL // 2].sum()), "count"),
         ]
     for (kernel, layers), s in n.stacks.items():
         theirs = {"published": expected(kernel, layers), "source": FORMULA, "holds": s.agrees}
         found.append(Figure("depth", f"kernel {kernel}", f"{layers} layers", s.width, "px", **theirs))  # type: ignore[arg-type]
     for (name, layers), s in n.faster.items():
-        found.append(Figure("faster", f"kernel 3, {name}", f"{layers} layers", s.width, "px", holds=s.agrees))
+        found.append(Figure("faster", f"kernel 3, {name}", f"{layers} layers", s.width, "px"))
     row = "4 convolutions, kernel 3"
     return [
         *found,
         Figure("paths", row, "inputs in the receptive field", int(np.count_nonzero(n.ways)), "count"),
         Figure("paths", row, "paths from the middle input", float(n.ways[8]), "count"),
         Figure("paths", row, "paths from the outermost input", float(n.ways[4]), "count"),
+    ]
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's sentence, and the formula of the receptive field."""
+    per_output = int((n.convolution[len(n.convolution) // 2] > 0).sum())
+    agree = sum(s.agrees for s in n.stacks.values())
+    return [
+        judged(
+            "An output of a convolution depends on k inputs, one of a dense layer on all.",
+            BOOK,
+            [per_output == 3, bool((n.dense > 0).all())],
+            holds=f"With kernel 3, {per_output} inputs reach an output; in a dense layer all {n.dense.shape[1]} do.",
+            in_part=f"With kernel 3, {per_output} inputs reach an output: one half of the sentence holds.",
+            does_not=f"With kernel 3, {per_output} inputs reach an output, and in the dense layer not all.",
+            rests_on=[("one", row, PER_OUTPUT) for row in (DENSE, CONVOLUTION)],
+        ),
+        judged(
+            "Through L layers of kernel k, an output depends on 1 + L (k - 1) inputs.",
+            FORMULA,
+            [s.agrees for s in n.stacks.values()],
+            holds=f"It is so for all {agree} stacks without stride and dilation, of which the formula speaks, at every output.",
+            in_part=f"It is so for {agree} of {len(n.stacks)} stacks.",
+            does_not="It is so for no stack.",
+            rests_on=[("depth", f"kernel {k}", f"{layers} layers") for k, layers in n.stacks],
+        ),
     ]
 
 
@@ -220,7 +248,13 @@ def tables(n: Numbers) -> list[Table]:
     """Connections, receptive field by depth, and paths."""
     return [
         Table("one", f"One layer of {SMALL} inputs", "layer"),
-        Table("depth", "Inputs in the receptive field of one output, by gradient", "stack", "published: 1 + L (k - 1)"),
+        Table(
+            "depth",
+            "Inputs in the receptive field of one output, by gradient",
+            "stack",
+            "published: 1 + L (k - 1)",
+            "It is 1 + L (k - 1).",
+        ),
         Table("faster", "With stride or dilation", "stack"),
         Table("paths", "Number of paths to the output", "stack"),
     ]
@@ -286,4 +320,5 @@ EXPERIMENT = Experiment(
     pictures=pictures,
     footnotes=footnotes,
     protocol=protocol,
+    claims=claims,
 )

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from shiftproof.checking import check
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed
 from shiftproof.training import untrained
 
@@ -134,15 +135,13 @@ def figures(n: Numbers) -> list[Figure]:
     found = []
     for (mode, stride), k in n.kept.items():
         row = f"{mode}, stride {stride}"
-        full = SIDE - 2 if mode == "none" else SIDE
-        is_stride = k.smallest == stride if mode == "circular" else None
         is_true = None if k.proved is None else not k.contradicted
         found += [
-            Figure("kept", row, "smallest equivariant move, measured", k.smallest, "px", holds=is_stride),
+            Figure("kept", row, "smallest equivariant move, measured", k.smallest, "px"),
             Figure("kept", row, "smallest equivariant move, proved", k.proved or 0, "px", holds=is_true),
             Figure("kept", row, "equivariant moves", len(k.moves), "count"),
             Figure("kept", row, "error of a move by 1 px", k.errors[0], ""),
-            Figure("kept", row, "cells", k.cells**2, "count", holds=k.cells == -(-full // stride)),
+            Figure("kept", row, "cells", k.cells**2, "count"),
         ]
     for mode, at in n.places.items():
         # the book: zero padding, or none, gives the border less weight than the centre
@@ -155,6 +154,34 @@ def figures(n: Numbers) -> list[Figure]:
                 Figure("corners", mode, f"times a pixel is used, {place}", p.used, "", **judged_used),  # type: ignore[arg-type]
             ]
     return found
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's sentence in its two halves."""
+    fewer = all(n.kept[mode, 2].cells < n.kept[mode, 1].cells for mode in PADDINGS)
+    same, dark = n.kept["zeros", 1].cells == SIDE, n.places["zeros"]["corner"].mean < n.places["zeros"]["centre"].mean
+    cells = [("kept", f"{mode}, stride {s}", "cells") for mode in PADDINGS for s in (1, 2)]
+    return [
+        judged(
+            "Stride subsamples the output.",
+            BOOK,
+            [fewer],
+            holds="With every padding, a stride of 2 leaves fewer cells, and around the circle the smallest move that is kept "
+            "becomes the stride.",
+            does_not="A stride of 2 does not leave fewer cells.",
+            rests_on=cells,
+        ),
+        judged(
+            "Zero padding keeps the size of the output but under-represents the border.",
+            BOOK,
+            [same, dark],
+            holds=f"The map keeps its {SIDE} x {SIDE} cells, and the corner of a white picture becomes "
+            f"{fixed(n.places['zeros']['corner'].mean, 2)} instead of 1.",
+            in_part="Only one of the two is so.",
+            does_not="Neither is so.",
+            rests_on=[("kept", "zeros, stride 1", "cells"), ("corners", "zeros", "mean of a white picture, corner")],
+        ),
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -215,8 +242,9 @@ def tables(n: Numbers) -> list[Table]:
             "Which moves are equivariant",
             "padding and stride",
             f"On a circle of {SIDE} px. Measured {SIDE} px: only the whole turn. Proved 0: nothing is proved.",
+            "Running every move confirms what is proved.",
         ),
-        Table("corners", "What happens at corners, 3 x 3", "padding"),
+        Table("corners", "What happens at corners, 3 x 3", "padding", claim="It is less than in the centre."),
     ]
 
 
@@ -258,4 +286,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
 )

@@ -96,7 +96,7 @@ def _mean_of_tokens(new: Editor, places: fx.Node, count: int) -> fx.Node:
     squares = [n for n in range(count, 0, -1) if round(n**0.5) ** 2 == n]
     first = count - squares[0]  # a class token, and others, stand before a square of positions
     if first > 5:
-        raise new.refuse(f"{count} tokens, of which those that are positions cannot be told", new.where())
+        raise new.refuse(f"{count} tokens: it is not clear which of them are positions", new.where())
     at = len(new.shape(places)) - 2
     here = new.add(aten.slice.Tensor, places, at, first, count)
     mean = new.add(aten.mean.dim, here, [at], True)

@@ -64,7 +64,7 @@ def _model(record: AuditRecord) -> Facts:
         ("Output", f"{m.answer} ({m.answer_from})"),
         ("Parameters", "unknown" if m.parameters is None else f"{m.parameters:,}"),
         ("Input", " × ".join(str(s) for s in m.input_size) + " (c, h, w)"),
-        ("Weights", "random" if m.random_weights else m.weights or "as the model came"),
+        ("Weights", "random" if m.random_weights else m.weights or "those that the model came with"),
         ("Scale, mean, std", f"{m.scale:g}; {_numbers(m.mean)}; {_numbers(m.std)}"),
         *([("Assumed", ", ".join(m.assumed))] if m.assumed else []),
         ("SHA-256", m.sha256),

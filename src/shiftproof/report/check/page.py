@@ -153,7 +153,7 @@ def _export_only(verdict: Verdict, code: str) -> bool:
 
 def _how(verdict: Verdict) -> list[tuple[str, list[tuple[str, str]]]]:
     m = verdict.model
-    weights = "random, because none were given" if m.random_weights else m.weights or "as the model came"
+    weights = "random, because none were given" if m.random_weights else m.weights or "those that the model came with"
     return [
         (
             "Model",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from shiftproof.records import ExperimentRecord
-from shiftproof.records.layout import agreement, stand_in
+from shiftproof.records.judged import HOLDS
+from shiftproof.records.layout import stand_in
 from shiftproof.report.next_steps import Next
 
 
@@ -16,14 +17,13 @@ def next_steps(record: ExperimentRecord) -> list[Next]:
     if stand_in(record) and command:
         text = "The published figures are for MNIST. With it, they can be compared."
         found.append(Next(text, _changed(command, "--data", "mnist")))
-    right, judged = agreement(record)
-    if right < judged:
-        text = "Some figures differ from what was claimed: see the footnotes."
+    if any(c.outcome != HOLDS for c in record.claims):
+        text = "Not every claim holds here: each verdict gives its reason, and the footnotes the limits."
         few = len(record.seeds) == 1 and command
         if few:
             text += " With one seed it may be chance; more seeds show how much."
         found.append(Next(text, _changed(command, "--seeds", "3") if few else ""))
-    text = "Repeat this run. What is kept in the folder is not computed again."
+    text = "Repeat this run. With the same --out, what is kept in the folder is not computed again."
     # One that was started from Python is repeated there: its command is Python.
     found.append(Next(text, record.command))
     found.append(Next("See whether your own model does the same.", "shiftproof audit YOUR-MODEL YOUR-PICTURES"))

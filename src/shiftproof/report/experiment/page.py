@@ -10,12 +10,15 @@ from typing import Any
 from shiftproof import records
 from shiftproof.errors import RecordError, RestartWarning
 from shiftproof.records import ExperimentRecord, layout
+from shiftproof.records.judged import DOES_NOT, HOLDS, IN_PART, UNDECIDED, outcomes_in_words, tone
 from shiftproof.records.numbers import seconds_words, shortest
 from shiftproof.records.plain import printable_record
 from shiftproof.report.document import document, embedded
 from shiftproof.report.environment import Facts, environment_facts
 from shiftproof.report.experiment.next_steps import next_steps
 from shiftproof.report.experiment.series import drawn
+
+TONES = {HOLDS: "good", IN_PART: "", DOES_NOT: "bad", UNDECIDED: ""}
 
 
 def render_experiment(record: ExperimentRecord) -> str:
@@ -39,7 +42,7 @@ def render_experiment(record: ExperimentRecord) -> str:
         tables=layout.laid_out(record),
         pictures=[(p, embedded(record.images.get(p.name))) for p in record.pictures],
         stand_in=layout.stand_in(record),
-        agreement=layout.agreement(record),
+        claims=[(c, TONES[c.outcome], _link(c.source.url)) for c in record.claims],
         link=_link(record.source.url),
         sources=_sources(record),
         how=_how(record),
@@ -67,7 +70,7 @@ def render_overview(found: list[ExperimentRecord], unreadable: dict[str, str]) -
         [],
         environment=latest.environment,
         title="Experiments",
-        cards=[(r, layout.agreement(r), layout.stand_in(r)) for r in found],
+        cards=[(r, outcomes_in_words(r.claims), tone(r.claims), layout.stand_in(r)) for r in found],
         unreadable=unreadable,
         layout=layout,
     )

@@ -11,10 +11,10 @@ from rich.text import Text
 from shiftproof.printable import printable
 from shiftproof.records import ExperimentRecord, Figure
 from shiftproof.records.experiment_printing import made_words
+from shiftproof.records.judged import DOES_NOT, HOLDS, IN_PART, UNDECIDED
 from shiftproof.records.layout import (
     AGREES,
     Laid,
-    agreement,
     beside_words,
     interval_words,
     intervals,
@@ -30,6 +30,7 @@ from shiftproof.report.terminal import HEAD, SOFT, print_following, show
 HEADING = 20  # the most columns for a heading or for the names of the rows
 LEAD = 9  # columns before the sentences
 SIGNS = {True: "green", False: "bold red"}
+OUTCOME_STYLES = {HOLDS: "bold green", IN_PART: "bold yellow", DOES_NOT: "bold red", UNDECIDED: "bold"}
 
 
 def print_experiment(record: ExperimentRecord, console: Console, *, short: bool = False) -> None:
@@ -60,12 +61,13 @@ def _head(record: ExperimentRecord, short: bool) -> RenderableType:
     if not short:
         claim = Text.assemble(printable(record.claim), (f" ({printable(source_words(record.source))})", SOFT))
         grid.add_row("claimed", claim)
+    for c in record.claims:
+        told = Text() if len(record.claims) == 1 else Text.assemble(printable(c.claim), " ")
+        grid.add_row(
+            "verdict", told.append_text(Text(c.outcome, OUTCOME_STYLES[c.outcome])).append(f": {printable(c.reason)}")
+        )
     for n, sentence in enumerate(record.finding):
         grid.add_row("" if n else "found", Text(printable(sentence)))
-    right, judged = agreement(record)
-    if judged:
-        style = "green" if right == judged else "bold yellow"
-        grid.add_row("agrees", Text(f"{right} of {judged} figures agree with what was claimed", style))
     if words := stand_in(record):
         grid.add_row("note", Text(words, "yellow"))
     return Group(title, grid)

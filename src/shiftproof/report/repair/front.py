@@ -50,7 +50,7 @@ def front_figure(measured: Measured) -> Figure | None:
         scale=alt.Scale(domain=[0, 1.35 * most], nice=False),
         axis=alt.Axis(title="forward passes of the original model", tickCount=6, grid=False, labelExpr=chart.PIXELS),
     )
-    labels = chart.tick_format("fraction", 1.0)
+    labels = chart.tick_format(metric_row(name).unit, 1.0)
     axis = alt.Axis(title=words, tickCount=5, domain=False, ticks=False, labelExpr=labels)
     low, high = min(p[3][0] for p in points), max(p[3][1] for p in points)
     scale = alt.Scale(domain=[max(0.0, low - 0.02), min(1.0, high + 0.04)], nice=False, zero=False)

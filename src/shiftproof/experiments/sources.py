@@ -1,0 +1,9 @@
+"""Sources that several experiments judge."""
+
+from __future__ import annotations
+
+from shiftproof.records import Citation
+
+NOTES = Citation(
+    "Unattributed notes of learners", "convolution, pooling and softmax make a network translation invariant"
+)
