@@ -82,8 +82,8 @@ def repair(
         typer.Option(
             min=0,
             max=1,
-            help="With --data: the largest drop that is allowed, a fraction of the accuracy on unmoved pictures, or without labels "
-            "of the share of answers that stay the same.",
+            help="With --data: the largest drop of the accuracy on unmoved pictures, as a fraction; without labels, "
+            "the largest share of answers that may change.",
         ),
     ] = 0.05,
     limit: Annotated[
