@@ -20,7 +20,7 @@ SELECTED = {  # what a contributor would run: the tests that the recipe adds, an
     "rule": [
         "tests/laws/test_checking_laws.py",
         "tests/laws/test_rows_twice.py",
-        "tests/unit/models/loading/test_pt2.py",
+        "tests/unit/models/loading/test_pt2_limits.py",
     ],
     "layer": ["tests/laws/test_layers.py"],
     "experiment": ["tests/unit/experiments/test_mutations.py"],
