@@ -230,6 +230,26 @@ def decided(x: Float[Tensor, "n c h w"], stride: tuple[int, int], best: Bool[Ten
     return torch.where(best, views, -1).argmax(1)
 
 
+def moves_itself(x: Float[Tensor, "n c h w"], stride: tuple[int, int], p: float = 2) -> Bool[Tensor, " n"]:
+    """Whether several components are equally good: T_a x = x for an a that is not a multiple of the stride.
+
+    On such a map any of them will do; a map that follows its choice may differ between them.
+
+    >>> moves_itself(torch.tensor([[0.0, 1, 0, 1], [0, 1, 0, 2]])[:, None, None].repeat(1, 1, 2, 1), (1, 2)).tolist()
+    [False, False]
+    >>> moves_itself(torch.tensor([[0.0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]])[:, None, None], (1, 2)).tolist()
+    [True]
+    """
+    with torch.no_grad():
+        best = foremost(norms(components(x, stride), p))
+        tied = best.sum(1) > 1
+        if tied.any():
+            views = components(order_of_views(x[tied].detach())[:, None], stride).flatten(2).amax(2)
+            views = torch.where(best[tied], views, -1)
+            tied[tied.clone()] = (views == views.amax(1, keepdim=True)).sum(1) > 1
+        return tied
+
+
 def phases_of(chosen: Int[Tensor, " n"], stride: tuple[int, int]) -> Int[Tensor, "n 2"]:
     """Component numbers as (row, column) phases."""
     return torch.stack([chosen // stride[1], chosen % stride[1]], 1)

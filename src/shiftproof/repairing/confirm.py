@@ -63,6 +63,12 @@ def _difference(model: nn.Module, guarantee: Guarantee, x: Tensor, moves: list[t
                 wanted = _moved(a, v, (x.shape[2], x.shape[3])) if guarantee.kind == "equivariant" else a
                 size = float(wanted.abs().amax().nan_to_num()) or 1.0
                 off = 0.0 if torch.equal(wanted, b) else float((wanted - b).abs().amax()) / size
+                if not off <= most and isinstance(model, Mended) and not _covered(model, x):
+                    raise RepairError(
+                        f"moved by {v} px, a picture gets another answer: a map on which a phase is chosen is a move of itself",
+                        where=type(model.network).__name__,
+                        remedy='method="pose" works for any network: it puts every picture into one pose',
+                    )
                 if not off <= most:
                     raise RepairError(
                         f"moved by {v} px, a picture gets an answer that is off by {off:.2g} of its size ({x.dtype})",
@@ -71,6 +77,10 @@ def _difference(model: nn.Module, guarantee: Guarantee, x: Tensor, moves: list[t
                     )
                 worst = max(worst, off)
     return worst
+
+
+def _covered(model: Mended, x: Tensor) -> bool:
+    return bool(model.covers(x).all())
 
 
 def _moved(y: Tensor, v: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +14,8 @@ from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 
 from shiftproof.errors import GuaranteeWarning, RepairError
-from shiftproof.layers import PoseCandidates, seam
+from shiftproof.layers import PolyphasePool2d, PolyphaseUpsample2d, PoseCandidates, seam
+from shiftproof.layers.polyphase import moves_itself
 from shiftproof.layers.pose import CanonicalPose, PhaseAlign, put_back
 from shiftproof.records import AuditRecord, Change, Confirmed, Guarantee, RepairRecord
 from shiftproof.repairing.confident import most_certain
@@ -57,6 +60,7 @@ class Mended(nn.Module):
         super().__init__()
         self.network, self.pose, self.input_size, self.dense = network, pose, input_size, dense
         self.edits, self.trained = edits, trained
+        self._choosing = _choosing(network)
 
     @property
     def guarantee(self) -> Guarantee | None:
@@ -80,6 +84,38 @@ class Mended(nn.Module):
             RepairError: the pictures have another size than those of the guarantee.
         """
         self._fits(x)
+        if not self._choosing or torch.compiler.is_compiling():
+            return self._whole(x)
+        with self._watched() as seen:
+            answer = self._whole(x)
+        if any(s.any() for s in seen):
+            warnings.warn(
+                "a map on which the network chooses a phase is a move of itself, so the guarantee may not hold for that picture "
+                "(`covers` says for which it does)",
+                GuaranteeWarning,
+                stacklevel=2,
+            )
+        return answer
+
+    @contextmanager
+    def _watched(self) -> Iterator[list[Tensor]]:
+        """Collects, of every map on which a phase is chosen inside the block, whether it is a move of itself: (n,) each."""
+        seen = list[Tensor]()
+
+        def look(pool: nn.Module, given: tuple[Tensor, ...]) -> None:
+            assert isinstance(pool, PolyphasePool2d)
+            if len(given) == 1:  # one that is told its phases chooses none
+                seen.append(moves_itself(given[0], pool.stride, pool.p))
+
+        pools = [m for m in self.network.modules() if isinstance(m, PolyphasePool2d)]
+        hooks = [m.register_forward_pre_hook(look) for m in pools]
+        try:
+            yield seen
+        finally:
+            for h in hooks:
+                h.remove()
+
+    def _whole(self, x: Tensor) -> Any:
         if self.pose is None:
             return self._answer(x)
         if isinstance(self.pose, PoseCandidates):
@@ -124,10 +160,24 @@ class Mended(nn.Module):
     def covers(self, x: Tensor) -> Tensor:
         """For each picture whether the guarantee holds for it: True or False, (n,).
 
-        For an object, more than half of the border must have one value; the others are what touches it.
+        For an object, more than half of the border must have one value; the others are what touches it. Where other maps follow
+        a phase that the content chooses, the map on which it is chosen must not be a move of itself: the network is run to see.
         """
+        if self._choosing:
+            with torch.no_grad(), self._watched() as seen:
+                self._whole(x)
+            return ~torch.stack(seen).any(0)
         if not self._by_object:
             return torch.ones(len(x), dtype=torch.bool, device=x.device)
         edge = seam.border(x)
         same = (edge == seam.background(x)[:, :, 0]).all(1)
         return 2 * same.sum(1) > edge.shape[2]
+
+
+def _choosing(network: nn.Module) -> bool:
+    """Whether some maps follow a phase that is chosen on another."""
+    if not isinstance(network, fx.GraphModule):
+        return False
+    following = (PolyphasePool2d, PolyphaseUpsample2d)
+    called = [n for n in network.graph.nodes if n.op == "call_module" and len(n.args) > 1]
+    return any(isinstance(network.get_submodule(str(n.target)), following) for n in called)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from shiftproof.checking import check
 from shiftproof.environment import library_version
-from shiftproof.errors import ModelError, RepairError
+from shiftproof.errors import GuaranteeWarning, ModelError, RepairError
 from shiftproof.layers import CanonicalPose
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
@@ -191,6 +192,13 @@ def _asked(
 
 
 def _attempt(job: Job, method: MethodName | None, alone: bool) -> _Attempt:
+    """As `_proved`, and quiet about pictures for which no guarantee holds: some are run on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GuaranteeWarning)
+        return _proved(job, method, alone)
+
+
+def _proved(job: Job, method: MethodName | None, alone: bool) -> _Attempt:
     """What a method makes of a model, or the first that does not refuse it: proved, run, and its cost measured.
 
     Raises:
