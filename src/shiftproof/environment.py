@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,8 +25,21 @@ def environment(device: torch.device) -> records.Environment:
         platform=f"{platform.system()} {platform.machine()}, {processor()}, {os.cpu_count()} cores",
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         threads=torch.get_num_threads(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        date=now(),
     )
+
+
+# Each version is read from a file of the installed package.
+@cache
+def versions() -> dict[str, str]:
+    """The versions of this package, torch and Python: what decides a proof."""
+    named = {name: library_version(name) for name in ("shiftproof", "torch")}
+    return {**{k: v for k, v in named.items() if v}, "python": platform.python_version()}
+
+
+def now() -> str:
+    """The date and time in UTC, to the second, in the form of ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def processor() -> str:

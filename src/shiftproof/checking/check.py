@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -25,7 +22,7 @@ from shiftproof.checking.inputs import on_rows, plain_module, size_of
 from shiftproof.checking.types import AXES, Atom, Choice, Origin, Signal, Type, Unknown, atoms
 from shiftproof.checking.verdict import judged
 from shiftproof.checking.walk.walk import Walk, walk
-from shiftproof.environment import library_version
+from shiftproof.environment import now, versions
 from shiftproof.errors import ModelError, NotExportedError
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
@@ -190,8 +187,8 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
         found.unknown,
         _stages(graph, found),
         seconds,
-        _versions(),
-        _now(),
+        versions(),
+        now(),
     )
 
 
@@ -209,17 +206,6 @@ def _digest(model: nn.Module | torch.export.ExportedProgram) -> str | None:
     if any(is_lazy(t) or t.is_meta or t.layout != torch.strided or t.is_quantized for t in tensors):
         return None
     return fingerprint(model)
-
-
-# Each version is read from a file of the installed package.
-@functools.cache
-def _versions() -> dict[str, str]:
-    named = {name: library_version(name) for name in ("shiftproof", "torch")}
-    return {**{k: v for k, v in named.items() if v}, "python": platform.python_version()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _settled(found: Type) -> Type:
@@ -300,8 +286,8 @@ def _not_exported(model: CheckedModel, size: tuple[int, int, int], error: NotExp
         Output("none", None),
         (finding,),
         {"export": 1},
-        versions=_versions(),
-        date=_now(),
+        versions=versions(),
+        date=now(),
     )
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,13 @@ import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from shiftproof.checking import check
+<<<<<<< HEAD
 from shiftproof.environment import library_version
 from shiftproof.errors import GuaranteeWarning, ModelError, RepairError
+=======
+from shiftproof.environment import now, versions
+from shiftproof.errors import ModelError, RepairError
+>>>>>>> 13eb2e5 (Versions and the date of a record in one place; the worked example prints verdicts)
 from shiftproof.layers import CanonicalPose
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
@@ -158,8 +161,8 @@ def repair(
         done.confirmed,
         done.cost,
         (),
-        _versions(),
-        _now(),
+        versions(),
+        now(),
         measured,
     )
     return done.mended
@@ -376,15 +379,6 @@ def _identity(model: nn.Module | LoadedModel) -> CheckedModel:
     if isinstance(model, LoadedModel):
         return CheckedModel(model.word, model.sha256, model.weights, model.random_weights)
     return CheckedModel(type(model).__name__)
-
-
-def _versions() -> dict[str, str]:
-    named = {name: library_version(name) for name in ("shiftproof", "torch")}
-    return {**{k: v for k, v in named.items() if v}, "python": platform.python_version()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def with_files(record: RepairRecord, files: Sequence[str]) -> RepairRecord:
