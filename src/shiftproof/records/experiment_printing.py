@@ -10,6 +10,7 @@ from shiftproof.records.layout import (
     AGREES,
     Laid,
     beside_words,
+    claims_of,
     intervals,
     keys,
     laid_out,
@@ -27,9 +28,10 @@ def lines(record: ExperimentParts) -> list[str]:
     """The record as text: claim, finding, tables, footnotes, how it was made."""
     record = printable_record(record)
     shown = [record.name, ""]
-    shown += _wrapped("claimed  ", f"{record.claim} ({source_words(record.source)})")
-    for c in record.claims:
-        shown += _wrapped("verdict  ", (f"{c.claim} " if len(record.claims) > 1 else "") + f"{c.outcome}: {c.reason}")
+    for claim, source, judged in claims_of(record):
+        shown += _wrapped("claimed  ", f"{claim} ({source_words(source)})")
+        if judged is not None:
+            shown += _wrapped("verdict  ", f"{judged.outcome}: {judged.reason}")
     for n, sentence in enumerate(record.finding):
         shown += _wrapped("         " if n else "found    ", sentence)
     # Eight by eight digits are not MNIST: this must stand before any figure that is compared with a published one.
@@ -88,10 +90,10 @@ def notebook_html(record: ExperimentParts) -> str:
     """The record as HTML for a notebook: claim, finding, tables."""
     record = printable_record(record)
     parts = [f"<b>{html.escape(record.name)}</b>"]
-    parts.append(f"<p><i>claimed</i> {html.escape(record.claim)} ({html.escape(source_words(record.source))})</p>")
-    for c in record.claims:
-        lead = f"{html.escape(c.claim)} " if len(record.claims) > 1 else ""
-        parts.append(f"<p>{lead}<b>{html.escape(c.outcome)}</b>: {html.escape(c.reason)}</p>")
+    for claim, source, judged in claims_of(record):
+        parts.append(f"<p><i>claimed</i> {html.escape(claim)} ({html.escape(source_words(source))})</p>")
+        if judged is not None:
+            parts.append(f"<p><b>{html.escape(judged.outcome)}</b>: {html.escape(judged.reason)}</p>")
     parts += [f"<p>{html.escape(sentence)}</p>" for sentence in record.finding]
     parts += [f"<p><b>{html.escape(stand_in(record))}</b></p>"] if stand_in(record) else []
     for laid in laid_out(record):

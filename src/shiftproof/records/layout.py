@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shiftproof.records.citation import Citation
 from shiftproof.records.experiment_parts import ExperimentParts
 from shiftproof.records.figures import Figure, Table
+from shiftproof.records.judged import Judged
 from shiftproof.records.numbers import from_to, signed_points, written
 
 AGREES = {True: "✓", False: "✗", None: ""}
@@ -130,6 +131,12 @@ def keys(laid: Laid) -> list[str]:
 def intervals(laid: Laid) -> str:
     """The kinds of intervals in a table, each kind once; empty if all figures are exact."""
     return "; ".join(dict.fromkeys(f.interval for f in laid.figures.values() if f.low is not None))
+
+
+def claims_of(record: ExperimentParts) -> list[tuple[str, Citation, Judged | None]]:
+    """(claim, source, verdict) of every claim; of a record that was made before claims were judged, its claim without one."""
+    judged = [(c.claim, c.source, c) for c in record.claims]
+    return [*judged] if judged else [(record.claim, record.source, None)]
 
 
 def source_words(source: Citation) -> str:

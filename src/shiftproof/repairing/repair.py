@@ -15,13 +15,8 @@ import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from shiftproof.checking import check
-<<<<<<< HEAD
-from shiftproof.environment import library_version
-from shiftproof.errors import GuaranteeWarning, ModelError, RepairError
-=======
 from shiftproof.environment import now, versions
-from shiftproof.errors import ModelError, RepairError
->>>>>>> 13eb2e5 (Versions and the date of a record in one place; the worked example prints verdicts)
+from shiftproof.errors import GuaranteeWarning, ModelError, RepairError
 from shiftproof.layers import CanonicalPose
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession

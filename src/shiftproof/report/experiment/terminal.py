@@ -16,6 +16,7 @@ from shiftproof.records.layout import (
     AGREES,
     Laid,
     beside_words,
+    claims_of,
     interval_words,
     intervals,
     keys,
@@ -59,13 +60,11 @@ def _head(record: ExperimentRecord, short: bool) -> RenderableType:
     grid.add_column(width=LEAD, style=SOFT, no_wrap=True)
     grid.add_column()
     if not short:
-        claim = Text.assemble(printable(record.claim), (f" ({printable(source_words(record.source))})", SOFT))
-        grid.add_row("claimed", claim)
-    for c in record.claims:
-        told = Text() if len(record.claims) == 1 else Text.assemble(printable(c.claim), " ")
-        grid.add_row(
-            "verdict", told.append_text(Text(c.outcome, OUTCOME_STYLES[c.outcome])).append(f": {printable(c.reason)}")
-        )
+        for claim, source, judged in claims_of(record):
+            grid.add_row("claimed", Text.assemble(printable(claim), (f" ({printable(source_words(source))})", SOFT)))
+            if judged is not None:
+                told = Text(judged.outcome, OUTCOME_STYLES[judged.outcome])
+                grid.add_row("verdict", told.append(f": {printable(judged.reason)}", "not bold default"))
     for n, sentence in enumerate(record.finding):
         grid.add_row("" if n else "found", Text(printable(sentence)))
     if words := stand_in(record):
