@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from shiftproof.records import Citation
 
-NOTES = Citation(
+NOTES = Citation("Unattributed notes of learners")
     "Unattributed notes of learners", "convolution, pooling and softmax make a network translation invariant"
 )
