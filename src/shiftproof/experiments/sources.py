@@ -5,5 +5,3 @@ from __future__ import annotations
 from shiftproof.records import Citation
 
 NOTES = Citation("Unattributed notes of learners")
-    "Unattributed notes of learners", "convolution, pooling and softmax make a network translation invariant"
-)
