@@ -117,6 +117,11 @@ def near_in_none(n: locality.Numbers) -> locality.Numbers:
     return replace(n, reach=dict(zip(MEASURES, reversed(reach.values()), strict=True)))
 
 
+def a_kernel_is_enough(n: locality.Numbers) -> locality.Numbers:
+    """The correlation falls within a kernel."""
+    return replace(n, reach={what: dict.fromkeys(DIRECTIONS, Reach(2.0, 1.0, 3.0)) for what in MEASURES})
+
+
 def layer(name: str, field: Field) -> Layer:
     """One that sees its field and nothing else."""
     return Layer(name, field, seen=field.size, within=True, inside=True, alone=True, middle=2)
@@ -170,6 +175,7 @@ def sharing_does_nothing(n: weight_sharing.Numbers) -> weight_sharing.Numbers:
         errors={name: (0.0, 1e-16) if name == weight_sharing.UNSHARED else (1.4, 1.3) for name in n.errors},
         gaps=(0.5, 0.1),
         whole=False,
+        weights=dict.fromkeys(n.weights, 288),
         checked={weight_sharing.SHARED: "not_proved", weight_sharing.UNSHARED: "proved"},
     )
 
@@ -251,7 +257,7 @@ MUTATIONS = {
     ),
     "locality": Mutation(
         local,
-        [everywhere_alike, near_only_in_some_directions, near_in_none],
+        [everywhere_alike, near_only_in_some_directions, near_in_none, a_kernel_is_enough],
         {
             "Neighbouring pixels": "measured numbers only",
             "The correlation is computed": "explains the measure",

@@ -14,6 +14,7 @@ from torch import Tensor
 from shiftproof.errors import DataError
 from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab, Step
 from shiftproof.experiments.photographs.neighbours import (
     KERNEL,
@@ -23,7 +24,8 @@ from shiftproof.experiments.photographs.neighbours import (
     dense_row,
     sparse_matrix,
 )
-from shiftproof.records import Citation, Figure, Table
+from shiftproof.experiments.sources import NOTES
+from shiftproof.records import Citation, Figure, Judged, Table
 from shiftproof.records.numbers import fixed
 
 WIDTH, HEIGHT = 320, 280
@@ -205,6 +207,36 @@ def figures(n: Numbers) -> list[Figure]:
     ]
 
 
+def claims(n: Numbers) -> list[Judged]:
+    """The book's counts, and the comparison that learners make of them."""
+    operations, entries = n.operations["convolution"], n.weights["dense matrix"]
+    return [
+        judged(
+            "Subtracting the left neighbour of each pixel of a 320 x 280 picture takes 267,960 operations by convolution; "
+            "the dense "
+            "matrix that does the same has over eight billion entries.",
+            BOOK,
+            [operations == OPERATIONS, entries == ENTRIES, all(n.equal.values())],
+            holds=f"Counted while they run: {operations:,} operations, {entries:,} entries, and equal results to the last bit.",
+            in_part=f"Counted: {operations:,} operations and {entries:,} entries; not all three statements are so.",
+            does_not=f"Counted: {operations:,} operations and {entries:,} entries, and the results differ.",
+            rests_on=[("ways", "convolution", "operations"), ("ways", "dense matrix", "weights or entries")],
+        ),
+        judged(
+            "267,960 operations by convolution stand against 8 billion operations by the dense matrix.",
+            NOTES,
+            [round(n.dense_twice, -9) == BILLIONS],
+            holds=f"The dense product takes {n.dense_twice:,} operations.",
+            does_not=f"This compares operations with entries: as operations, the dense product takes {n.dense_twice:,}, and as "
+            f"weights it is {n.weights['convolution']} against {entries:,}.",
+            rests_on=[
+                ("ways", "dense matrix", "operations, two per entry"),
+                ("ways", "convolution", "weights or entries"),
+            ],
+        ),
+    ]
+
+
 def finding(n: Numbers) -> list[Said | str]:
     """Whether the ways agree, what the published numbers count, and how long each way took."""
     h_out, w_out = n.difference.shape
@@ -248,14 +280,15 @@ def tables(n: Numbers) -> list[Table]:
     """Sizes, ways and ratios."""
     h, w = n.picture.shape
     return [
-        Table("sizes", f"A {w} x {h} photograph minus its left neighbour", "picture"),
+        Table("sizes", f"A {w} x {h} photograph minus its left neighbour", "picture", claim="It is as printed."),
         Table(
             "ways",
             "The same differences, computed in three ways",
             "way",
             f"seconds: median of {REPEATS} runs; the dense product ran once",
+            "The count is as printed; the results are equal.",
         ),
-        Table("ratios", "Ratios", "counted"),
+        Table("ratios", "Ratios", "counted", claim="It is as printed, rounded as there."),
     ]
 
 
@@ -333,4 +366,5 @@ EXPERIMENT = Experiment(
     pictures=pictures,
     footnotes=footnotes,
     protocol=protocol,
+    claims=claims,
 )

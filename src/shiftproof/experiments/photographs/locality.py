@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.measure import mean_interval, partial_correlations, pixel_correlation, pixel_information
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed
 
 DISTANCES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -222,6 +223,43 @@ def _threshold(what: str, direction: str, reach: Reach) -> Figure:
     return Figure("threshold", direction, what, found, "px", [], low, high, words)
 
 
+def claims(n: Numbers) -> list[Judged]:
+    """The book's prior, and what is concluded from it about kernels."""
+    far = DISTANCES.index(FAR_PX)
+    correlation = n.curves["correlation"]["horizontal"]
+    later = max(abs(float(c.mean[lag - 1])) for c in n.direct.values() for lag in LONG_LAGS)
+    nearest = min(reach.found for by_direction in n.reach.values() for reach in by_direction.values())
+    falls, direct = bool(correlation.low[0] > correlation.high[far]), later < LEFT * float(correlation.mean[0])
+    wide = f"the dependence falls below its threshold at {fixed(nearest, 0)} px at the nearest"
+    given = f"with the pixels in between known, a correlation of at most {fixed(later, 3)} is left at 8 and 16 px"
+    return [
+        judged(
+            "Pixels depend mostly on nearby pixels.",
+            BOOK,
+            [falls, direct],
+            holds=f"The correlation falls from {fixed(correlation.mean[0], 2)} at 1 px to {fixed(correlation.mean[far], 2)} "
+            f"at {FAR_PX} "
+            f"px; {given}.",
+            in_part=f"The correlation goes from {fixed(correlation.mean[0], 2)} at 1 px to {fixed(correlation.mean[far], 2)} at "
+            f"{FAR_PX} px; {given}: only one of the two shows it.",
+            does_not=f"The correlation at {FAR_PX} px is not below that at 1 px; {given}.",
+            rests_on=[
+                ("correlation", "horizontal", f"{FAR_PX} px"),
+                *(("direct", d, f"{LAGS_IN_TABLE[-1]} px") for d in n.direct),
+            ],
+        ),
+        judged(
+            f"A kernel of {KERNEL_PX} px sees what matters.",
+            BOOK,
+            [direct, nearest <= WIDE_PX],
+            holds=f"Both ways to look say so: {wide}, and {given}.",
+            in_part=f"It depends on what matters means: {wide}, and {given}.",
+            does_not=f"Neither way to look says so: {wide}, and {given}.",
+            rests_on=[("threshold", d, what) for what, by_direction in n.reach.items() for d in by_direction],
+        ),
+    ]
+
+
 def finding(n: Numbers) -> list[Said | str]:
     """Whether dependence falls with distance, how far it reaches, what shuffling leaves, and what is direct."""
     far = DISTANCES.index(FAR_PX)
@@ -287,12 +325,19 @@ def _falls(n: Numbers, what: str) -> Said:
 def tables(n: Numbers) -> list[Table]:
     """The curves, their thresholds and the direct dependence."""
     return [
-        Table("correlation", "Correlation of two pixels", "direction", "diagonal: that many px down and to the right"),
+        Table(
+            "correlation",
+            "Correlation of two pixels",
+            "direction",
+            "diagonal: that many px down and to the right",
+            f"At {FAR_PX} px, less than at 1 px; after shuffling, nothing.",
+        ),
         Table(
             "information",
             "Mutual information of two pixels, bits",
             "direction",
             f"{LEVELS} levels with equally many pixels each",
+            f"At {FAR_PX} px, less than at 1 px; after shuffling, nothing.",
         ),
         Table(
             "threshold",
@@ -300,7 +345,12 @@ def tables(n: Numbers) -> list[Table]:
             "direction",
             f"px of Euclidean distance; 95 %, bootstrap over pictures, {n.resamples} resamples",
         ),
-        Table("direct", "Correlation that remains if the pixels in between are known", "direction"),
+        Table(
+            "direct",
+            "Correlation that remains if the pixels in between are known",
+            "direction",
+            claim="Little is left at 8 px and more.",
+        ),
     ]
 
 
@@ -374,4 +424,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     footnotes=footnotes,
     protocol=protocol,
+    claims=claims,
 )

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from shiftproof.data import Album
 from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.models import CifarResNet, ConvNet
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import percent
 
 INPUTS, ENERGY = 4, 0.9
@@ -268,6 +269,25 @@ def figures(n: Numbers) -> list[Figure]:
     return found
 
 
+def claims(n: Numbers) -> list[Judged]:
+    """That a layer sees its field and nothing else."""
+    agree = [layer.agrees for layers in n.layers.values() for layer in layers]
+    last = ", ".join(f"{layers[-1].field.size} px in {network}" for network, layers in n.layers.items())
+    return [
+        judged(
+            "A convolutional network learns local features: a layer's output depends only on its receptive field.",
+            SOURCE,
+            agree,
+            holds=f"At all {len(agree)} layers, the gradient is 0 outside the field, and replacing the pixels outside "
+            "changes nothing. "
+            f"The last field is large: {last}.",
+            in_part=f"The gradient and replaced pixels confirm the field at {sum(agree)} of {len(agree)} layers.",
+            does_not="The gradient and replaced pixels contradict the field at every layer.",
+            rests_on=[(network, layers[-1].name, "by gradient") for network, layers in n.layers.items()],
+        )
+    ]
+
+
 def finding(n: Numbers) -> list[Said | str]:
     """For each network, how its field grows and whether the three ways agree."""
     found: list[Said | str] = []
@@ -296,7 +316,13 @@ def finding(n: Numbers) -> list[Said | str]:
 def tables(n: Numbers) -> list[Table]:
     """One for each network."""
     return [
-        Table(w, f"{w}: the receptive field of the middle cell of each layer", "layer", "px along each axis")
+        Table(
+            w,
+            f"{w}: the receptive field of the middle cell of each layer",
+            "layer",
+            "px along each axis",
+            "The field is as computed.",
+        )
         for w in n.layers
     ]
 
@@ -374,4 +400,5 @@ EXPERIMENT = Experiment(
     pictures=pictures,
     footnotes=footnotes,
     protocol=protocol,
+    claims=claims,
 )

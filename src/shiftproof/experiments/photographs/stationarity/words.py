@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.photographs.stationarity.numbers import BAR, LEVEL, Numbers, Row, measure
 from shiftproof.experiments.photographs.stationarity.specimens import (
     DRAWN,
@@ -18,7 +19,7 @@ from shiftproof.experiments.photographs.stationarity.specimens import (
     VIGNETTED,
 )
 from shiftproof.experiments.photographs.stationarity.statistics import BINS, STATISTICS
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed, percent
 
 BOOK = Citation(
@@ -52,6 +53,26 @@ def figures(n: Numbers) -> list[Figure]:
         for name, e in n.errs.items()
     ]
     return found
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """The book's prior, judged on photographs. That a difference is not found does not show that there is none."""
+    photographs = n.pictures[PHOTOGRAPHS]
+    made = [row for row in n.rows.values() if row.expected]
+    found = sum(all(row.tests[s].differs for s in row.expected or ()) for row in made)
+    return [
+        judged(
+            "The statistics of natural signals are the same at every position, so one kernel can serve all positions.",
+            BOOK,
+            [False if photographs.differing else None],
+            holds="",
+            does_not=f"In {photographs.count} photographs, these differ by position: {photographs.in_words}.",
+            undecided=f"In {photographs.count} photographs, no statistic is found to differ by position. The same test "
+            f"finds {found} of "
+            f"{len(made)} kinds that were made to differ, so a small difference could be missed.",
+            rests_on=[("pictures", PHOTOGRAPHS, f"{s}: p") for s in STATISTICS],
+        )
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -106,9 +127,17 @@ def tables(n: Numbers) -> list[Table]:
             "Do statistics of a picture differ by position?",
             "pictures",
             f"p: the probability of a share at least as large if each picture is moved around the torus at random; {bar}",
+            "The test says what was expected.",
         ),
-        Table("series", "Do statistics of a series differ by position?", "series", bar),
-        Table("peaked", "Peak of the filter responses, before and after all pixels are shuffled", ""),
+        Table(
+            "series", "Do statistics of a series differ by position?", "series", bar, "The test says what was expected."
+        ),
+        Table(
+            "peaked",
+            "Peak of the filter responses, before and after all pixels are shuffled",
+            "",
+            claim="Shuffling removes the peak.",
+        ),
         Table(
             "size",
             f"How often the test says “differs” at a level of {percent(LEVEL, 0)} if nothing differs",
@@ -206,4 +235,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     footnotes=footnotes,
     protocol=protocol,
+    claims=claims,
 )
