@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from shiftproof.experiments.experiment import Said
 from shiftproof.experiments.figures import over_seeds
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.trained.moved_digits import (
     Accuracies,
@@ -23,7 +24,8 @@ from shiftproof.experiments.trained.other_protocols import (
     other_figures,
     other_tables,
 )
-from shiftproof.records import Figure, Table
+from shiftproof.records import Citation, Figure, Judged, Table
+from shiftproof.records.numbers import percent
 
 MEANS = "the mean over draws of moves, then over seeds"
 SPREAD = (
@@ -72,6 +74,33 @@ def all_figures(
     ]
 
 
+def as_published(source: Citation, figures: Iterable[Figure]) -> list[Judged]:
+    """The claim that the published accuracies come out; none where the digits are not those that were published.
+
+    Args:
+        source: of the published accuracies.
+        figures: all figures.
+    """
+    found = [f for f in figures if f.table == "accuracy" and f.published is not None]
+    if not found:
+        return []
+    agree = sum(bool(f.holds) for f in found)
+    farthest = max(found, key=lambda f: abs(f.measured - (f.published or 0.0)))
+    worst = f"the farthest is {farthest.row}, {farthest.column}: {percent(farthest.measured, 1)}, published "
+    worst += percent(farthest.published or 0.0, 1)
+    return [
+        judged(
+            "The accuracies of models A, B and C are as published.",
+            source,
+            [bool(f.holds) for f in found],
+            holds=f"All {len(found)} are within the spread of single runs; {worst}.",
+            in_part=f"{agree} of {len(found)} are within the spread of single runs; {worst}.",
+            does_not=f"None of {len(found)} is within the spread of single runs; {worst}.",
+            rests_on=[(f.table, f.row, f.column) for f in found],
+        )
+    ]
+
+
 def all_tables(accuracy: str, gained: tuple[str, str], longer: str, other: OtherProtocols | None) -> list[Table]:
     """How `all_figures` are laid out.
 
@@ -82,8 +111,8 @@ def all_tables(accuracy: str, gained: tuple[str, str], longer: str, other: Other
         other: see `all_figures`.
     """
     return [
-        Table("accuracy", accuracy, "model", MEANS),
-        Table("gain", *gained, "with the same seeds and the same moves"),
+        Table("accuracy", accuracy, "model", MEANS, "It is within the spread of single runs of what was published."),
+        Table("gain", *gained, "with the same seeds and the same moves", "It is a gain beyond chance."),
         Table("spread", "Standard deviation of one run's accuracy, by source", "model and digits", SPREAD),
         *(other_tables(longer) if other else []),
     ]

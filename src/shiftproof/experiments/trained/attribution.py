@@ -16,10 +16,12 @@ from torch import nn
 from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import over_seeds
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
+from shiftproof.experiments.sources import NOTES
 from shiftproof.experiments.trained.moved_digits import MOVED, SMALL, setting
 from shiftproof.measure import Contribution, attribute
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import from_to, percent, signed_points
 from shiftproof.repairing import AUGMENTATION, POOLING, READOUT, SHARING, STAGES, with_stages
 from shiftproof.training import Training, train
@@ -223,6 +225,50 @@ def figures(numbers: Numbers) -> list[Figure]:
     return found
 
 
+def claims(numbers: Numbers) -> list[Judged]:
+    """What four kinds of sources say, judged on one network with some of its stages."""
+    both, total = together(numbers, KEPT)
+    shares = {stage: contribution(numbers, KEPT, stage, SHARE) for stage in STAGES}
+    told = ", ".join(f"{stage} {signed_points(f.measured)}" for stage, f in shares.items())
+    pair, shared = frozenset({SHARING, READOUT}), frozenset({SHARING})
+    averaged, flat = numbers.mean(pair, KEPT), numbers.mean(shared, KEPT)
+
+    def more(stage: str) -> bool | None:
+        low, high = shares[stage].low, shares[stage].high
+        return None if low is None or high is None or low <= 0 <= high else low > 0
+
+    def judgement(stage: str, claim: str, where: str) -> Judged:
+        share = f"{stage} contributes {signed_points(shares[stage].measured)} of {signed_points(total.measured)}"
+        return judged(
+            claim,
+            replace(SOURCE, where=where),
+            [more(stage)],
+            holds=f"On average over all orders of adding the stages, {share}, beyond chance.",
+            does_not=f"On average over all orders of adding the stages, {share}: it takes from it.",
+            undecided=f"On average over all orders of adding the stages, {share}, which these seeds cannot tell from chance.",
+            rests_on=[(KEPT, stage, SHARE)],
+        )
+
+    return [
+        judged(
+            "Convolution and pooling together make a classifier translation invariant.",
+            NOTES,
+            [bool(both.holds), bool(averaged <= flat)],
+            holds=f"They contribute more than readout and augmentation: {told}.",
+            in_part=f"The stages contribute {told}; with weight sharing alone {percent(flat, 1)} of the answers are kept, "
+            "with an average "
+            f"behind it {percent(averaged, 1)}.",
+            does_not=f"They contribute less than readout and augmentation: {told}. With weight sharing alone "
+            f"{percent(flat, 1)} of the "
+            f"answers are kept, with an average behind it {percent(averaged, 1)}.",
+            rests_on=[(KEPT, BOTH, SHARE), (KEPT, ALL, SHARE)],
+        ),
+        judgement(SHARING, "Weight sharing makes a network invariant.", "section 9.2 of the book: weight sharing"),
+        judgement(POOLING, "Pooling makes a network approximately invariant.", "section 9.3 of the book: pooling"),
+        judgement(AUGMENTATION, "Augmentation makes a network invariant.", "abstract of the paper: augmentation"),
+    ]
+
+
 def finding(numbers: Numbers) -> list[Said | str]:
     """Which stages the invariance comes from, and what of the sources' sentences stands."""
     both, total = together(numbers, KEPT)
@@ -275,7 +321,16 @@ def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     note = f"moves up to {numbers.reach_px} px along each axis; {EXPLAINED}"
     return [
-        *(Table(score, f"Contribution of each stage: {title}", "stage", note) for score, title in TITLES.items()),
+        *(
+            Table(
+                score,
+                f"Contribution of each stage: {title}",
+                "stage",
+                note,
+                "Weight sharing and pooling contribute more than the other stages." if score == KEPT else "",
+            )
+            for score, title in TITLES.items()
+        ),
         Table("networks", "The sixteen networks", "stages in the network", f"{numbers.pictures} pictures, all moves"),
     ]
 
@@ -340,5 +395,6 @@ EXPERIMENT = Experiment(
     charts=charts,
     footnotes=footnotes,
     protocol=protocol,
+    claims=claims,
     trains=True,
 )

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.experiments.trained.accuracy_report import all_figures, all_footnotes, all_tables, digits_used, gain
+from shiftproof.experiments.trained.accuracy_report import (
+    all_figures,
+    all_footnotes,
+    all_tables,
+    as_published,
+    digits_used,
+    gain,
+)
 from shiftproof.experiments.trained.moved_digits import (
     CONDITIONS,
     LEGENDS,
@@ -23,7 +31,7 @@ from shiftproof.experiments.trained.moved_digits import (
     protocol,
 )
 from shiftproof.experiments.trained.other_protocols import OtherProtocols, measure_other_protocols
-from shiftproof.records import Chart, Citation, Figure, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Table
 from shiftproof.records.numbers import percent, points, signed_points
 
 SOURCE = Citation(
@@ -73,6 +81,27 @@ def figures(numbers: Numbers) -> list[Figure]:
     """Accuracies, what augmentation adds, the spread, and other protocols."""
     gains = [gain_of(numbers, model, condition) for model in MODELS for condition in CONDITIONS]
     return all_figures(numbers.augmented, gains, PUBLISHED, numbers.other)
+
+
+def claims(numbers: Numbers) -> list[Judged]:
+    """The book's sentence, and the accuracies that are passed on."""
+    moved = {m: gain_of(numbers, m, MOVED) for m in MODELS}
+    told = ", ".join(f"{m} {signed_points(g.measured)}" for m, g in moved.items())
+    return [
+        judged(
+            "Translating the training pictures by a few pixels can greatly improve generalization, even if convolution and "
+            "pooling "
+            "already make the network partly invariant.",
+            SOURCE,
+            [g.holds for g in moved.values()],
+            holds=f"On moved digits, the accuracy of every model rises beyond chance: {told}.",
+            in_part=f"On moved digits, the accuracy changes by {told}; not every change is a gain beyond chance.",
+            does_not=f"On moved digits, the accuracy changes by {told}; no change is a gain beyond chance.",
+            undecided=f"On moved digits, the accuracy changes by {told}, with a single seed.",
+            rests_on=[("gain", m, MOVED) for m in MODELS],
+        ),
+        *as_published(TABLE, figures(numbers)),
+    ]
 
 
 def finding(numbers: Numbers) -> list[Said | str]:
@@ -162,5 +191,6 @@ EXPERIMENT = Experiment(
     charts=charts,
     footnotes=footnotes,
     protocol=how,
+    claims=claims,
     trains=True,
 )

@@ -17,9 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from shiftproof.data import Labelled
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import line_over_seeds, over_seeds
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.layers import UnsharedConv2d
-from shiftproof.records import Chart, Citation, Figure, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Table
 from shiftproof.records.numbers import percent
 from shiftproof.training import Training, untrained
 
@@ -233,6 +234,41 @@ def figures(n: Numbers) -> list[Figure]:
     return found
 
 
+def claims(n: Numbers) -> list[Judged]:
+    """The book's sentence in its two halves."""
+    curves = {kind: n.curve(kind) for kind in KINDS}
+    ahead = [c > max(u, d) for c, u, d in zip(*(curves[kind] for kind in KINDS), strict=True)]
+    (c, co), (u, _), (d, do) = (n.formula[kind] for kind in KINDS)
+    return [
+        judged(
+            "A convolution is far more efficient than dense multiplication in memory.",
+            BOOK,
+            [c < u < d, co < do],
+            holds=f"{c:,} parameters against {u:,} and {d:,}; {co:,} multiply-adds against {do:,} of the dense layer.",
+            in_part=f"{c:,} parameters against {u:,} and {d:,}, and {co:,} multiply-adds against {do:,}: not all are fewer.",
+            does_not=f"{c:,} parameters against {u:,} and {d:,}, and {co:,} multiply-adds against {do:,}.",
+            rests_on=[
+                ("counts", kind, f"{what}, by formula") for kind in KINDS for what in ("parameters", "multiply-adds")
+            ],
+        ),
+        judged(
+            "One kernel learned at all positions needs fewer training pictures than a kernel per position or a weight per "
+            "pair of "
+            "pixels.",
+            BOOK,
+            ahead,
+            holds=f"The convolution is ahead of both others at all {len(ahead)} sizes.",
+            in_part=f"The convolution is ahead of both others at {sum(ahead)} of {len(ahead)} sizes. These digits are "
+            "centred, so that a "
+            "kernel for each position loses little.",
+            does_not="The convolution is not ahead of both others at any size. These digits are centred, so that a kernel "
+            "for each "
+            "position loses little.",
+            rests_on=[("accuracy", kind, f"{size:,} pictures") for kind in KINDS for size in (n.sizes[0], n.sizes[-1])],
+        ),
+    ]
+
+
 def finding(n: Numbers) -> list[Said | str]:
     """Which layers learn from fewer pictures, and what sharing and locality save."""
     curves, count = {kind: n.curve(kind) for kind in KINDS}, len(n.sizes)
@@ -298,6 +334,7 @@ def tables(n: Numbers) -> list[Table]:
             "Cost of each network",
             "hidden layers",
             "hidden layers and readout, with biases; multiply-adds of a forward pass per picture, without biases",
+            "Torch counts the same.",
         ),
         Table(
             "needed",
@@ -355,5 +392,6 @@ EXPERIMENT = Experiment(
     tables=tables,
     charts=charts,
     protocol=protocol,
+    claims=claims,
     trains=True,
 )

@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.experiments.trained.accuracy_report import all_figures, all_footnotes, all_tables, digits_used, gain
+from shiftproof.experiments.sources import NOTES
+from shiftproof.experiments.trained.accuracy_report import (
+    all_figures,
+    all_footnotes,
+    all_tables,
+    as_published,
+    digits_used,
+    gain,
+)
 from shiftproof.experiments.trained.moved_digits import (
     CONDITIONS,
     LEGENDS,
+    LITTLE,
     MODELS,
     MOVED,
     REPORTED,
@@ -23,7 +33,7 @@ from shiftproof.experiments.trained.moved_digits import (
     protocol,
 )
 from shiftproof.experiments.trained.other_protocols import OtherProtocols, measure_other_protocols
-from shiftproof.records import Chart, Citation, Figure, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Table
 from shiftproof.records.numbers import from_to, percent, points, signed_points
 
 SOURCE = Citation(
@@ -74,6 +84,40 @@ def figures(numbers: Numbers) -> list[Figure]:
     """Accuracies, what pooling adds, the spread, and other protocols."""
     gains = [gain_of(numbers, more, less, condition) for more, less in ADDED for condition in CONDITIONS]
     return all_figures(numbers.accuracy, gains, PUBLISHED, numbers.other)
+
+
+def claims(numbers: Numbers) -> list[Judged]:
+    """The book's sentence, what learners add to it, and the accuracies that are passed on."""
+    first = [gain_of(numbers, "B", "A", c) for c in (LITTLE, MOVED)]
+    second = gain_of(numbers, "C", "B", MOVED)
+    low, high = second.low, second.high
+    told = f"{signed_points(first[0].measured)} on digits moved little and {signed_points(first[1].measured)} on moved ones"
+    change = f"From B to C, the accuracy on moved digits changes by {signed_points(second.measured)}"
+    return [
+        judged(
+            "Pooling makes a convolutional network more tolerant of small moves.",
+            SOURCE,
+            [f.holds for f in first],
+            holds=f"One pooling adds {told}, beyond chance.",
+            in_part=f"One pooling adds {told}; not both are gains beyond chance.",
+            does_not=f"One pooling adds {told}; neither is a gain beyond chance.",
+            undecided=f"One pooling adds {told}, with a single seed.",
+            rests_on=[("gain", f"B - A: {ADDED['B', 'A']}", c) for c in (LITTLE, MOVED)],
+        ),
+        judged(
+            "Two pooling layers make it more tolerant than one.",
+            NOTES,
+            [False if high is not None and high < 0 else None],
+            holds="",
+            does_not=f"{change}, a loss.",
+            undecided=f"{change}, but C has a second convolution as well as a second pooling: this comparison cannot tell "
+            "them apart."
+            if low is None or low > 0
+            else f"{change}, which cannot be told from chance.",
+            rests_on=[("gain", f"C - B: {ADDED['C', 'B']}", MOVED)],
+        ),
+        *as_published(PUBLISHED.source, figures(numbers)),
+    ]
 
 
 def finding(numbers: Numbers) -> list[Said | str]:
@@ -159,5 +203,6 @@ EXPERIMENT = Experiment(
     charts=charts,
     footnotes=footnotes,
     protocol=how,
+    claims=claims,
     trains=True,
 )

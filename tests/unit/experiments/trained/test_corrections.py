@@ -2,8 +2,8 @@
 
 from few_digits import written
 from shiftproof.experiments import reproduce
-from shiftproof.experiments.trained import corrections
-from shiftproof.experiments.trained.corrections import EXACT, FLAT, TIED, Counts, counted
+from shiftproof.experiments.trained.corrections import numbers as corrections
+from shiftproof.experiments.trained.corrections.numbers import EXACT, FLAT, TIED, Counts, counted
 
 
 def test_the_corrections_on_digits(tmp_path):

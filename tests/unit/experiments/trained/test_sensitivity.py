@@ -10,8 +10,9 @@ import shiftproof as sp
 from few_digits import write_few_digits, written
 from mutations.invariance import AUGMENTED, C_MOVED, CP, CP_WIDE, CPCP_MOVED, sensitivities
 from shiftproof.data.memory import Labelled
-from shiftproof.experiments.trained import sensitivity as experiment
 from shiftproof.experiments.trained.moved_digits import Setting
+from shiftproof.experiments.trained.sensitivity import numbers as experiment
+from shiftproof.experiments.trained.sensitivity import words
 
 
 class Column(nn.Module):
@@ -68,7 +69,7 @@ def test_the_claim_is_compared_not_believed(near, holds):
     assert found.figure.holds is holds
     assert (found.least.name, found.most.name) == ("augmentation of cpcp", "pooling (c to cp)")
     assert found.figure.measured == pytest.approx(0.3 - (1 - near[CP]))
-    said = " ".join(experiment.finding(numbers))
+    said = " ".join(words.finding(numbers))
     assert ("up to 3 px, augmentation outweighs architecture: even the effect of augmentation of cpcp" in said) is holds
 
 
@@ -76,13 +77,13 @@ def test_changes_are_ranked_by_the_fall_of_the_sensitivity():
     names = [e.name for e in experiment.ranked(sensitivities({CP: 0.2, CPCP_MOVED: 0.4, C_MOVED: 1.2}, {}))]
     assert names[:2] == ["pooling (c to cp)", "augmentation of cpcp"]
     assert names[-1] == "wider filters in cp (3 to 7 px)"  # from 0.2 to 1
-    rows = [f.row for f in experiment.figures(sensitivities({CP: 0.2}, {})) if f.table == "effects"]
+    rows = [f.row for f in words.figures(sensitivities({CP: 0.2}, {})) if f.table == "effects"]
     assert rows[0] == "pooling (c to cp)"
 
 
 def test_what_holds_near_is_not_said_of_what_is_far():
     def said(far, **how):
-        return experiment.finding(sensitivities(AUGMENTED | {CP: 0.9}, far, **how))[2:4]
+        return words.finding(sensitivities(AUGMENTED | {CP: 0.9}, far, **how))[2:4]
 
     start = "For moves up to 8 px, beyond those of the training, augmentation of c"
     claim, far = said(AUGMENTED)

@@ -1,0 +1,1 @@
+"""Four common statements that are wrong, each measured."""

@@ -1,0 +1,1 @@
+"""Translation sensitivity of networks, and what changes it most."""
