@@ -223,7 +223,10 @@ def faces(scrambled: Mapping[str, float], *, tiles: bool = True) -> scrambled_fa
 
 OF_SCRAMBLED_FACE = Mutation(
     lambda: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.9) | {scrambled_face.TWO_STAGES: 0.4}),
-    [lambda n: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.8) | {scrambled_face.BAG: 0.2}, tiles=False)],
+    [
+        lambda n: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.8) | {scrambled_face.BAG: 0.2}, tiles=False),
+        lambda n: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.3)),
+    ],
     {
         "The networks call moved faces": "numbers only",
         "With 10 faces, intervals": "limits the result, with a number",

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from mutations import Mutation
-from shiftproof.experiments.trained import capsules, dense_to_conv, efficiency
+from shiftproof.experiments.trained import dense_to_conv, efficiency
+from shiftproof.experiments.trained.capsules import numbers as capsules
 from shiftproof.experiments.trained.dense_to_conv import MOVED, UNMOVED
 from shiftproof.experiments.trained.position import numbers as position
 from shiftproof.experiments.trained.position.cells import KINDS, LAYERS, SHARED

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from mutations import Mutation
-from shiftproof.experiments.photographs import edges, locality, receptive_field, weight_sharing
-from shiftproof.experiments.photographs.locality import DIRECTIONS, DISTANCES, LAGS, MEASURES, Curve, Reach
+from shiftproof.experiments.photographs import edges, receptive_field, weight_sharing
+from shiftproof.experiments.photographs.locality import numbers as locality
+from shiftproof.experiments.photographs.locality.numbers import DIRECTIONS, DISTANCES, LAGS, MEASURES, Curve, Reach
 from shiftproof.experiments.photographs.neighbours import Tally
 from shiftproof.experiments.photographs.receptive_field import Field, Layer
 from shiftproof.experiments.photographs.stationarity.numbers import SIZES, Numbers, Row, Tested

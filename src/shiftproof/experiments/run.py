@@ -29,7 +29,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "pooling": "shiftproof.experiments.trained.pooling",
     "augmentation": "shiftproof.experiments.trained.augmentation",
     "stationarity": "shiftproof.experiments.photographs.stationarity.words",
-    "locality": "shiftproof.experiments.photographs.locality",
+    "locality": "shiftproof.experiments.photographs.locality.words",
     "receptive-field": "shiftproof.experiments.photographs.receptive_field",
     "weight-sharing": "shiftproof.experiments.photographs.weight_sharing",
     "dense-to-conv": "shiftproof.experiments.trained.dense_to_conv",
@@ -43,7 +43,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",
     "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",
     "corrections": "shiftproof.experiments.trained.corrections.words",
-    "capsules": "shiftproof.experiments.trained.capsules",
+    "capsules": "shiftproof.experiments.trained.capsules.words",
     "scrambled-face": "shiftproof.experiments.trained.scrambled_face",
     "body": "shiftproof.experiments.exact.body",
 }

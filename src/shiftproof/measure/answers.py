@@ -102,15 +102,10 @@ def accuracy(answers: Integer[np.ndarray, "n m"], labels: Integer[np.ndarray, " 
 
 
 def worst_move(accuracies: Float[np.ndarray, " m"]) -> int:
-    """The position in the set of the move at which the accuracy is lowest (the first of them).
-
-    argmin_t accuracies[t]
+    """The position 0..m-1 of the move at which the accuracy is lowest, the first of them.
 
     Args:
         accuracies: fraction of correct answers per move, over all images.
-
-    Returns:
-        An index in 0..m-1.
 
     Raises:
         MeasureError: no moves.

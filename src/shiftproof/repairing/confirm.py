@@ -15,6 +15,7 @@ from shiftproof.models import evaluating
 from shiftproof.records import Confirmed, Guarantee
 from shiftproof.records.repair_parts import Precision
 from shiftproof.repairing.mended import Mended
+from shiftproof.repairing.refusal import INSTEAD
 
 PRECISIONS: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
 EVERY = 64  # so many moves are all run; of more those along each axis and the diagonal
@@ -67,7 +68,7 @@ def _difference(model: nn.Module, guarantee: Guarantee, x: Tensor, moves: list[t
                     raise RepairError(
                         f"moved by {v} px, a picture gets another answer: a map on which a phase is chosen is a move of itself",
                         where=type(model.network).__name__,
-                        remedy='method="pose" works for any network: it puts every picture into one pose',
+                        remedy=INSTEAD["circular"],
                     )
                 if not off <= most:
                     raise RepairError(

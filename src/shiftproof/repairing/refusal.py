@@ -5,8 +5,8 @@ from __future__ import annotations
 from shiftproof.errors import RepairError
 
 INSTEAD = {
-    "circular": "the pose (--method pose) works for any network: it puts every picture into one pose",
-    "zero": "the circular goal (--goal circular), if the picture may wrap around instead",
+    "circular": 'method="pose" (--method pose) works for any network: it puts every picture into one pose',
+    "zero": 'goal="circular" (--goal circular), if the picture may wrap around instead',
     "crop": "train it with moves, or give it a larger picture: nothing else is known to help here",
 }
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from shiftproof.experiments.drawing import png
 from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.measure import mean_interval
 from shiftproof.models import PARTS, PartsNet, face_detector, face_patches
-from shiftproof.records import Citation, Figure, Table
+from shiftproof.records import Citation, Figure, Judged, Table
 from shiftproof.records.numbers import percent
 from shiftproof.translations import translate
 
@@ -174,6 +175,32 @@ def figures(n: Numbers) -> list[Figure]:
     return found
 
 
+def claims(n: Numbers) -> list[Judged]:
+    """That the maps follow, and what is said of the class."""
+    worst = max(m.error for m in n.maps.values())
+    return [
+        judged(
+            "Part maps and face map move with the face.",
+            SOURCE,
+            [m.error < ROUNDED for m in n.maps.values()],
+            holds=f"All {len(n.maps)} maps do; the largest error is {worst:.0e} of their size.",
+            in_part=f"Not all of the {len(n.maps)} maps do; the largest error is {worst:.2g} of their size.",
+            does_not=f"None of the {len(n.maps)} maps does; the largest error is {worst:.2g} of their size.",
+            rests_on=[("maps", name, "relative equivariance error") for name in n.maps],
+        ),
+        judged(
+            "After the dense layer and softmax the class is the same at the lower left and at the upper left.",
+            SOURCE,
+            [n.same == 1],
+            holds=f"It is for all {n.pictures} pictures. This comes from the maximum over positions before the dense layer, "
+            "not from the "
+            "dense layer and softmax.",
+            does_not=f"It is for {percent(n.same, 0)} of {n.pictures} pictures.",
+            rests_on=[("class", "all pictures", "same class at both places")],
+        ),
+    ]
+
+
 def finding(n: Numbers) -> list[Said | str]:
     """The results, in sentences."""
     worst = max(m.error for m in n.maps.values())
@@ -210,8 +237,8 @@ def tables(n: Numbers) -> list[Table]:
     """Maps and class."""
     note = "error: norm of the difference divided by the norm of the map"
     return [
-        Table("maps", "Do the maps move with the face?", "map", note),
-        Table("class", "Does the class stay the same?", "pictures"),
+        Table("maps", "Do the maps move with the face?", "map", note, "The map moves with the face."),
+        Table("class", "Does the class stay the same?", "pictures", claim="The answer stays the same."),
     ]
 
 
@@ -254,4 +281,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     pictures=pictures,
     protocol=protocol,
+    claims=claims,
 )

@@ -21,6 +21,7 @@ from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import percent
 
 INPUTS, ENERGY = 4, 0.9
+AS_COMPUTED = "The field is as computed."
 SHARE = percent(ENERGY, 0)
 SHOWN_PX = 112  # the least width of a gradient in the picture, before all of it is enlarged
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
@@ -270,7 +271,7 @@ def figures(n: Numbers) -> list[Figure]:
 
 
 def claims(n: Numbers) -> list[Judged]:
-    """That a layer sees its field and nothing else."""
+    """That a layer sees its field and nothing else, however large the field is."""
     agree = [layer.agrees for layers in n.layers.values() for layer in layers]
     last = ", ".join(f"{layers[-1].field.size} px in {network}" for network, layers in n.layers.items())
     return [
@@ -278,11 +279,9 @@ def claims(n: Numbers) -> list[Judged]:
             "A convolutional network learns local features: a layer's output depends only on its receptive field.",
             SOURCE,
             agree,
-            holds=f"At all {len(agree)} layers, the gradient is 0 outside the field, and replacing the pixels outside "
-            "changes nothing. "
-            f"The last field is large: {last}.",
-            in_part=f"The gradient and replaced pixels confirm the field at {sum(agree)} of {len(agree)} layers.",
-            does_not="The gradient and replaced pixels contradict the field at every layer.",
+            holds=f"Gradient and replaced pixels confirm it at all {len(agree)} layers. The last fields are large: {last}.",
+            in_part=f"Gradient and replaced pixels confirm it at {sum(agree)} of {len(agree)} layers.",
+            does_not="Gradient and replaced pixels contradict it at every layer.",
             rests_on=[(network, layers[-1].name, "by gradient") for network, layers in n.layers.items()],
         )
     ]
@@ -316,13 +315,7 @@ def finding(n: Numbers) -> list[Said | str]:
 def tables(n: Numbers) -> list[Table]:
     """One for each network."""
     return [
-        Table(
-            w,
-            f"{w}: the receptive field of the middle cell of each layer",
-            "layer",
-            "px along each axis",
-            "The field is as computed.",
-        )
+        Table(w, f"{w}: the receptive field of each layer's middle cell", "layer", "px along each axis", AS_COMPUTED)
         for w in n.layers
     ]
 

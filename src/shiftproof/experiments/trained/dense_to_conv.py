@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from shiftproof.experiments.drawing import side_by_side
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import over_seeds
+from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.trained.tying import DENSE, LOCAL, REACH, TIED, Steps, steps
 from shiftproof.measure import project_to_convolution
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed
 from shiftproof.training import Training
 
@@ -210,6 +211,24 @@ def figures(n: Numbers) -> list[Figure]:
     return [*found, over_seeds("trained", MOVED, "kernel: largest error of a tap", n.taps, unit="")]
 
 
+def claims(n: Numbers) -> list[Judged]:
+    """The derivation of the convolution."""
+    s = n.steps
+    return [
+        judged(
+            "A dense layer V[i, j, a, b] that is translation invariant does not depend on (i, j): it is a convolution.",
+            SOURCE,
+            [s.sums, s.back == 0 and s.again],
+            holds=f"Written as a sum over offsets it equals the dense layer; tied over the positions, {s.weights[DENSE]:,} "
+            "weights become "
+            f"{s.weights[TIED]:,}, and the projection onto such layers gives a convolution's kernel back exactly.",
+            in_part="The sum over offsets equals the dense layer, or the kernel is given back exactly, but not both.",
+            does_not="The sum over offsets does not equal the dense layer, and the kernel is not given back exactly.",
+            rests_on=[("steps", SUM, "equal to the dense layer"), ("distance", "a convolution", "distance")],
+        )
+    ]
+
+
 def finding(n: Numbers) -> list[Said | str]:
     """What tying leaves, how far random weights are from a convolution, and whether training ties the weights."""
     s, (moved, unmoved) = n.steps, (n.end(MOVED), n.end(UNMOVED))
@@ -274,14 +293,24 @@ def tables(n: Numbers) -> list[Table]:
     """Steps, distances and trained layers."""
     return [
         Table(
-            "steps", f"From a dense layer to a convolution, {n.size} x {n.size} pixels to {n.size} x {n.size}", "step"
+            "steps",
+            f"From a dense layer to a convolution, {n.size} x {n.size} pixels to {n.size} x {n.size}",
+            "step",
+            claim="It equals the dense layer.",
         ),
-        Table("distance", "Distance to the nearest convolution", "weights", "||W - P|| / ||W||, Frobenius"),
+        Table(
+            "distance",
+            "Distance to the nearest convolution",
+            "weights",
+            "||W - P|| / ||W||, Frobenius",
+            "It is as theory says.",
+        ),
         Table(
             "trained",
             "A dense layer trained to imitate a convolution",
             "layer",
             "error: squared, relative to the square of the correct output",
+            "The layer has come near a convolution.",
         ),
     ]
 
@@ -350,5 +379,6 @@ EXPERIMENT = Experiment(
     charts=charts,
     pictures=pictures,
     protocol=protocol,
+    claims=claims,
     trains=True,
 )

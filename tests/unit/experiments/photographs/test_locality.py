@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from shiftproof.experiments import Lab
-from shiftproof.experiments.photographs import locality
+from shiftproof.experiments.photographs.locality import numbers as locality
+from shiftproof.experiments.photographs.locality import words
 
 
 def test_where_a_curve_falls_under_a_threshold():
@@ -45,16 +46,16 @@ def test_dependence_falls_with_distance_and_shuffling_leaves_nothing(smooth):
         assert near.low[0] <= near.mean[0] <= near.high[0]
     assert abs(smooth.shuffled["correlation"].mean[0]) < 0.02
     assert abs(smooth.shuffled["information"].mean[0]) < 0.02
-    assert locality.finding(smooth)[1].condition
+    assert words.finding(smooth)[1].condition
 
 
 def test_pictures_of_noise_have_no_fall(tmp_path):
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (300, 300), dtype=np.uint8) for _ in range(3)]
     found = locality.measure(Lab(tmp_path, "locality", data=album(tmp_path / "in", noise)), resamples=200)
-    assert "Dependence is not shown to fall" in locality.finding(found)[1]
+    assert "Dependence is not shown to fall" in words.finding(found)[1]
     assert found.reach["correlation"]["horizontal"].found == 1
-    far = {(f.table, f.row, f.column): f.holds for f in locality.figures(found)}
+    far = {(f.table, f.row, f.column): f.holds for f in words.figures(found)}
     assert far["correlation", "horizontal", "64 px"] is False
 
 
@@ -71,8 +72,6 @@ def test_distances_that_a_picture_is_too_small_for_have_no_value(tmp_path):
 
 def test_a_distance_beyond_the_last_one_is_cut_and_said_to_be(smooth):
     never = {what: {d: locality.Reach(math.inf, 100.0, math.inf) for d in rows} for what, rows in smooth.reach.items()}
-    found = [
-        f for f in locality.figures(smooth.__class__(**{**vars(smooth), "reach": never})) if f.table == "threshold"
-    ]
+    found = [f for f in words.figures(smooth.__class__(**{**vars(smooth), "reach": never})) if f.table == "threshold"]
     assert {f.measured for f in found if f.row != "diagonal"} == {128.0}
     assert all("beyond the last distance" in f.interval for f in found)

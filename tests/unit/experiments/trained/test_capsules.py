@@ -9,8 +9,9 @@ from torch import nn
 from mutations import layers
 from shiftproof.data.memory import open_labelled
 from shiftproof.experiments import Lab, told
-from shiftproof.experiments.trained import capsules
-from shiftproof.experiments.trained.capsules import NETWORKS, build, by_distance, explained, right
+from shiftproof.experiments.trained.capsules import numbers as capsules
+from shiftproof.experiments.trained.capsules import words
+from shiftproof.experiments.trained.capsules.numbers import NETWORKS, build, by_distance, explained, right
 from shiftproof.experiments.trained.deformation import Deformation, affine
 from shiftproof.training.loop import Training
 
@@ -89,26 +90,34 @@ def test_on_digits_and_again_after_a_kill(tmp_path):
         capsules.measure(lab(tmp_path, kill), training=short)
     resumed = capsules.measure(lab(tmp_path), training=short)
     fresh = capsules.measure(lab(tmp_path / "fresh"), training=short)
-    assert told(capsules.EXPERIMENT, resumed) == told(capsules.EXPERIMENT, fresh)
+    assert told(words.EXPERIMENT, resumed) == told(words.EXPERIMENT, fresh)
     assert set(resumed.right["C"]) == {"unmoved", "moved, 1 px", "moved, 2 px", capsules.AFFINE_COLUMN}
     assert resumed.curve["C"].shape == (2, 5)
     assert not resumed.mnist
-    assert not any(f.published for f in capsules.figures(resumed))  # of MNIST, and of another test
-    assert capsules.pictures(resumed)["drawn.png"][0][:4] == b"\x89PNG"
+    assert not any(f.published for f in words.figures(resumed))  # of MNIST, and of another test
+    assert words.pictures(resumed)["drawn.png"][0][:4] == b"\x89PNG"
 
 
 def test_what_holds_of_the_capsules():
     numbers = layers.capsules_ahead()
 
     def holds(ours, theirs, condition, **others):
-        found = capsules.figures(replace(layers.with_rights(numbers, ours, theirs), **others))
+        found = words.figures(replace(layers.with_rights(numbers, ours, theirs), **others))
         return next(f for f in found if (f.row, f.column) == ("capsules", condition))
 
     assert holds((0.9, 0.8), (0.7, 0.7), capsules.AFFINE_COLUMN).holds is True
     assert holds((0.9, 0.6), (0.7, 0.7), capsules.AFFINE_COLUMN).holds is False
     assert holds((0.9, 0.8), (0.7, 0.7), capsules.AFFINE_COLUMN).published is None
     assert holds((0.9,), (0.7,), capsules.AFFINE_COLUMN).holds is None
-    assert holds((0.9, 0.8), (0.7, 0.7), capsules.UNMOVED).holds is False
-    assert holds((0.997, 0.999), (0.0, 0.0), capsules.UNMOVED).holds is True
+    assert (
+        holds((0.9, 0.8), (0.7, 0.7), capsules.UNMOVED).holds is None
+    )  # a tick says "ahead of C"; the verdict says "near"
+
+    def verdict(ours, **others):
+        return words.claims(replace(layers.with_rights(numbers, ours, (0.7, 0.7)), **others))[1].outcome
+
+    assert verdict((0.9, 0.8)) == "does not hold"
+    assert verdict((0.997, 0.999)) == "holds"
+    assert verdict((0.997, 0.999), mnist=False) == "not decided here"
     assert holds((0.9, 0.8), (0.7, 0.7), capsules.UNMOVED, mnist=False).published is None
-    assert not any(f.holds for f in capsules.figures(numbers) if f.row == "C")
+    assert not any(f.holds for f in words.figures(numbers) if f.row == "C")

@@ -10,6 +10,8 @@ from torch import nn
 from shiftproof.experiments.drawing import png
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import line_over_seeds, over_seeds
+from shiftproof.experiments.judging import judged
+from shiftproof.experiments.sources import NOTES
 from shiftproof.experiments.trained.position.cells import CELLS, KINDS, LAYERS, LEAKY, SHARED, SIDE, STEP_PX, placed
 from shiftproof.experiments.trained.position.numbers import (
     FEW,
@@ -21,7 +23,7 @@ from shiftproof.experiments.trained.position.numbers import (
     measure,
     reading,
 )
-from shiftproof.records import Chart, Citation, Figure, Series, Table
+from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import percent
 
 COORDCONV = Citation(
@@ -30,6 +32,12 @@ COORDCONV = Citation(
     "Bengio and Courville 2016, Deep Learning, section 9.5",
     "https://arxiv.org/abs/1807.03247",
 )
+KAYHAN = Citation(
+    "Kayhan and van Gemert 2020, On translation invariance in CNNs: convolutional layers can exploit absolute spatial location",
+    "zero padding",
+    "https://arxiv.org/abs/2003.07064",
+)
+UNSHARED = "unshared"
 CHANCE = 1 / CELLS
 LEAKS = 1.5 * CHANCE  # naming more cells than this is called a leak
 RIGHT, DEPENDS, CHANGE = "correct cell", "answer depends on the cell", "change of the maps, 1 px"
@@ -88,6 +96,42 @@ def pooling_in_words(pool: int) -> str:
 def reader_in_words(layer: str, pool: int) -> str:
     """A layer with its pooling."""
     return f"{layer}, {pooling_in_words(pool)}"
+
+
+def claims(n: Numbers) -> list[Judged]:
+    """What loses position, what leaks it, and what pooling brings back."""
+    shared, leak = n.located[SHARED], n.leak[0].mean_right
+    first, *pooled = (read for (layer, _), read in n.read.items() if layer == UNSHARED)
+    same = ", ".join(percent(r.mean_same(1), 1) for r in (first, *pooled))
+    rows = [(reader_in_words(layer, pool), "same answer, 1 px") for layer, pool in n.read if layer == UNSHARED]
+    return [
+        judged(
+            "A network of shared layers with an average behind them does not know where an object is.",
+            COORDCONV,
+            [shared.blind],
+            holds=f"With circular padding, no answer ever depends on the cell; {percent(shared.mean_right, 1)} are correct, "
+            "as by chance.",
+            does_not=f"Some answers depend on the cell; {percent(shared.mean_right, 1)} are correct.",
+            rests_on=[("position", SHARED, RIGHT), ("position", SHARED, DEPENDS)],
+        ),
+        judged(
+            "Zero padding tells a network where the border is.",
+            KAYHAN,
+            [leak > LEAKS],
+            holds=f"Of digits at the border, {percent(leak, 1)} get the correct cell; chance is {percent(CHANCE, 1)}.",
+            does_not=f"Of digits at the border, only {percent(leak, 1)} get the correct cell; chance is {percent(CHANCE, 1)}.",
+            rests_on=[("leak", "0 px", RIGHT)],
+        ),
+        judged(
+            "Behind an unshared layer, pooling brings small invariance back.",
+            NOTES,
+            [r.mean_same(1) > first.mean_same(1) for r in pooled],
+            holds=f"With larger pooling, more answers stay after a move by 1 px: {same}.",
+            in_part=f"Not with every size of pooling do more answers stay after a move by 1 px: {same}.",
+            does_not=f"With larger pooling, no more answers stay after a move by 1 px: {same}.",
+            rests_on=[("pooling", row, column) for row, column in rows],
+        ),
+    ]
 
 
 def finding(n: Numbers) -> list[Said | str]:
@@ -163,6 +207,7 @@ def tables(n: Numbers) -> list[Table]:
             f"Which of {CELLS} cells is the digit in?",
             "network",
             "chance is 1 in 16; every test digit in every cell; in the last two columns, about the untrained network, 1 is yes",
+            "Only shared layers with an average behind them lose position.",
         ),
         Table(
             "leak", f"{LEAKY}: digits near the border and far from it", "distance of the outermost digits to the border"
@@ -252,5 +297,6 @@ EXPERIMENT = Experiment(
     charts=charts,
     pictures=pictures,
     protocol=protocol,
+    claims=claims,
     trains=True,
 )

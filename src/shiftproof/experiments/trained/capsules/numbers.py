@@ -1,10 +1,10 @@
-"""A capsule network with routing by agreement beside a convolutional network, on moved and deformed digits."""
+"""The capsule network and C, trained and tested, and what the decoder draws."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,10 @@ from jaxtyping import Float, Float64, UInt8
 from torch import Tensor, nn
 
 from shiftproof.data import Labelled
-from shiftproof.experiments.drawing import png
-from shiftproof.experiments.experiment import Experiment, Said
-from shiftproof.experiments.figures import line_over_seeds, over_seeds
 from shiftproof.experiments.lab import Lab
-from shiftproof.experiments.trained.deformation import RANGES, affine
+from shiftproof.experiments.trained.deformation import affine
 from shiftproof.models import CapsuleNet, ConvNet, capsule_loss
-from shiftproof.records import Chart, Citation, Figure, Table
-from shiftproof.records.numbers import percent, signed_points
+from shiftproof.records import Citation
 from shiftproof.training import Training, cross_entropy, draw_moves, moved, untrained
 
 PAPER, ADDRESS = "Sabour, Frosst and Hinton 2017, Dynamic routing between capsules", "https://arxiv.org/abs/1710.09829"
@@ -215,178 +211,3 @@ def rows_of_digits(model: CapsuleNet, few: Labelled, reach_px: int) -> UInt8[np.
 
 def _mean(values: tuple[float, ...]) -> float:
     return sum(values) / len(values)
-
-
-def figures(n: Numbers) -> list[Figure]:
-    """Correct answers and parameters of both networks, and what the decoder explains."""
-    found = []
-    for network in NETWORKS:
-        for condition, values in n.right[network].items():
-            found.append(_right(n, network, condition, values))
-        found.append(Figure("right", network, "parameters", n.parameters[network], "count"))
-    found += [over_seeds("drawn", CAPSULES, condition, values) for condition, values in n.drawn.items()]
-    return found
-
-
-def _right(n: Numbers, network: str, condition: str, values: tuple[float, ...]) -> Figure:
-    """The capsules' figures hold where they are ahead of C with every seed; unmoved, where they are as published."""
-    found = over_seeds("right", network, condition, values)
-    if network != CAPSULES:
-        return found
-    if condition == UNMOVED:
-        if not n.mnist:
-            return found
-        near = None if found.spread is None else abs(found.measured - PUBLISHED) <= found.spread
-        return replace(found, published=PUBLISHED, source=TABLE, holds=near)
-    ahead = [a > b for a, b in zip(values, n.right[CONVOLUTIONS][condition], strict=True)]
-    return replace(found, holds=all(ahead) if len(ahead) > 1 else None)
-
-
-def finding(n: Numbers) -> list[Said | str]:
-    """Which network reads more digits correctly under each condition, and whether the reconstruction follows the digit."""
-    found: list[Said | str] = []
-    for condition in n.right[CAPSULES]:
-        found.append(_order(n, condition))
-        if condition == AFFINE_COLUMN:
-            gap = n.mean(CAPSULES, condition) - n.mean(CONVOLUTIONS, condition)
-            published = AFFNIST[CAPSULES] - AFFNIST[CONVOLUTIONS]
-            found.append(
-                f"The published figures ({AFFINE.paper}, section 5.2) are for another test, affNIST: "
-                f"{percent(AFFNIST[CAPSULES], 1)} and {percent(AFFNIST[CONVOLUTIONS], 1)}, a difference of "
-                f"{signed_points(published)}; here the difference is {signed_points(gap)}."
-            )
-    unmoved, moved = (_mean(values) for values in n.drawn.values())
-    parts = " and ".join(f"{percent(_mean(v), 1)} of the pixels' variance of digits {c}" for c, v in n.drawn.items())
-    drawn = f"The decoder explains {parts}"
-    found.append(
-        Said(
-            moved > GOES_WITH * unmoved,
-            yes=f"{drawn}: the capsule represents where the digit is.",
-            no=f"{drawn}: the reconstruction does not follow a moved digit.",
-        )
-    )
-    return found
-
-
-def _order(n: Numbers, condition: str) -> Said:
-    """Which network reads more digits correctly, as far as the pairs of seeds tell."""
-    gaps = [a - b for a, b in zip(*(n.right[network][condition] for network in NETWORKS), strict=True)]
-    ours, theirs = (percent(n.mean(network, condition), 1) for network in NETWORKS)
-    figures = f"Of the test digits ({condition}), capsules read {ours} correctly and C {theirs}; "
-    leader = "capsules are" if max(gaps) > 0 else "C is"
-    other = Said(
-        len(gaps) > 1,
-        yes=Said(
-            all(g < 0 for g in gaps),
-            yes=f"{figures}C is ahead with every seed.",
-            no=Said(
-                min(gaps) < 0 < max(gaps),
-                yes=f"{figures}the seeds disagree on which network is ahead.",
-                no=Said(
-                    any(gaps),
-                    yes=f"{figures}{leader} ahead with {sum(g != 0 for g in gaps)} of {len(gaps)} seeds, and the two are equal "
-                    "with the others.",
-                    no=f"{figures}the two are equal with every seed.",
-                ),
-            ),
-        ),
-        no=f"{figures}a single seed does not show an order.",
-    )
-    return Said(
-        len(gaps) > 1 and all(g > 0 for g in gaps), yes=f"{figures}capsules are ahead with every seed.", no=other
-    )
-
-
-def tables(n: Numbers) -> list[Table]:
-    """Digits read correctly, and what the decoder explains."""
-    low, high = RANGES.scale
-    return [
-        Table(
-            "right",
-            "Digits read correctly",
-            "network",
-            "moved: each picture by its own random whole-pixel move, with zeros moved in; last condition: up to "
-            f"{RANGES.turn_degrees:g} degrees, shear {RANGES.shear}, scale {low} to {high}, {n.reach_px} px",
-        ),
-        Table(
-            "drawn",
-            "Share of the pixels' variance that the decoder explains",
-            "network",
-            f"{n.digits[2]} test digits; 0 is no better than the mean picture",
-        ),
-    ]
-
-
-def charts(n: Numbers) -> list[Chart]:
-    """Correct answers against the move."""
-    series = [line_over_seeds(network, range(curve.shape[1]), curve.T.tolist()) for network, curve in n.curve.items()]
-    return [
-        Chart(
-            "distance",
-            "Correct answers by distance",
-            "lines",
-            "move along each axis, px",
-            "correct",
-            series,
-            percent=True,
-            note=f"{n.digits[2]} test digits, 8 directions; trained with moves up to {n.reach_px} px",
-        )
-    ]
-
-
-def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
-    """Digits and what the decoder draws."""
-    caption = (
-        "Test digits, what the decoder draws from their capsules, the same digits moved by "
-        f"({n.reach_px}, {-n.reach_px}) px, and what the decoder draws from those."
-    )
-    return {"drawn.png": (png(n.shown, high=255, zoom=max(1, 900 // n.shown.shape[1])), caption)}
-
-
-def footnotes(n: Numbers) -> list[Said | str]:
-    """Why the figures are not the published ones."""
-    return [
-        Said(
-            n.mnist and n.mean(CAPSULES, UNMOVED) < PUBLISHED,
-            yes=f"The published error is that of a network with {n.published_parameters:,} weights, trained on 60,000 digits for "
-            f"many epochs. This one has {n.parameters[CAPSULES]:,} weights and was trained on {n.digits[0]:,} digits for "
-            f"{n.training.epochs} epochs, so that it takes only minutes on one core.",
-            no="",
-        ),
-        "affNIST puts digits on 40 x 40 pixels, and its networks were trained on digits placed anywhere there. The test here "
-        "keeps the size of the picture and uses affNIST's ranges of rotation, shear and scale, with moves as small as in "
-        "training. It is easier, so compare only the difference between the two networks.",
-    ]
-
-
-def protocol(n: Numbers) -> dict[str, Any]:
-    """Everything needed to repeat it."""
-    seen, tests, few = n.digits
-    return {
-        "capsule network": n.structure,
-        "C": "cpcp, 32 filters, cross-entropy",
-        "training": f"both: {seen:,} pictures (the seed's choice), {n.training.epochs} epochs, batch "
-        f"{n.training.batch_size}, Adam at {n.training.rate}, moves of up to {n.reach_px} px; capsules: margin loss plus "
-        "0.0005 times the reconstruction's squared error",
-        "moves and deformations": "with the same seeds as the training",
-        "test": f"all {tests:,} pictures; the curve and the reconstruction: {few}",
-    }
-
-
-EXPERIMENT = Experiment(
-    name="capsules",
-    systems=("S19",),
-    shows="a capsule network with dynamic routing, compared with model C, on moved, turned, sheared and scaled digits",
-    claim="A capsule network with dynamic routing reads moved and deformed digits better than a convolutional one: 79 % against "
-    "66 % on affNIST, and 0.25 % test error on MNIST when trained with moves of up to 2 px.",
-    source=TABLE,
-    measure=measure,
-    figures=figures,
-    finding=finding,
-    tables=tables,
-    charts=charts,
-    pictures=pictures,
-    footnotes=footnotes,
-    protocol=protocol,
-    trains=True,
-)

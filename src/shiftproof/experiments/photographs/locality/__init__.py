@@ -1,0 +1,1 @@
+"""How the dependence of two pixels falls with their distance."""

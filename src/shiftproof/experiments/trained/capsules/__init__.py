@@ -1,0 +1,1 @@
+"""Capsules compared with a convolutional network."""
