@@ -30,6 +30,7 @@ PALETTE = {  # name -> (light, dark); the page's CSS custom properties and the c
     "heat4": ("#5e1740", "#fde6a8"),
 }
 HEAT = [f"heat{i}" for i in range(5)]
+TWO_SIDED = ["line0", "heat0", "line1"]  # below 0, 0, above 0
 LINES = [f"line{i}" for i in range(8)]  # one per series
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shiftproof.records import Chart, Series
-from shiftproof.records.colours import HEAT, LINES
+from shiftproof.records.colours import HEAT, LINES, TWO_SIDED
 from shiftproof.records.numbers import MISSING, from_to, shortest, written
 from shiftproof.report import chart
 from shiftproof.report.chart import Figure
@@ -26,11 +26,13 @@ class Scale:
         low: its low end.
         middle: its middle.
         high: its high end.
+        two_sided: whether its middle is 0, from which the colours go two ways.
     """
 
     low: str
     middle: str
     high: str
+    two_sided: bool = False
 
 
 @dataclass(frozen=True)
@@ -308,19 +310,22 @@ def _bars(number: int, c: Chart) -> Figure:
 
 
 def _maps(number: int, c: Chart) -> Drawn:
-    """One heat map per series, all on one colour scale; high values have strong colours."""
+    """One heat map per series, all on one colour scale: high values have strong colours; values on both sides of 0, two."""
     import altair as alt
 
     known = [v for s in c.series for v in s.y if math.isfinite(v) and (v > 0 or not c.y_log)] or [0.0, 1.0]
     low, high = min(known), max(known)
     if low == high:
         low, high = low - 0.5 * abs(low or 1), high + 0.5 * abs(high or 1)
+    two_sided = low < 0 < high
+    if two_sided:
+        low, high = -max(-low, high), max(-low, high)
     # The geometric mean is the middle of a logarithmic scale.
     middle = math.sqrt(low * high) if c.y_log else (low + high) / 2
     scale = alt.Scale(
         type="log" if c.y_log else "linear",
-        domain=[low, high],
-        range=[alt.ExprRef(h) for h in HEAT],
+        domain=[low, 0.0, high] if two_sided else [low, high],
+        range=[alt.ExprRef(h) for h in (TWO_SIDED if two_sided else HEAT)],
         interpolate="lab",
         clamp=True,
     )
@@ -345,7 +350,7 @@ def _maps(number: int, c: Chart) -> Drawn:
             tips.append(("interval", "interval", "text"))
         spec = chart.themed(layers, description)
         figures.append((Figure(f"chart-{number}-{i}", description, spec, rows, tips, aspect=aspect), s.name, extremes))
-    return Drawn(c, figures, [], Scale(_words(low, c), _words(middle, c), _words(high, c)))
+    return Drawn(c, figures, [], Scale(_words(low, c), _words(middle, c), _words(high, c), two_sided))
 
 
 def _extremes(found: list[tuple[float, list[float]]], c: Chart) -> str:

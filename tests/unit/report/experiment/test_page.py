@@ -105,20 +105,32 @@ def test_a_charts_rows_are_the_records(pages):
     assert figure["columns"]["interval"][-1] == ""
 
 
+def domains(node):
+    """The domains of all colour scales of a chart's specification."""
+    if isinstance(node, dict):
+        own = [node["color"]["scale"]["domain"]] if "scale" in (node.get("color") or {}) else []
+        return own + [d for v in node.values() for d in domains(v)]
+    return [d for v in node for d in domains(v)] if isinstance(node, list) else []
+
+
 def test_maps_share_one_scale():
     shown = series.drawn(1, next(c for c in made.charts() if c.name == "maps"))
-
-    def domains(node):
-        if isinstance(node, dict):
-            own = [node["color"]["scale"]["domain"]] if "scale" in (node.get("color") or {}) else []
-            return own + [d for v in node.values() for d in domains(v)]
-        return [d for v in node for d in domains(v)] if isinstance(node, list) else []
-
     found = [domains(figure.spec) for figure, _, _ in shown.figures]
     assert found[0]
     assert found[0] == found[1] == found[2]
     assert found[0][0] == [0.0, pytest.approx(0.1 * 32**0.5)]
     assert shown.scale.low == "0"
+    assert not shown.scale.two_sided
+
+
+def test_values_on_both_sides_of_zero_have_colours_of_two_kinds():
+    signed = Chart(
+        "c", "t", "maps", "x", "y", [Series("s", [[0, 0], [0, 1], [1, 0], [1, 1]], [-0.5, 0.25, 0.0, 0.125])]
+    )
+    shown = series.drawn(1, signed)
+    assert domains(shown.figures[0][0].spec)[0] == [-0.5, 0.0, 0.5]
+    assert (shown.scale.low, shown.scale.middle, shown.scale.high) == ("-0.5", "0", "0.5")
+    assert shown.scale.two_sided
 
 
 def test_a_logarithmic_axis_shows_only_what_it_can():

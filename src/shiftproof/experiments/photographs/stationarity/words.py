@@ -153,19 +153,19 @@ def charts(n: Numbers) -> list[Chart]:
     return [
         Chart(
             "maps",
-            "The mean at each position, minus the overall mean",
+            "The mean at each position, minus the overall mean, in grey levels",
             "maps",
             "cells",
-            "grey level",
+            "cells",
             [_as_map(name, row.tests["mean"].map) for name, row in n.pictures.items() if name != TEXTURES],
             note=f"{GRID} x {GRID} cells of the frame; grey levels in [0, 1]",
         ),
         Chart(
             "variance",
-            "The variance at each position, minus the overall mean",
+            "The variance at each position, minus the overall mean, in squared grey levels",
             "maps",
             "cells",
-            "squared grey level",
+            "cells",
             [_as_map(name, n.pictures[name].tests["variance"].map) for name in (PHOTOGRAPHS, VIGNETTED)],
         ),
         Chart(
