@@ -9,6 +9,7 @@ from shiftproof.experiments import EXPERIMENTS
 from shiftproof.records import Citation, ExperimentRecord, Figure, layout
 
 ROOT = Path(__file__).parents[1]
+SHOWN = 3  # figures beside a verdict
 
 
 def experiment_records() -> list[ExperimentRecord]:
@@ -68,8 +69,9 @@ def verdicts() -> str:
         if not record.claims:
             rows.append(f"| {link} | {escaped(record.claim)} | not judged in this record | | |")
         for c in record.claims:
-            figures = [record.figure(at.table, at.row, at.column) for at in c.rests_on]
+            figures = [record.figure(at.table, at.row, at.column) for at in c.rests_on[:SHOWN]]
             told = "; ".join(f"{f.row}, {f.column}: {layout.measured_words(f)}" for f in figures)
+            told += f"; and {len(c.rests_on) - SHOWN} more" if len(c.rests_on) > SHOWN else ""
             cells = (link, f"{c.claim} ({source_link(c.source)})", f"**{c.outcome}**", c.reason, told)
             rows.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
     return "\n".join(rows)

@@ -36,5 +36,6 @@ EXPERIMENT = Experiment(
     figures=lambda sums: [over_seeds("sums", "network", "sum", sums, unit="count")],
     finding=lambda sums: ["They were drawn."],
     tables=lambda sums: [Table("sums", "Sums of weights")],
+    claims=lambda sums: [],
     trains=True,
 )

@@ -52,6 +52,7 @@ def drawn(lab):
 
 
 WORDS = {
+    "claims": lambda n: [],
     "figures": lambda values: [over_seeds("t", "r", "c", values, published=0.5)],
     "finding": lambda values: ["It was drawn."],
     "tables": lambda values: [Table("t", "Drawn")],

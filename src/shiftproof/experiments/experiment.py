@@ -96,11 +96,11 @@ class Experiment(Generic[N]):
         figures: the figures, from the numbers.
         finding: the results, from the numbers. A sentence that states a result is a `Said`.
         tables: how the figures are laid out, from the numbers.
+        claims: every claim that the experiment judges, with its verdict, from the numbers (`experiments.judging`).
         charts: the plots, from the numbers.
         pictures: (PNG, caption) by file name, from the numbers.
         footnotes: explanations of differences from published figures, and limits of the result, from the numbers.
         protocol: everything needed to repeat the run, from the numbers.
-        claims: every claim that the experiment judges, with its verdict, from the numbers (`experiments.judging`).
         trains: whether it trains on digits. If so, `--data` and `--seeds` matter.
 
     >>> mine = Experiment(
@@ -108,7 +108,8 @@ class Experiment(Generic[N]):
     ...     measure=lambda lab: 3,
     ...     figures=lambda n: [Figure("counts", "a row", "a column", n, "count", holds=n == 3)],
     ...     finding=lambda n: [Said(n == 3, yes="It is 3.", no=f"It is {n}, not 3.")],
-    ...     tables=lambda n: [Table("counts", "What was counted")],
+    ...     tables=lambda n: [Table("counts", "What was counted", claim="It is 3.")],
+    ...     claims=lambda n: [],
     ... )
     >>> told(mine, 3).finding, told(mine, 4).finding
     (['It is 3.'], ['It is 4, not 3.'])
@@ -123,11 +124,11 @@ class Experiment(Generic[N]):
     figures: Callable[[N], list[Figure]]
     finding: Callable[[N], list[Said | str]]
     tables: Callable[[N], list[Table]]
+    claims: Callable[[N], list[Judged]]
     charts: Callable[[N], list[Chart]] = lambda n: []
     pictures: Callable[[N], dict[str, tuple[bytes, str]]] = lambda n: {}
     footnotes: Callable[[N], list[Said | str]] = lambda n: []
     protocol: Callable[[N], dict[str, Any]] = lambda n: {}
-    claims: Callable[[N], list[Judged]] = lambda n: []
     trains: bool = False
 
 

@@ -25,6 +25,11 @@ def test_numbers_that_say_the_opposite_change_every_result(name):
     assert faults(find(name), MUTATIONS[name]) == []
 
 
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_every_experiment_judges_a_claim(name):
+    assert find(name).claims(MUTATIONS[name].holds())
+
+
 def read_back(source: str) -> list[str]:
     """Where code reads a figure's labels or takes a text apart."""
     read = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute) and n.attr in READ_BACK]
@@ -61,6 +66,7 @@ def made_up(**parts) -> Experiment:
         "figures": lambda n: [Figure("t", "r", "c", n, "count", holds=n == 3)],
         "finding": lambda n: [Said(n == 3, yes="It is 3.", no=f"It is {n}.")],
         "tables": lambda n: [Table("t", "Counted")],
+        "claims": lambda n: [],
     } | parts
     return Experiment("x", (), "it shows", "It is 3.", HERE, lambda lab: 3, **parts)
 

@@ -237,12 +237,12 @@ def claims(n: Numbers) -> list[Judged]:
             "Sharing one kernel over all positions makes the layer equivariant.",
             BOOK,
             [is_rounding(n.errors[SHARED]), not is_rounding(n.errors[UNSHARED]), n.whole],
-            holds=f"The error is at most {max(n.errors[SHARED]):.0e} with a shared kernel and "
+            holds=f"The error is at most {max(n.errors[SHARED]):.1g} with a shared kernel and "
             f"{fixed(max(n.errors[UNSHARED]), 2)} "
             "without, around the circle; with all its kernels tied, the unshared layer is the convolution.",
-            in_part=f"The error is at most {max(n.errors[SHARED]):.0e} with a shared kernel and at most "
-            f"{max(n.errors[UNSHARED]):.0e} without: sharing alone does not decide it.",
-            does_not=f"The error is up to {max(n.errors[SHARED]):.0e} with a shared kernel, and only rounding without.",
+            in_part=f"The error is at most {max(n.errors[SHARED]):.1g} with a shared kernel and at most "
+            f"{max(n.errors[UNSHARED]):.1g} without: sharing alone does not decide it.",
+            does_not=f"The error is up to {max(n.errors[SHARED]):.1g} with a shared kernel, and only rounding without.",
             rests_on=[("error", name, "equivariance error") for name in (SHARED, UNSHARED, COPIED)],
         ),
     ]
@@ -260,7 +260,7 @@ def finding(n: Numbers) -> list[Said | str]:
         f"has {n.weights[DENSE]:,}.",
         Said(
             worst < ROUNDING,
-            yes=f"The convolution is equivariant under circular moves: its error is at most {worst:.0e} (rounding).",
+            yes=f"The convolution is equivariant under circular moves: its error is at most {worst:.1g} (rounding).",
             no=f"The convolution is not equivariant under circular moves: its error is up to {worst:.0e}.",
         ),
         Said(
