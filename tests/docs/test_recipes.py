@@ -136,7 +136,8 @@ def test_the_new_layer_is_proved_too(used):
 def test_the_new_experiment_is_listed_and_reproduced(used):
     assert [row["name"] for row in used["list"]][:2] == ["equivariance", "commutative"]
     assert used["record"]["finding"][0] == "Convolution is commutative."
-    assert [figure["holds"] for figure in used["record"]["figures"]] == [True, True]
+    assert [figure["holds"] for figure in used["record"]["figures"]] == [True, False]  # the tick: "It is commutative."
+    assert [claim["outcome"] for claim in used["record"]["claims"]] == ["holds"]
 
 
 def test_the_new_kind_of_model_is_loaded_and_checked(used):

@@ -22,7 +22,9 @@ def test_a_tied_layer_is_the_convolution_and_one_other_weight_is_seen():
 def test_the_record(tmp_path):
     found = weight_sharing.measure(Lab(tmp_path, "weight-sharing"), seeds=(0, 1), moves=3)
     assert found.weights == {"convolution": 32 * 9, "unshared": 28 * 28 * 32 * 9, "dense": 784 * 784 * 32}
-    assert all(f.holds for f in weight_sharing.figures(found) if f.holds is not None)
+    ticked = {f.row: f.holds for f in weight_sharing.figures(found) if f.holds is not None}
+    assert [row for row, holds in ticked.items() if not holds] == [weight_sharing.UNSHARED]  # it is not equivariant
+    assert [c.outcome for c in weight_sharing.claims(found)] == ["holds", "holds"]
     noise = [a.error for a in found.apart]
     assert noise[0] < 1e-12
     assert noise == sorted(noise)
