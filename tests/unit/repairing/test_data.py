@@ -135,7 +135,7 @@ def test_what_cannot_be_measured_is_refused(given, said):
 @pytest.mark.parametrize(
     ("way", "value", "said"),
     [
-        (("measured", "rungs", 1, "standing"), "passed", "no method is picked"),
+        (("measured", "rungs", "picked", "standing"), "passed", "no method is picked"),
         (("measured", "rungs", 0, "standing"), "picked", "two methods are picked"),
         (("measured", "rungs", 1, "method"), "phase", "'phase' occurs twice"),
         (("measured", "pictures"), 0, "0 is below 1"),
@@ -147,9 +147,10 @@ def test_what_cannot_be_measured_is_refused(given, said):
 def test_a_record_whose_measurements_contradict_themselves_is_refused(picked, way, value, said):
     plain = json.loads(json.dumps(picked.to_dict()))
     *path, last = way
+    standing = [rung["standing"] for rung in plain["measured"]["rungs"]]
     at = plain
     for key in path:
-        at = at[key]
+        at = at[standing.index(key) if isinstance(at, list) and isinstance(key, str) else key]
     at[last] = value
     with pytest.raises(RecordError, match=said):
         RepairRecord.from_dict(plain)
