@@ -82,6 +82,7 @@ _MEASURES = (
         moves="pairs",
         tile=True,
         stops=True,
+        short="consistency",
     ),
     Measure(
         name="consistency_adjusted",

@@ -193,7 +193,7 @@ def _told(rung: Rung, measured: Measured, bounds: Bounds) -> Rung:
 
 def _compared() -> str:
     """What methods are compared by under a camera."""
-    return metric_row(CONSISTENCY).words
+    return metric_row(CONSISTENCY).head
 
 
 def _gained(rung: Rung, measured: Measured) -> float:

@@ -88,7 +88,7 @@ def _lead(record: RepairRecord) -> str:
     assert measured is not None
     assert measured.picked is not None
     a, b = (m[CONSISTENCY].value for m in (measured.before, measured.picked.metrics))
-    return f"Nothing is proved. Measured: {metric_row(CONSISTENCY).words} {percent(b)}, before {percent(a)}."
+    return f"Nothing is proved. Measured: {metric_row(CONSISTENCY).head} {percent(b)}, before {percent(a)}."
 
 
 def _tiles(record: RepairRecord) -> list[tuple[str, str, str]]:
