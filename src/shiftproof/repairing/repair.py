@@ -6,6 +6,7 @@ import copy
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,10 @@ class _Attempt:
     mended: Mended
     method: MethodName
     changes: tuple[Change, ...]
-    cost: float
     after: Verdict | None = None
     guarantee: Guarantee | None = None
     confirmed: Confirmed | None = None
+    cost: float = 0.0  # until it is timed
 
 
 def repair(
@@ -134,7 +135,7 @@ def repair(
     # Torch cannot read a black box: there the pose alone is proved, in front of whatever is behind it.
     alone = black_box or (before is not None and _not_exported(before))
     if pictures is None:
-        done, measured = _attempt(job, method, alone), None
+        (done,), measured = _timed(job, [_attempt(job, method, alone)]), None
         if budget is not None and done.cost > budget:
             raise RepairError(
                 f"{done.method} costs {done.cost:.2f} forward passes, and the budget is {budget:g}",
@@ -197,21 +198,20 @@ def _attempt(job: Job, method: MethodName | None, alone: bool) -> _Attempt:
 
 
 def _proved(job: Job, method: MethodName | None, alone: bool) -> _Attempt:
-    """What a method makes of a model, or the first that does not refuse it: proved, run, and its cost measured.
+    """What a method makes of a model, or the first that does not refuse it: proved, and run.
 
     Raises:
         RepairError: they refuse it; nothing is proved of what they made; or a run contradicts the proof.
     """
     mended, name, changes = tried(job, method)
     mended.eval()
-    cost = _cost(job, mended)
     if job.goal not in PROVED_IN:
-        return _Attempt(mended, name, changes, cost)
+        return _Attempt(mended, name, changes)
     alone = alone and mended.pose is not None  # a method that puts no pose in front has the whole to prove
     after = check(_pose_alone(mended) if alone else mended, job.input_size)
     guarantee = _guarantee(job, after, alone)
     ran = confirmed(mended, guarantee, job.data, _period(guarantee, job.verdict, job.input_size))
-    return _Attempt(mended, name, changes, cost, after, guarantee, ran)
+    return _Attempt(mended, name, changes, after, guarantee, ran)
 
 
 def _walked(
@@ -233,14 +233,15 @@ def _walked(
             refusals.append(Rung(name, "refused", str(e), {}))
             last = e
             continue
-        known = {"method": name, "cost": attempt.cost}
-        found.append(climbed(pictures, before, job.network, attempt.mended, len(attempts), **known))
+        found.append(climbed(pictures, before, job.network, attempt.mended, len(attempts), method=name))
         attempts.append(attempt)
         if name == "nothing":  # nothing is to be mended
             break
     if not found:
         assert last is not None
         raise last
+    attempts = _timed(job, attempts)
+    found = [replace(c, rung=replace(c.rung, cost=a.cost)) for c, a in zip(found, attempts, strict=True)]
     measured, best = judged(pictures, before, found, [r for r in refusals if r.method != "nothing"], bounds, names)
     done = attempts[best.number]
     done.mended.audits = (before, best.record)
@@ -346,10 +347,11 @@ def _size(model: nn.Module | LoadedModel, asked: Sequence[int] | None) -> tuple[
     return c, h, w
 
 
-def _cost(job: Job, mended: Mended) -> float:
-    """CPU seconds of the mended model over those of the network alone, the quickest run of each, in turns.
+def _timed(job: Job, attempts: Sequence[_Attempt]) -> list[_Attempt]:
+    """The attempts with their costs: CPU seconds over those of the network alone, the quickest run of each.
 
-    Three runs or more: of small networks as many as fit into `TIMED_S`, because single runs of a millisecond differ by a lot.
+    All are run in turns, so that what slows the machine down meanwhile slows all of them down, and methods can be compared.
+    Three turns or more: of small networks as many as fit into `TIMED_S`, because single runs of a millisecond differ by a lot.
     """
     c, h, w = job.input_size
     draw = torch.Generator().manual_seed(0)
@@ -359,15 +361,20 @@ def _cost(job: Job, mended: Mended) -> float:
     x = drawn.to(first.device, first.dtype)
     if job.goal == "zero":  # a background, so that nothing is warned of
         x[:, :, :1], x[:, :, -1:], x[:, :, :, :1], x[:, :, :, -1:] = 0, 0, 0, 0
-    runs: tuple[list[float], list[float]] = [], []
-    with torch.no_grad(), evaluating(job.network), evaluating(mended):
-        while len(runs[0]) < 3 or (len(runs[0]) < MOST_RUNS and sum(map(sum, runs)) < TIMED_S):
-            for net, found in zip((job.network, mended), runs, strict=True):
+    models = [job.network, *(a.mended for a in attempts)]
+    runs: list[list[float]] = [[] for _ in models]
+    with torch.no_grad(), ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", GuaranteeWarning)
+        for model in models:
+            stack.enter_context(evaluating(model))
+        while len(runs[0]) < 3 or (len(runs[0]) < MOST_RUNS and sum(map(sum, runs)) < TIMED_S * len(attempts)):
+            for model, found in zip(models, runs, strict=True):
                 started = time.process_time()
-                net(x)
+                model(x)
                 found.append(time.process_time() - started)
-    alone, whole = map(min, runs)
-    return round(whole / max(alone, 1e-9), 3)
+    alone, *whole = map(min, runs)
+    return [replace(a, cost=round(s / max(alone, 1e-9), 3)) for a, s in zip(attempts, whole, strict=True)]
 
 
 def _identity(model: nn.Module | LoadedModel) -> CheckedModel:
