@@ -135,9 +135,7 @@ def judged(
     told = [replace(c, rung=_told(c.rung, measured, bounds)) for c in found]
     fit = [c for c in told if c.rung.standing == "passed"]
     if not fit:
-        said = "; ".join(
-            [*(f"{c.rung.method}: {c.rung.why}" for c in told), *(f"{r.method} was refused" for r in refused)]
-        )
+        said = "; ".join(f"{r.method}: {r.why}" for r in (*(c.rung for c in told), *refused))
         raise RepairError(
             f"no method is within what is allowed: {said}",
             where=f"measured on {measured.pictures} pictures of {given.word}",

@@ -230,7 +230,7 @@ def _walked(
         try:
             attempt = _attempt(job, name, alone)
         except RepairError as e:
-            refusals.append(Rung(name, "refused", str(e), {}))
+            refusals.append(Rung(name, "refused", f"{e.what}; see {e.where}" if e.where else e.what, {}))
             last = e
             continue
         found.append(climbed(pictures, before, job.network, attempt.mended, len(attempts), method=name))

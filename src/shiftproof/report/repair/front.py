@@ -18,11 +18,12 @@ def shown_metric(measured: Measured) -> str:
 
 def on_front(measured: Measured) -> list[str]:
     """The methods, the original model among them, that no other beats in cost and in the figure that is shown."""
-    points = _points(measured)
+    sign = -1 if metric_row(shown_metric(measured)).better == "lower" else 1
+    points = [(name, cost, sign * value) for name, cost, value, _ in _points(measured)]
     return [
         name
-        for name, cost, value, _ in points
-        if not any((c <= cost and v > value) or (c < cost and v >= value) for _, c, v, _ in points)
+        for name, cost, value in points
+        if not any((c <= cost and v > value) or (c < cost and v >= value) for _, c, v in points)
     ]
 
 
