@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from shiftproof.experiments import Experiment, Said
+from shiftproof.experiments.experiment import findings
 
 # Words by which a sentence compares: it states a result, even if it is full of numbers.
 RESULT = re.compile(
@@ -48,7 +49,7 @@ class Mutation:
 
 def sentences(experiment: Experiment, numbers: Any) -> Iterator[tuple[str, str]]:
     """(place, sentence) of all that is said of these numbers. For plain titles, see `titles`."""
-    for i, s in enumerate(experiment.finding(numbers)):
+    for i, s in enumerate(findings(experiment, numbers)):
         yield f"finding {i}", s
     for i, s in enumerate(experiment.footnotes(numbers)):
         yield f"footnote {i}", s

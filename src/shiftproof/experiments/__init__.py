@@ -9,7 +9,7 @@
 from shiftproof.experiments.experiment import Experiment, Result, Said, told
 from shiftproof.experiments.lab import Lab, Step
 from shiftproof.experiments.run import EXPERIMENTS, find, reproduce
-from shiftproof.experiments.trained.attribution import attribute_invariance
+from shiftproof.experiments.trained.attribution.numbers import attribute_invariance
 
 __all__ = [
     "EXPERIMENTS",

@@ -7,14 +7,16 @@ every sentence that states a result has to change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from shiftproof.experiments.lab import Lab
 from shiftproof.records import Chart, Citation, Figure, Judged, Table
+from shiftproof.records.numbers import percent
 
 N = TypeVar("N")
+READS = 0.9  # the accuracy on unmoved pictures below which a network is said to read poorly
 
 
 class Said(str):
@@ -102,6 +104,9 @@ class Experiment(Generic[N]):
         footnotes: explanations of differences from published figures, and limits of the result, from the numbers.
         protocol: everything needed to repeat the run, from the numbers.
         trains: whether it trains on digits. If so, `--data` and `--seeds` matter.
+        readers: the accuracy on unmoved pictures of every network that is compared, by name, from the numbers. If one is
+            below `READS`, the first sentence of the finding says so. None if no classifiers are compared, or if this
+            accuracy is what the experiment compares.
 
     >>> mine = Experiment(
     ...     name="mine", systems=(), shows="what it shows", claim="It is 3.", source=Citation("Somebody 2017", "table 1"),
@@ -130,6 +135,32 @@ class Experiment(Generic[N]):
     footnotes: Callable[[N], list[Said | str]] = lambda n: []
     protocol: Callable[[N], dict[str, Any]] = lambda n: {}
     trains: bool = False
+    readers: Callable[[N], Mapping[str, float]] | None = None
+
+
+def findings(experiment: Experiment[N], numbers: N) -> list[Said | str]:
+    """The finding. Where networks are compared that read poorly, its first sentence says which."""
+    warning = [] if experiment.readers is None else [poor_readers(experiment.readers(numbers))]
+    return [*warning, *experiment.finding(numbers)]
+
+
+def poor_readers(readers: Mapping[str, float]) -> Said:
+    """The sentence that names the networks that read poorly; empty if all of them read.
+
+    Args:
+        readers: accuracy on unmoved pictures, by network.
+
+    >>> str(poor_readers({"averaged": 0.52, "flat": 0.96}))
+    'Only 1 of the 2 networks reads at least 90 % of the unmoved pictures, so comparisons with others say little: averaged 52 %.'
+    """
+    poor = [f"{name} {percent(a, 0)}" for name, a in readers.items() if a < READS]
+    able = len(readers) - len(poor)
+    return Said(
+        bool(poor),
+        yes=f"Only {able} of the {len(readers)} networks {'reads' if able == 1 else 'read'} at least {percent(READS, 0)} of "
+        f"the unmoved pictures, so comparisons with others say little: {', '.join(poor)}.",
+        no="",
+    )
 
 
 def told(experiment: Experiment[N], numbers: N) -> Result:
@@ -140,7 +171,7 @@ def told(experiment: Experiment[N], numbers: N) -> Result:
         numbers: what its `measure` returned, or numbers made up for a test.
     """
     return Result(
-        finding=[str(s) for s in experiment.finding(numbers) if s],
+        finding=[str(s) for s in findings(experiment, numbers) if s],
         figures=experiment.figures(numbers),
         tables=[replace(t, title=str(t.title), note=str(t.note)) for t in experiment.tables(numbers)],
         charts=[replace(c, title=str(c.title), note=str(c.note)) for c in experiment.charts(numbers)],

@@ -37,7 +37,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "edges": "shiftproof.experiments.photographs.edges",
     "smoothing": "shiftproof.experiments.exact.smoothing",
     "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
-    "attribution": "shiftproof.experiments.trained.attribution",
+    "attribution": "shiftproof.experiments.trained.attribution.words",
     "efficiency": "shiftproof.experiments.trained.efficiency",
     "position": "shiftproof.experiments.trained.position.words",
     "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",

@@ -177,6 +177,12 @@ def how(numbers: Numbers) -> dict[str, Any]:
     return protocol(numbers.setting, test_pictures=numbers.test_digits, augmented=True)
 
 
+def readers(numbers: Numbers) -> dict[str, float]:
+    """How well each model reads unmoved digits, trained without and with moves."""
+    plain = {model: a.mean(UNMOVED) for model, a in numbers.plain.items()}
+    return plain | {f"{model}, augmented": a.mean(UNMOVED) for model, a in numbers.augmented.items()}
+
+
 EXPERIMENT = Experiment(
     name="augmentation",
     systems=("S11",),
@@ -193,4 +199,5 @@ EXPERIMENT = Experiment(
     protocol=how,
     claims=claims,
     trains=True,
+    readers=readers,
 )

@@ -190,6 +190,11 @@ def how(numbers: Numbers) -> dict[str, Any]:
     return protocol(numbers.setting, test_pictures=numbers.test_digits, augmented=False)
 
 
+def readers(numbers: Numbers) -> dict[str, float]:
+    """How well each model reads unmoved digits."""
+    return {model: a.mean(UNMOVED) for model, a in numbers.accuracy.items()}
+
+
 EXPERIMENT = Experiment(
     name="pooling",
     systems=("S10",),
@@ -205,4 +210,5 @@ EXPERIMENT = Experiment(
     protocol=how,
     claims=claims,
     trains=True,
+    readers=readers,
 )

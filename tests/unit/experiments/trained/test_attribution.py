@@ -8,7 +8,7 @@ import shiftproof as sp
 from few_digits import write_few_digits, written
 from shiftproof.data.memory import Labelled
 from shiftproof.experiments import attribute_invariance
-from shiftproof.experiments.trained import attribution
+from shiftproof.experiments.trained.attribution import numbers as attribution
 from shiftproof.layers.unshared import UnsharedConv2d
 from shiftproof.repairing.stages import AUGMENTATION, POOLING, READOUT, SHARING, STAGES
 from shiftproof.training.loop import Training
@@ -68,7 +68,7 @@ def test_sharing_and_averaging_together_are_invariant_and_neither_alone_is():
     torch.manual_seed(0)
     change = {}
     for there in ({SHARING, READOUT}, {SHARING}, {READOUT}):
-        model = attribution.network(frozenset(there), 28).double()
+        model = attribution.network(frozenset(there), 28).double().eval()
         y = model(sp.translate(picture.double(), [(0, 0), (2, -3)], "zero")[0])
         change[frozenset(there)] = (y[0] - y[1]).abs().max().item()
     assert change.pop(frozenset({SHARING, READOUT})) < 1e-12
@@ -79,13 +79,16 @@ def test_end_to_end_on_a_few_digits_and_again(tmp_path):
     data, out = str(write_few_digits(tmp_path, train=100, test=20)), tmp_path / "out"
     record = sp.reproduce("attribution", folder=out, seeds=[0], data=data)
     every, none = (record.figure("networks", w, "answers kept beyond chance") for w in (", ".join(STAGES), "none"))
-    for table in ("kept", "right"):
-        shares = sum(record.figure(table, s, "share").measured for s in STAGES)
-        assert shares == pytest.approx(record.figure(table, "all together", "share").measured)
-    assert record.figure("kept", "all together", "share").measured == pytest.approx(every.measured - none.measured)
-    (chart,) = record.charts
-    assert [s.name for s in chart.series] == ["share", "alone", "last"]
-    assert any("fewer than half" in note for note in record.footnotes)  # 100 digits are few
+    shares = sum(record.figure("kept", stage, "share").measured for stage in STAGES)
+    assert shares == pytest.approx(record.figure("kept", "all together", "share").measured)
+    assert shares == pytest.approx(every.measured - none.measured)
+    means = [record.figure("given", row, "mean").measured for row in attribution.GIVEN]
+    assert means[0] - means[1] == pytest.approx(means[2] - means[3])  # what two stages bring together has no order
+    alone = record.figure("given", "averaging readout, given weight sharing", "alone").measured
+    cells = [record.figure("square", row, "weight sharing").measured for row in ("averaging readout", "dense readout")]
+    assert alone == pytest.approx(cells[0] - cells[1])
+    assert [[s.name for s in c.series] for c in record.charts] == [["weight sharing", "no weight sharing"]] * 2
+    assert record.finding[0].startswith("Only")  # 100 digits are few
     before = written(out)
     assert sp.reproduce("attribution", folder=out, seeds=[0], data=data).figures == record.figures
     assert written(out) == before
@@ -98,3 +101,24 @@ def test_attribution_of_a_network_and_pictures_of_ones_own():
     assert [c.stage for c in found] == list(STAGES)
     again = attribute_invariance(net, data, data, reach_px=1, how=Training(epochs=2, batch_size=3))
     assert found == again
+
+
+class Residual(nn.Module):
+    """A branch around a convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.block = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.pool, self.average, self.head = nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Linear(4, 10)
+
+    def forward(self, x):
+        x = self.pool(self.first(x).relu())
+        return self.head(torch.flatten(self.average((x + self.block(x)).relu()), 1))
+
+
+def test_attribution_of_a_residual_network():
+    data = Labelled(dots().pictures * 30, dots().labels, "dots")
+    how = Training(epochs=30, batch_size=3, rate=1e-2)
+    found = attribute_invariance(Residual(), data, data, reach_px=1, how=how)
+    assert [c.stage for c in found] == list(STAGES)
+    assert any(c.share != 0 for c in found)

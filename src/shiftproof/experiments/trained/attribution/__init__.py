@@ -1,0 +1,1 @@
+"""Where a network's invariance comes from: weight sharing, pooling, the readout and augmentation."""

@@ -1,0 +1,293 @@
+"""The verdicts, figures and sentences of the attribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from shiftproof.experiments.experiment import Experiment, Said
+from shiftproof.experiments.figures import over_seeds
+from shiftproof.experiments.judging import judged
+from shiftproof.experiments.sources import NOTES
+from shiftproof.experiments.trained.attribution.numbers import (
+    CELLS,
+    CORRECT,
+    GIVEN,
+    KEPT,
+    OTHERS,
+    SETS,
+    SOURCE,
+    UNMOVED,
+    Numbers,
+    listed,
+    mean_by_seed,
+    measure,
+    network,
+    training,
+)
+from shiftproof.records import Chart, Figure, Judged, Series, Table
+from shiftproof.records.numbers import from_to, percent, signed_points
+from shiftproof.repairing import AUGMENTATION, POOLING, READOUT, SHARING, STAGES
+from shiftproof.translations import grid
+
+MEAN, ALL = "mean", "all together"
+SHARE, ALONE, LAST = COLUMNS = ("share", "alone", "last")
+SCORES = {KEPT: "answers kept beyond chance", CORRECT: "correct, moved", UNMOVED: "correct, unmoved"}
+UNSHARED, DENSE = "no weight sharing", "dense readout"
+EXPLAINED = (
+    "share: mean over all orders of adding the stages; alone: added to no other stage; last: lost if removed from all"
+)
+
+
+def given(numbers: Numbers, row: str, column: str) -> Figure:
+    """What the averaging readout or weight sharing adds, with or without the other: in one context, or the mean over all."""
+    stage, other = GIVEN[row]
+    there = frozenset() if other is None else frozenset({other})
+    contexts = OTHERS.values() if column == MEAN else [OTHERS[column]]
+    return _gain("given", row, column, mean_by_seed([numbers.added(stage, there | c) for c in contexts]))
+
+
+def besides(numbers: Numbers, cell: frozenset[str], stage: str) -> Figure:
+    """What pooling or augmentation adds to a cell of the 2 x 2, the mean over networks with and without the other of them."""
+    rest = {POOLING, AUGMENTATION} - {stage}
+    rows = [numbers.added(stage, cell), numbers.added(stage, cell | rest)]
+    return _gain("besides", listed(cell), stage, mean_by_seed(rows))
+
+
+def _gain(table: str, row: str, column: str, values: Sequence[float]) -> Figure:
+    """Ticked if the gain is beyond chance; not judged with one seed."""
+    found = over_seeds(table, row, column, values)
+    return replace(found, holds=None if found.low is None else found.low > 0)
+
+
+def contribution(numbers: Numbers, stage: str, column: str) -> Figure:
+    """What a stage brings to the answers kept: its "share", what it brings "alone", or what is lost without it ("last")."""
+    at = STAGES.index(stage)
+    return over_seeds(KEPT, stage, column, [getattr(c[at], column) for c in numbers.contributions()])
+
+
+def figures(numbers: Numbers) -> list[Figure]:
+    """The scores of the networks, and what each stage adds to which others."""
+    shares = numbers.contributions()
+    return [
+        *(
+            over_seeds("square", name, column, numbers.of(frozenset({*readout, *sharing}), KEPT))
+            for name, readout in ((READOUT, [READOUT]), (DENSE, []))
+            for column, sharing in ((SHARING, [SHARING]), (UNSHARED, []))
+        ),
+        *(given(numbers, row, column) for row in GIVEN for column in (*OTHERS, MEAN)),
+        *(besides(numbers, cell, stage) for cell in CELLS for stage in (POOLING, AUGMENTATION)),
+        *(
+            over_seeds("networks", listed(there), column, numbers.of(there, score))
+            for there in SETS
+            for score, column in SCORES.items()
+        ),
+        *(contribution(numbers, stage, column) for stage in STAGES for column in COLUMNS),
+        over_seeds(KEPT, ALL, SHARE, [sum(c.share for c in each) for each in shares]),
+    ]
+
+
+def claims(numbers: Numbers) -> list[Judged]:
+    """What four kinds of sources say, each judged by what a stage adds to networks with and without the others."""
+    pooled, averaged = frozenset({SHARING, POOLING}), frozenset({SHARING, READOUT})
+    both = _gain(
+        "", "", "", [a - b for a, b in zip(numbers.of(pooled, KEPT), numbers.of(frozenset(), KEPT), strict=True)]
+    )
+    kept = f"With both, a network with a dense readout keeps {_kept(numbers, pooled)} of its answers, with neither "
+    kept += f"{_kept(numbers, frozenset())}; with weight sharing and an average, {_kept(numbers, averaged)}"
+
+    def sharing(source_row: str) -> Figure:
+        return given(numbers, source_row, MEAN)
+
+    behind, flat = (sharing(row) for row in GIVEN if GIVEN[row][0] == SHARING)
+    told = f"with an average behind it {signed_points(behind.measured)}, before a dense readout {signed_points(flat.measured)}"
+
+    def added(stage: str, claim: str, where: str) -> Judged:
+        found = {cell: besides(numbers, cell, stage) for cell in CELLS}
+        each = "; ".join(f"{listed(cell)} {signed_points(f.measured)}" for cell, f in found.items())
+        return judged(
+            claim,
+            replace(SOURCE, where=where),
+            [f.holds for f in found.values()],
+            holds=f"It adds to every kind of network, beyond chance: {each}.",
+            in_part=f"What it adds depends on what is there: {each}.",
+            does_not=f"It adds to no kind of network beyond chance: {each}.",
+            undecided=f"With a single seed, it changes the answers kept as follows: {each}.",
+            rests_on=[("besides", listed(cell), stage) for cell in CELLS],
+        )
+
+    return [
+        judged(
+            "Convolution and pooling together make a classifier translation invariant.",
+            NOTES,
+            [both.holds, None if both.holds is None else numbers.mean(pooled, KEPT) >= numbers.mean(averaged, KEPT)],
+            holds=f"{kept}: nothing more is needed.",
+            in_part=f"{kept}.",
+            does_not=f"{kept}: they add nothing beyond chance.",
+            undecided=f"{kept}, with a single seed.",
+            rests_on=[("networks", listed(there), SCORES[KEPT]) for there in (pooled, averaged, frozenset[str]())],
+        ),
+        judged(
+            "Weight sharing makes a network invariant.",
+            replace(SOURCE, where="section 9.2 of the book: weight sharing"),
+            [behind.holds, flat.holds],
+            holds=f"It adds to the answers kept in both cases: {told}.",
+            in_part=f"It depends on the readout: {told}.",
+            does_not=f"It adds to the answers kept in neither case beyond chance: {told}.",
+            undecided=f"With a single seed, it changes the answers kept as follows: {told}.",
+            rests_on=[("given", row, MEAN) for row in GIVEN if GIVEN[row][0] == SHARING],
+        ),
+        added(POOLING, "Pooling makes a network approximately invariant.", "section 9.3 of the book: pooling"),
+        added(AUGMENTATION, "Augmentation makes a network invariant.", "abstract of the paper: augmentation"),
+    ]
+
+
+def _kept(numbers: Numbers, there: frozenset[str]) -> str:
+    return percent(numbers.mean(there, KEPT), 1)
+
+
+def finding(numbers: Numbers) -> list[Said | str]:
+    """What sharing and averaging keep together and alone, what each adds to the other, and what averaging costs."""
+    four = "; ".join(f"{listed(cell)}: {_kept(numbers, cell)}" for cell in CELLS)
+    together, without = (given(numbers, row, MEAN).measured for row in GIVEN if GIVEN[row][0] == READOUT)
+    cells = "; ".join(
+        f"{listed(cell)}: pooling {signed_points(besides(numbers, cell, POOLING).measured)}, augmentation "
+        f"{signed_points(besides(numbers, cell, AUGMENTATION).measured)}"
+        for cell in CELLS
+    )
+    averaged, flat = (numbers.mean(frozenset(s), UNMOVED) for s in ((SHARING, READOUT), (SHARING,)))
+    right, right_flat = percent(averaged, 1), percent(flat, 1)
+    each = f"the average brings {signed_points(together)} with shared weights and {signed_points(without)} without"
+    return [
+        f"Answers kept beyond chance when digits move by up to {numbers.reach_px} px: {four}.",
+        *(_added(row, given(numbers, row, MEAN)) for row in GIVEN),
+        Said(
+            together > without,
+            yes=f"Weight sharing and averaging support each other: {each}. One mean over both would hide this.",
+            no=f"Weight sharing and averaging do not support each other: {each}.",
+        ),
+        f"What pooling and augmentation change, by what is there: {cells}.",
+        Said(
+            averaged < flat,
+            yes=f"Averaging over positions has a cost: {right} of unmoved digits are correct instead of {right_flat}.",
+            no=f"Averaging over positions has no cost on unmoved digits: {right} are correct with it, {right_flat} without.",
+        ),
+    ]
+
+
+def _added(row: str, found: Figure) -> Said:
+    """What a stage adds to the answers kept: a gain, a loss, or neither."""
+    low, high = (found.measured, found.measured) if found.low is None or found.high is None else (found.low, found.high)
+    start = f"The stage '{row}' changes the answers kept by {signed_points(found.measured)}"
+    interval = f"{start} ({from_to(signed_points(low), signed_points(high), 'to')}),"
+    return Said(
+        found.low is None,
+        yes=f"{start}, with a single seed.",
+        no=Said(
+            low > 0,
+            yes=f"{interval} a gain.",
+            no=Said(high < 0, yes=f"{interval} a loss.", no=f"{interval} which cannot be told from zero."),
+        ),
+    )
+
+
+def tables(numbers: Numbers) -> list[Table]:
+    """How the figures are laid out."""
+    moves = f"moves up to {numbers.reach_px} px along each axis"
+    return [
+        Table("square", "Answers kept beyond chance, by weight sharing and readout", "readout", f"no pooling; {moves}"),
+        Table(
+            "given",
+            "Weight sharing and averaging, with and without each other: the change of the answers kept",
+            "stage",
+            f"columns: what is there besides; {moves}",
+            "It adds to the answers kept, beyond chance.",
+        ),
+        Table(
+            "besides",
+            "Pooling and augmentation: the change of the answers kept",
+            "stages in the network",
+            f"mean over networks with and without the other of the two; {moves}",
+            "It adds to the answers kept, beyond chance.",
+        ),
+        Table(
+            "networks",
+            "The sixteen networks",
+            "stages in the network",
+            f"{numbers.pictures} pictures, all moves; unmoved: {numbers.unmoved:,} pictures",
+        ),
+        Table(KEPT, "Contribution of each stage: the mean over all orders", "stage", f"{moves}; {EXPLAINED}"),
+    ]
+
+
+def charts(numbers: Numbers) -> list[Chart]:
+    """The 2 x 2 of sharing and readout, without other stages and with augmentation."""
+    found = []
+    for name, words in (("alone", "no pooling, no augmentation"), ("with augmentation", "trained on moved digits")):
+        series = []
+        for column, sharing in ((SHARING, {SHARING}), (UNSHARED, set[str]())):
+            values = [numbers.of(OTHERS[name] | sharing | readout, KEPT) for readout in ({READOUT}, set[str]())]
+            bars = [over_seeds("", "", "", v) for v in values]
+            low = [b.low for b in bars if b.low is not None]
+            high = [b.high for b in bars if b.high is not None]
+            series.append(Series(column, [READOUT, DENSE], [b.measured for b in bars], low, high))
+        title = f"Answers kept beyond chance: weight sharing x readout, {words}"
+        note = "whiskers: 95 % over seeds" if series[0].low else ""
+        found.append(
+            Chart(f"square-{name.replace(' ', '-')}", title, "bars", "", SCORES[KEPT], series, percent=True, note=note)
+        )
+    return found
+
+
+def readers(numbers: Numbers) -> dict[str, float]:
+    """How well each network reads unmoved digits."""
+    return {listed(there): numbers.mean(there, UNMOVED) for there in SETS}
+
+
+def footnotes(numbers: Numbers) -> list[Said | str]:
+    """What the columns mean, and how to do the same."""
+    return [
+        "Removing a stage from all stages shows how much the others cannot replace; adding it to no other stage shows what it "
+        "does alone. The share is the mean over all orders of adding the stages, and the shares sum to the total contribution. "
+        "Where a stage helps some networks and harms others, the share is their balance: the tables above it say which.",
+        f"The network begins with {next(network(frozenset(STAGES), numbers.side_px).children())}; "
+        "`shiftproof.experiments.attribute_invariance` does the same for your own network, residual ones included.",
+    ]
+
+
+def protocol(numbers: Numbers) -> dict[str, Any]:
+    """Everything needed to repeat it."""
+    moves = len(grid(numbers.reach_px, "zero")) - 1
+    return {
+        "network": repr(network(frozenset(STAGES), numbers.side_px)).replace("\n", ""),
+        "without weight sharing": "a separate kernel for every position, trained in the same way",
+        "without pooling": "nothing in its place",
+        "without averaging readout": "a dense layer on all positions",
+        "without augmentation": "trained on unmoved pictures",
+        "training": asdict(training(frozenset(STAGES), numbers.side_px, numbers.reach_px)),
+        "boundary": "zeros are moved in; the layers are padded around the circle",
+        "kept beyond chance": "Cohen's kappa of the answers to moved and unmoved pictures",
+        "pictures": f"{numbers.pictures} of the test digits, the same for all networks; unmoved {numbers.unmoved}",
+        "moves": f"all {moves} whole-pixel moves up to {numbers.reach_px} px along each axis",
+    }
+
+
+EXPERIMENT = Experiment(
+    name="attribution",
+    systems=("S28",),
+    shows="what weight sharing, pooling, readout and augmentation add to invariance, by what is there besides",
+    claim="Translation invariance is attributed to convolution and pooling together, to pooling but only approximately, to "
+    "weight sharing, or to the filters while the dense layers depend on position.",
+    source=SOURCE,
+    measure=measure,
+    figures=figures,
+    finding=finding,
+    tables=tables,
+    charts=charts,
+    footnotes=footnotes,
+    protocol=protocol,
+    claims=claims,
+    trains=True,
+    readers=readers,
+)
