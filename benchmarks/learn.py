@@ -61,7 +61,8 @@ def bytes_of(exhibit: dict[str, Any]) -> dict[str, int]:
     script = sum(
         len(t) for p, t in held.items() if p.startswith((f"exhibits/{exhibit['id']}.", f"exhibits/{exhibit['id']}/"))
     )
-    return {"script": script, "material": sum(len(held[f"material/{name}.json"]) for name in exhibit["material"])}
+    material = [held.get(f"material/{name}.json", b"") for name in exhibit["material"]]  # b"": it comes from Python
+    return {"script": script, "material": sum(map(len, material))}
 
 
 def picture(browser: Any, address: str, name: str, where: str) -> None:

@@ -3,9 +3,13 @@
 import functools
 import importlib.util
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
+
+from learner import Learner
+from shiftproof.learning.serve import server
 
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
@@ -95,4 +99,29 @@ def watched(chromium):
 
     yield look
     for one in found:
+        one.context.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    with server() as serving:
+        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread.start()
+        yield serving.address
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def learner(chromium, address):
+    found = []
+
+    def make(**options):
+        found.append(Learner(chromium, address, **options))
+        return found[-1]
+
+    yield make
+    for one in found:
+        assert one.complaints == []
+        assert one.outside == []
         one.context.close()

@@ -35,7 +35,7 @@ const SHOWN = {
   S28: ["drag", "credit"],
   S29: ["border", "position"],
 };
-const CORRECTED = { 1: ["drag", "forgets"], 2: ["drag", "pixels", "credit", "seam"], 3: ["one"], 4: ["back"] };
+const CORRECTED = { 1: ["drag", "forgets"], 2: ["drag", "pixels", "credit", "seam", "own"], 3: ["one"], 4: ["back"] };
 
 const where = (field, value) => EXHIBITS.filter((e) => e[field].includes(value)).map((e) => e.id);
 

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftproof.commands.output import say
+from shiftproof.commands.options import Pretrained, Weights, warn_of_random_weights
+from shiftproof.commands.output import doing, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shiftproof.learning.own import Own
 
 HIGHEST_PORT = 65_535
 
 
 def learn(
+    pictures: Annotated[
+        str | None,
+        typer.Argument(
+            help="Your pictures, for --model: a folder, FILE.npz, digits, mnist:DIR or cifar10:DIR, as audit takes them."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Your own network, for the last exhibit: timm:NAME, torchvision:NAME, hf-hub:OWNER/NAME, FILE.pt2, FILE.onnx or "
+            "FILE.py:FACTORY. Without it, builtin:digits-cnn is there."
+        ),
+    ] = None,
+    weights: Weights = None,
+    pretrained: Pretrained = False,
     export: Annotated[
         Path | None,
         typer.Option(help="Write all exhibits as one HTML file, which loads nothing and needs no server, and end."),
@@ -26,23 +49,34 @@ def learn(
     """Exhibits to touch: what moves with the object, what does not, and why. English and Korean.
 
     The page runs small trained networks in the browser. It is served to this machine only, until Ctrl-C, and nothing is sent
-    anywhere.
+    anywhere. The last exhibit takes your own network: shiftproof learn --model timm:resnet18 --pretrained photos/
     """
+    if (model is None) != (pictures is None):
+        raise typer.BadParameter("a network and pictures go together: shiftproof learn --model MODEL PICTURES")
+    if model is None and (weights is not None or pretrained):
+        raise typer.BadParameter("these are the weights of no network: name it with --model", param_hint="--weights")
+
     from rich.console import Console
 
     stderr = Console(stderr=True)
+    own = None if model is None or pictures is None else _own(model, pictures, weights, pretrained, stderr)
     if export is not None:
         from shiftproof.learning.export import page
         from shiftproof.records.disk import write_beside
 
-        held = page().encode()
+        held = page(own).encode()
         write_beside(export, held)
         say(stderr, f"file: {export} ({len(held) / 1000:,.0f} kB; it loads nothing, so it opens from anywhere)")
         return
 
+    from shiftproof.learning.room import Room
     from shiftproof.learning.serve import server
 
-    with server(port) as serving:
+    room = None
+    if own is not None:
+        given = [*(["--weights", weights] if weights else []), *(["--pretrained"] if pretrained else [])]
+        room = Room(lambda: own, tuple(given))
+    with server(port, room) as serving:
         if port not in (0, serving.server_address[1]):
             say(stderr, f"port {port} is taken by another program: another one is used", "yellow")
         say(Console(), serving.address)
@@ -50,3 +84,16 @@ def learn(
         if browser and not webbrowser.open(serving.address):
             say(stderr, "no browser could be opened: open the address yourself", "yellow")
         serving.serve_forever()
+
+
+def _own(model: str, pictures: str, weights: str | None, pretrained: bool, stderr: Console) -> Own:
+    """The network and the pictures, opened before the page is, so that what is wrong with them is said in the terminal."""
+    from shiftproof.learning.own import opened
+
+    with (
+        redirect_stdout(sys.stderr),
+        doing(stderr, f"loading {model}"),
+    ):  # what a user's own model prints is not the address
+        own = opened(model, pictures, weights=weights, pretrained=pretrained)
+    warn_of_random_weights(own.model, stderr)
+    return own

@@ -6,8 +6,13 @@ import base64
 import hashlib
 import json
 import re
+from typing import TYPE_CHECKING
 
 from shiftproof.learning.pages import files
+from shiftproof.learning.room import small
+
+if TYPE_CHECKING:
+    from shiftproof.learning.own import Own
 
 START = 'import "#learn/app.js";'
 VENDORED = {"preact": "vendor/preact.mjs", "preact/hooks": "vendor/hooks.mjs", "htm": "vendor/htm.mjs"}
@@ -33,9 +38,17 @@ def import_map(held: dict[str, bytes]) -> str:
     return json.dumps({"imports": own | {name: addresses[path] for name, path in VENDORED.items()}})
 
 
-def page() -> str:
-    """All exhibits as HTML. Its policy lets only its own scripts, style and pictures in, by digest."""
-    held = files()
+def page(own: Own | None = None) -> str:
+    """All exhibits as HTML. Its policy lets only its own scripts, style and pictures in, by digest.
+
+    Args:
+        own: the learner's own network; None for a small network that comes with the package. The page holds its answers at
+            all moves by one boundary, the audit and the verdict, because no server will answer for it.
+    """
+    from shiftproof.learning.own import held as answered
+
+    own = own or small()
+    held = files() | {"material/own.json": json.dumps(answered(own, whole=True)).encode()}
     style = held["style.css"].decode()
     mapped = import_map(held)
     policy = (

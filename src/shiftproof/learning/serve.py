@@ -6,15 +6,18 @@ import errno
 import http.server
 import re
 import secrets
+import urllib.parse
 from http import HTTPStatus
 from typing import Any
 
 from shiftproof.errors import LearnError
 from shiftproof.learning.export import digest
 from shiftproof.learning.pages import files, media_type
+from shiftproof.learning.room import HTML, Reply, Room, small
 
 LOOPBACK = "127.0.0.1"
 TOKEN_BYTES = 16
+ALONE = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -23,13 +26,14 @@ class Server(http.server.ThreadingHTTPServer):
     Args:
         port: where to listen; 0 for any free port.
         held: the files by their path.
+        room: what answers for the learner's own network.
     """
 
     daemon_threads = True
     allow_reuse_address = False  # a port that is taken is an error here, and then another is used
 
-    def __init__(self, port: int, held: dict[str, bytes]) -> None:
-        self.held = held
+    def __init__(self, port: int, held: dict[str, bytes], room: Room) -> None:
+        self.held, self.room = held, room
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
         self.policy = _policy(held["index.html"].decode())
         super().__init__((LOOPBACK, port), Handler)
@@ -68,6 +72,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """A file of the page."""
         self._answer(with_body=True)
 
+    def do_POST(self) -> None:
+        """Work that the page asks for. What is sent with it is not read: the address says all."""
+        self.close_connection = True
+        self._answer(with_body=True)
+
     def do_HEAD(self) -> None:
         """What a file is."""
         self._answer(with_body=False)
@@ -77,14 +86,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         refused = self._refused()
-        path = self.path.partition("?")[0].removeprefix(f"/{self.server.token}/") or "index.html"
-        if refused is None and path not in self.server.held:
+        path, _, query = self.path.partition("?")
+        path = path.removeprefix(f"/{self.server.token}/") or "index.html"
+        found = None if refused is not None else self._found(path, dict(urllib.parse.parse_qsl(query)))
+        if refused is None and found is None:
             refused = HTTPStatus.NOT_FOUND
-        body = self.server.held[path] if refused is None else f"{refused.value} {refused.phrase}\n".encode()
+        kind, body = found or ("text/plain; charset=utf-8", b"")
+        if refused is not None:
+            body = f"{refused.value} {refused.phrase}\n".encode()
         self.send_response(HTTPStatus.OK if refused is None else refused)
-        self.send_header("Content-Type", media_type(path) if refused is None else "text/plain; charset=utf-8")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", self.server.policy)
+        # The page of an audit has a policy of its own inside, which names its scripts.
+        self.send_header(
+            "Content-Security-Policy", ALONE if kind == HTML and path != "index.html" else self.server.policy
+        )
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
@@ -92,6 +108,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if with_body:
             self.wfile.write(body)
+
+    def _found(self, path: str, given: dict[str, str]) -> Reply | None:
+        """What is at a path: a file of the page, or what the room says. Only the room is asked to do anything."""
+        if self.command == "POST":
+            return self.server.room.post(path, given)
+        if path in self.server.held:
+            return media_type(path), self.server.held[path]
+        return self.server.room.get(path, given)
 
     def _refused(self) -> HTTPStatus | None:
         """Why the request is not answered: another name of the host (DNS rebinding), another page, or no token."""
@@ -106,21 +130,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return None if same and self.path.count("/") > 1 else HTTPStatus.NOT_FOUND
 
 
-def server(port: int = 0) -> Server:
+def server(port: int = 0, room: Room | None = None) -> Server:
     """A server of the exhibits, which `serve_forever` starts. If the port is taken, it listens on another one.
 
     Args:
         port: where to listen; 0 for any free port.
+        room: with the learner's own network; None for a small network that comes with the package.
 
     Raises:
         LearnError: the system does not allow this port.
     """
-    held = files()
+    held, room = files(), room or Room(small)
     try:
-        return Server(port, held)
+        return Server(port, held, room)
     except OSError as e:
         if e.errno == errno.EADDRINUSE:
-            return Server(0, held)
+            return Server(0, held, room)
         raise LearnError(
             f"port {port} cannot be used: {e.strerror}", where="--port", remedy="leave --port out: a free one is found"
         ) from e

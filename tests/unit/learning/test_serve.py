@@ -23,7 +23,7 @@ def serving():
 
 def asked(serving, path, *, method="GET", **headers):
     """Status, headers and body of one request; headers by their names with _ for -."""
-    with closing(http.client.HTTPConnection(*serving.server_address, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection(*serving.server_address, timeout=60)) as connection:
         connection.putrequest(method, path, skip_host="Host" in headers)
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
@@ -82,7 +82,21 @@ def test_another_page_is_refused(serving):
 
 
 def test_nothing_can_be_sent_to_it(serving):
-    assert asked(serving, f"/{serving.token}/", method="POST")[0] == 501
+    """But the two requests that start work; they are read from the address, and asked by the page only."""
+    for path in ("", "app.js", "own/answer.json", "own/work.json"):
+        assert asked(serving, f"/{serving.token}/{path}", method="POST")[0] == 404
+    for method in ("PUT", "DELETE", "PATCH"):
+        assert asked(serving, f"/{serving.token}/own/audit.json", method=method)[0] == 501
+    assert asked(serving, "/own/audit.json?edge=zero", method="POST")[0] == 404
+    assert asked(serving, f"/{serving.token}/own/audit.json", method="POST", Origin="http://evil.example")[0] == 403
+    assert asked(serving, f"/{serving.token}/own/audit.json", method="POST", Host="evil.example")[0] == 421
+    assert json.loads(asked(serving, f"/{serving.token}/own/work.json")[2]) == {}
+
+
+def test_the_network_answers_through_it(serving):
+    status, headers, body = asked(serving, f"/{serving.token}/own/answer.json?picture=0&edge=zero&mended=0&dy=1&dx=-2")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert list(json.loads(body)) == ["said", "name"]
 
 
 def test_its_policy_allows_this_origin_only(serving):

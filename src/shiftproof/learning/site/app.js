@@ -110,7 +110,7 @@ function App() {
     if (at.exhibit === null) document.title = "shiftproof learn";
   }, [language]);
   useEffect(() => {
-    const wanted = exhibit ? [exhibit] : EXHIBITS;
+    const wanted = exhibit ? [exhibit] : EXHIBITS.filter((e) => !e.live);
     for (const e of wanted) materialOf(e).then((m) => setMaterials((held) => ({ ...held, [e.id]: m })));
   }, [exhibit]);
   useEffect(() => {
@@ -155,7 +155,7 @@ function App() {
     if (t && material) document.documentElement.dataset.ready = exhibit?.id ?? "landing";
     if (t && exhibit) document.title = `${t.plain(`${exhibit.id}.title`)} · shiftproof learn`;
   });
-  if (!t || !material || t.language !== language) return null;
+  if (!t || t.language !== language || (!material && !exhibit?.live)) return null;
   const change = (/** @type {string} */ to) => (remember("language", to), setLanguage(to));
   const recolour = () => {
     const to = opposite(theme);
@@ -172,7 +172,9 @@ function App() {
         </div>
       </div>
     </header>
-    ${exhibit
+    ${!material
+      ? html`<main class="wide"><h1>${t(`${exhibit.id}.title`)}</h1><p class="lead" role="status">${t("own.loading")}</p></main>`
+      : exhibit
       ? html`<${ExhibitPage} key=${exhibit.id} ...${{ exhibit, state, from: at.from, set, material, guess, outcome: at.playing ? null : outcome, choose, t }}
           visited=${(/** @type {any} */ taken) => remember(`seen.${exhibit.id}`, taken)} />`
       : html`<${Landing} material=${material} materials=${(/** @type {any} */ e) => materials[e.id]} go=${go} t=${t} />`}`;

@@ -41,7 +41,7 @@ function Card({ exhibit, material, t }) {
   const canvas = useRef(null);
   const theme = colours();
   useLayoutEffect(() => {
-    if (material) exhibit.thumbnail(canvas.current, material);
+    if (material || exhibit.live) exhibit.thumbnail(canvas.current, material);
   }, [material, theme]);
   const last = remembered(`seen.${exhibit.id}`);
   return html`<a class="card" href="#${exhibit.id}">

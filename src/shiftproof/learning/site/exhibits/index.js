@@ -7,6 +7,7 @@ import { drag } from "#learn/exhibits/drag.js";
 import { faces } from "#learn/exhibits/faces.js";
 import { forgets } from "#learn/exhibits/forgets.js";
 import { one } from "#learn/exhibits/one.js";
+import { own } from "#learn/exhibits/own.js";
 import { photos } from "#learn/exhibits/photos.js";
 import { pixels } from "#learn/exhibits/pixels.js";
 import { pool } from "#learn/exhibits/pool.js";
@@ -21,7 +22,7 @@ export const ROOMS = [
   { id: "invariant", exhibits: [pool, forgets, pixels, border] },
   { id: "convolution", exhibits: [one, dense, photos] },
   { id: "training", exhibits: [credit, faces, position, back] },
-  { id: "mending", exhibits: [seam] },
+  { id: "mending", exhibits: [seam, own] },
 ];
 
 export const EXHIBITS = ROOMS.flatMap((room) => room.exhibits);
