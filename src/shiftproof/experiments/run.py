@@ -38,7 +38,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "smoothing": "shiftproof.experiments.exact.smoothing",
     "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
     "attribution": "shiftproof.experiments.trained.attribution.words",
-    "efficiency": "shiftproof.experiments.trained.efficiency",
+    "efficiency": "shiftproof.experiments.trained.efficiency.words",
     "position": "shiftproof.experiments.trained.position.words",
     "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",
     "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",

@@ -1,13 +1,32 @@
 """Efficiency: the counts of the formula are torch's, sizes are cut where the data end, and the whole run on digits."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from mutations import layers
 from shiftproof.data.memory import open_labelled
 from shiftproof.experiments import Lab, told
-from shiftproof.experiments.trained import efficiency
-from shiftproof.experiments.trained.efficiency import KINDS, Width, build, by_formula, counted, how, needed, plan
+from shiftproof.experiments.trained.efficiency import words as efficiency
+from shiftproof.experiments.trained.efficiency.numbers import (
+    CENTRED,
+    CONDITIONS,
+    CONVOLUTION,
+    DENSE,
+    KINDS,
+    MOVED,
+    UNSHARED,
+    Width,
+    build,
+    by_formula,
+    counted,
+    how,
+    needed,
+    placed,
+    plan,
+)
 from shiftproof.training.loop import Training
 
 REAL = Width(28, ((8, 5, 2), (16, 5, 2)))
@@ -53,7 +72,7 @@ def test_steps_are_the_same_for_every_size():
 
 
 def test_sizes_end_with_the_data():
-    _, sizes, _ = plan(open_labelled("digits", "train"))
+    _, sizes, _, _ = plan(open_labelled("digits", "train"))
     assert sizes == (30, 100, 300, 1000, 1297)
 
 
@@ -84,13 +103,48 @@ def test_on_digits_and_again_after_a_kill(tmp_path):
         measured(tmp_path, kill)
     resumed, fresh = measured(tmp_path), measured(tmp_path / "fresh")
     assert told(efficiency.EXPERIMENT, resumed) == told(efficiency.EXPERIMENT, fresh)
-    assert {kind: rows.shape for kind, rows in resumed.accuracy.items()} == dict.fromkeys(KINDS, (5, 2))
-    assert all(f.holds for f in efficiency.figures(resumed) if f.holds is not None)
+    for condition in CONDITIONS:
+        shapes = {kind: rows.shape for kind, rows in resumed.accuracy[condition].items()}
+        assert shapes == dict.fromkeys(KINDS, (5, 2))
+    assert (resumed.accuracy[CENTRED][CONVOLUTION] != resumed.accuracy[MOVED][CONVOLUTION]).any()
+    assert all(f.holds for f in efficiency.figures(resumed) if f.table == "counts" and f.holds is not None)
 
 
 def test_a_kind_that_never_gets_there_has_no_figure():
     numbers = layers.efficient()
-    ahead = layers.sharing_costs(numbers)
-    assert [f.row for f in efficiency.figures(ahead) if f.table == "needed"] == ["dense"]
-    assert "is not reached by the convolution" in efficiency.finding(ahead)[3]
-    assert [f.row for f in efficiency.figures(numbers) if f.table == "needed"] == list(KINDS)
+    behind = layers.sharing_costs(numbers)
+
+    def rows(n):
+        found = [f for f in efficiency.figures(n) if f.table == "needed"]
+        assert [f.column for f in found].count(efficiency.SEEDS) == 4
+        return {f.row: f for f in found if f.column == efficiency.PICTURES}
+
+    assert rows(behind) == {}
+    assert "Not every seed reaches" in efficiency.finding(behind)[6]
+    assert "the convolution in 0 of 2" in efficiency.finding(behind)[6]
+    assert set(rows(numbers)) == {f"{kind}, {c} digits" for c in CONDITIONS for kind in (CONVOLUTION, UNSHARED)}
+
+
+def test_the_interval_of_the_pictures_needed_is_that_of_their_logarithms():
+    numbers = layers.efficient()
+    by_kind = {
+        UNSHARED: np.array([[0.1, 0.2], [0.9, 0.9]]),
+        CONVOLUTION: np.full((2, 2), 0.9),
+        DENSE: np.full((2, 2), 0.5),
+    }
+    numbers = replace(numbers, accuracy=dict.fromkeys(CONDITIONS, by_kind))
+    found = {f.column: f for f in efficiency.needed_figures(numbers, CENTRED, UNSHARED)}[efficiency.PICTURES]
+    logs = np.log([30 * 10**0.5, 30 * 10 ** (3 / 7)])
+    half = 12.706204736 * logs.std(ddof=1) / np.sqrt(2)  # Student's t, one degree of freedom
+    assert found.measured == round(np.exp(logs.mean()))
+    assert (found.low, found.high) == (round(np.exp(logs.mean() - half)), round(np.exp(logs.mean() + half)))
+
+
+def test_a_moved_digit_stays_where_it_was_put():
+    data = open_labelled("digits", "test")
+    once, again, other = placed(data, 1, 0), placed(data, 1, 0), placed(data, 1, 1)
+    assert torch.equal(once.pictures, again.pictures)
+    assert not torch.equal(once.pictures, other.pictures)
+    assert torch.equal(once.labels, data.labels)
+    rows = torch.nn.functional.pad(data.pictures, [1] * 4).unfold(2, 8, 1).unfold(3, 8, 1).flatten(2, 3)
+    assert (rows == once.pictures[:, :, None]).all(-1).all(-1).any(-1).all()  # each is one of the nine moves

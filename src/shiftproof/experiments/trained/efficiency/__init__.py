@@ -1,0 +1,1 @@
+"""What sharing weights saves: parameters, multiply-adds and training pictures."""
