@@ -22,6 +22,7 @@ from shiftproof.experiments.photographs.stationarity.specimens import (
     TEXTURES,
 )
 from shiftproof.experiments.photographs.stationarity.statistics import STATISTICS
+from shiftproof.experiments.photographs.stationarity.trials import DARKER, Trials, Tried
 from shiftproof.experiments.photographs.weight_sharing import NOISE, Apart
 
 
@@ -213,8 +214,20 @@ def stationary() -> Numbers:
         kurtosis=peaked,
         kurtosis_shuffled=flat,
         sign_p=0.01,
-        errs=dict.fromkeys(STATISTICS, 0.04),
+        trials=tried(20, 10),
     )
+
+
+def tried(count: int, hits: int) -> Trials:
+    """The same number of hits for albums of `count` pictures in which nothing differs, and twice as many for darker corners."""
+    size = (Tried(count, "simulated", 200, dict.fromkeys(STATISTICS, hits)),)
+    power = {by: Tried(count, f"corners darker by {by}", 200, dict.fromkeys(STATISTICS, 2 * hits)) for by in DARKER}
+    return Trials(size, {count: power})
+
+
+def errs_often(n: Numbers) -> Numbers:
+    """The test says “differs” of a quarter of what does not differ."""
+    return replace(n, trials=tried(20, 50))
 
 
 def other_way_round(n: Numbers) -> Numbers:
@@ -297,9 +310,9 @@ MUTATIONS = {
     ),
     "stationarity": Mutation(
         stationary,
-        [other_way_round, nothing_found],
+        [other_way_round, nothing_found, errs_often],
         {
-            "For simulated": "measured numbers only",
+            "In simulated pictures with darker": "measured numbers only",
             "In theory": "theory, nothing measured",
             "The variance is computed": "explains the measure",
             "The packages contain": "limits the result",
@@ -307,7 +320,7 @@ MUTATIONS = {
             "The textures are": "limits the result",
             "p: the probability": "names the quantity",
             "a p of 0.017 or less": "names the level",
-            "should be": "names the level",
+            "simulated": "names the pictures",
             "8 x 8 cells": "names the unit",
             "minus the overall mean": "names the quantity",
             "In textures seen from above": "names the pictures",

@@ -45,7 +45,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "corrections": "shiftproof.experiments.trained.corrections.words",
     "capsules": "shiftproof.experiments.trained.capsules.words",
     "scrambled-face": "shiftproof.experiments.trained.scrambled_face",
-    "body": "shiftproof.experiments.exact.body",
+    "body": "shiftproof.experiments.exact.body.words",
 }
 
 

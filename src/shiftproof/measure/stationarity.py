@@ -16,7 +16,7 @@ class PositionTest:
 
     Args:
         share: explained part of the variation within pictures, in [0, 1].
-        chance: mean share under the null hypothesis, about 1 / n.
+        chance: mean share under the null hypothesis, 1 / n.
         p: (1 + draws with at least this share) / (1 + draws).
         map: the mean over pictures at each position, minus the mean over positions.
     """
@@ -33,21 +33,21 @@ class PositionTest:
 
 
 def position_test(cells: Float[np.ndarray, "n h w b"], *, draws: int = 999, seed: int = 0) -> PositionTest:
-    """Whether a statistic differs by position more than it does after each picture is moved at random.
+    """Whether a statistic differs by position more than it does if each picture's deviations change sign at random.
 
     With x_i(p) the b values of picture i at position p, minus the picture's mean over positions, and m(p) their mean over the
     n pictures:
 
         share = n sum_p |m(p)|^2 / sum_i sum_p |x_i(p)|^2
 
-    Null hypothesis: the pictures are independent, and the distribution of each is the same after every move (stationarity).
-    Then moving each picture's cells around the torus by a random amount does not change the distribution, and the share is one
-    of its draws. Moves preserve the correlation of neighbours. A permutation of cells would destroy it, and would call every
-    smooth picture non-stationary.
+    Null hypothesis: the expected value of x_i(p) is 0 at every position. If the pictures are independent and each x_i is as
+    likely as -x_i, changing the signs of whole pictures does not change the distribution, and the share is one of its draws.
+    All cells of a picture change sign together, so neighbours stay as alike as they are. A permutation of cells would make
+    them independent, and would call every smooth picture non-stationary.
 
     Args:
         cells: for each picture, a statistic of each cell of a regular grid; series are grids of width 1.
-        draws: number of times that all pictures are moved at random.
+        draws: number of times that every picture is given a sign at random.
         seed: seed of the draws; the global random state is not used.
 
     Raises:
@@ -58,11 +58,12 @@ def position_test(cells: Float[np.ndarray, "n h w b"], *, draws: int = 999, seed
     >>> found.p, bool(found.explained > 0.5)
     (0.001, True)
 
-    Reference: random toroidal shifts: Lotwick and Silverman 1982, Methods for analysing spatial processes of several types
-        of points, J. R. Stat. Soc. B 44, 406-413; (1 + r) / (1 + draws): Davison and Hinkley 1997, Bootstrap Methods,
-        section 4.2.
-    Differs: the test is exact if the content wraps. Any other picture has a seam after the move; the experiment
-        *stationarity* measures the size of the test on such pictures.
+    Reference: Fisher 1935, The Design of Experiments, section 21; Winkler et al. 2014, Permutation inference for the general
+        linear model, NeuroImage 92, 381-397: sign flipping; (1 + r) / (1 + draws): Davison and Hinkley 1997, Bootstrap
+        Methods, section 4.2.
+    Differs: the test is exact if x_i is as likely as -x_i, and nearly so for many pictures. The experiment *stationarity*
+        measures its size and its power. With n pictures, two of the 2^n choices of signs give the data back, so p is hardly
+        ever below 2^(1 - n).
     """
     n, h, w, b = cells.shape
     if n < 2 or h * w < 2 or not np.isfinite(cells).all():
@@ -74,27 +75,19 @@ def position_test(cells: Float[np.ndarray, "n h w b"], *, draws: int = 999, seed
     x = cells.astype(np.float64).reshape(n, h * w, b)
     # Without each picture's own mean: a dark and a bright picture differ, but not by position.
     x = x - x.mean(axis=1, keepdims=True)
-    # Moves only reorder a picture's cells, so the denominator is the same in every draw.
+    # Signs change no square, so the denominator is the same in every draw.
     total = float((x**2).sum())
     if total == 0:
-        return PositionTest(0.0, 0.0, 1.0, np.zeros((h, w, b)))
-
-    def share(values: np.ndarray) -> float:
-        return float(n * (values.mean(axis=0) ** 2).sum() / total)
-
-    rng = np.random.default_rng(seed)
-    y, z = np.divmod(np.arange(h * w), w)
-    rows = np.arange(n)[:, None]
-    drawn = np.empty(draws)
-    for k in range(draws):
-        # Each picture by a move of its own: one move for all would leave the mean map as it is, at another place.
-        dy, dx = rng.integers(h, size=(n, 1)), rng.integers(w, size=(n, 1))
-        drawn[k] = share(x[rows, (y + dy) % h * w + (z + dx) % w])
-    found = share(x)
-    # The data count as a draw of their own, so p is never 0. Draws equal up to rounding count as equal: for tiny grids
-    # the same arrangement can come up again.
+        return PositionTest(0.0, 1 / n, 1.0, np.zeros((h, w, b)))
+    # n sum_p |m(p)|^2 with signs s is s G s / n, where G holds the products of every two pictures.
+    products = x.reshape(n, -1) @ x.reshape(n, -1).T
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, n))
+    drawn = ((signs @ products) * signs).sum(axis=1)
+    found = products.sum()
+    # The data count as a draw of their own, so p is never 0. Draws equal up to rounding count as equal: all signs changed
+    # is the same share again.
     p = (1 + int((drawn >= found * (1 - 1e-12)).sum())) / (1 + draws)
-    return PositionTest(found, float(drawn.mean()), p, x.mean(axis=0).reshape(h, w, b))
+    return PositionTest(float(found) / (n * total), 1 / n, p, x.mean(axis=0).reshape(h, w, b))
 
 
 def cell_means(values: Float[np.ndarray, "h w *b"], grid: tuple[int, int]) -> Float64[np.ndarray, "gy gx b"]:

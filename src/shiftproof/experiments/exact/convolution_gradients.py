@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
-from shiftproof.experiments.sources import NOTES
+from shiftproof.experiments.sources import GRADIENTS, NOTES
 from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import percent
 
@@ -203,7 +203,7 @@ def claims(n: Numbers) -> list[Judged]:
             rests_on=[("exact", BY_KERNEL, column), ("exact", BY_INPUT, column)],
         ),
         judged(
-            "The derivative of a convolution with respect to the kernel is V, and with respect to the input it is K.",
+            GRADIENTS,
             NOTES,
             [n.without_sum < ROUNDED, n.without_flip < ROUNDED],
             holds="Both short forms equal the gradients.",

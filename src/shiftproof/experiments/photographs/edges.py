@@ -24,7 +24,7 @@ from shiftproof.experiments.photographs.neighbours import (
     dense_row,
     sparse_matrix,
 )
-from shiftproof.experiments.sources import NOTES
+from shiftproof.experiments.sources import EIGHT_BILLION, NOTES
 from shiftproof.records import Citation, Figure, Judged, Table
 from shiftproof.records.numbers import fixed
 
@@ -223,7 +223,7 @@ def claims(n: Numbers) -> list[Judged]:
             rests_on=[("ways", "convolution", "operations"), ("ways", "dense matrix", "weights or entries")],
         ),
         judged(
-            "267,960 operations by convolution stand against 8 billion operations by the dense matrix.",
+            EIGHT_BILLION,
             NOTES,
             [round(n.dense_twice, -9) == BILLIONS],
             holds=f"The dense product takes {n.dense_twice:,} operations.",

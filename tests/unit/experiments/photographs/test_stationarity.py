@@ -16,7 +16,7 @@ from shiftproof.experiments.photographs.stationarity.specimens import (
 )
 from shiftproof.experiments.photographs.stationarity.words import EXPERIMENT
 
-FAST = Sizes(side=64, draws=199, length=128, runs=40, trials=2)
+FAST = Sizes(side=64, draws=199, length=128, runs=40, albums=3)
 
 
 def test_shuffles_keep_the_pixels():

@@ -17,16 +17,15 @@ from shiftproof.experiments.photographs.stationarity.specimens import (
     TEXTURES,
     Change,
     Stack,
-    fields,
     pixels_shuffled,
-    squared,
+    squares,
     textures,
 )
 from shiftproof.experiments.photographs.stationarity.statistics import STATISTICS, peakedness, statistics
+from shiftproof.experiments.photographs.stationarity.trials import LEVEL, Trials, tried
 from shiftproof.measure import position_test
 from shiftproof.records.numbers import fixed, percent
 
-LEVEL = 0.05
 BAR = LEVEL / len(STATISTICS)  # Bonferroni: the level of a row is shared out over its statistics
 
 
@@ -39,14 +38,14 @@ class Sizes:
         draws: random moves of the test.
         length: steps of a series.
         runs: series of a kind.
-        trials: albums of stationary pictures that the test is tried on.
+        albums: of each kind that the test is tried on; five times as many of those that take little time.
     """
 
     side: int = 256
     draws: int = 999
     length: int = 512
     runs: int = 60
-    trials: int = 100
+    albums: int = 200
 
 
 SIZES = Sizes()
@@ -125,7 +124,7 @@ class Numbers:
         kurtosis: of the filter responses of each photograph.
         kurtosis_shuffled: the same after all its pixels were shuffled.
         sign_p: of a sign test that as many photographs lose as gain by shuffling.
-        errs: statistic -> how often the test says that it differs, in stationary pictures.
+        trials: how often the test says that a statistic differs, in pictures of which it is known.
     """
 
     album: str
@@ -135,7 +134,7 @@ class Numbers:
     kurtosis: Float64[np.ndarray, " n"]
     kurtosis_shuffled: Float64[np.ndarray, " n"]
     sign_p: float
-    errs: dict[str, float]
+    trials: Trials
 
     @property
     def lose(self) -> float:
@@ -173,7 +172,7 @@ def measure(lab: Lab, *, sizes: Sizes = SIZES, changes: Mapping[str, Change] = P
     from scipy.stats import binomtest
 
     album, side = lab.photographs(many=True), sizes.side
-    stack = np.stack([squared(p.grey, side) for p in album.photographs])
+    stack = squares(lab, side)
     pictures, series = {}, {}
     for name, change in lab.each("pictures", changes.items()):
         # The same random numbers for every change, so that rows differ by the change alone.
@@ -193,20 +192,5 @@ def measure(lab: Lab, *, sizes: Sizes = SIZES, changes: Mapping[str, Change] = P
         kurtosis=kurtosis,
         kurtosis_shuffled=after,
         sign_p=float(binomtest(int((kurtosis > after).sum()), len(kurtosis)).pvalue),
-        errs=lab.kept(size_of_test, len(stack), sizes.trials, lab),
+        trials=tried(stack, lab, sizes.albums),
     )
-
-
-def size_of_test(count: int, trials: int, lab: Lab) -> dict[str, float]:
-    """How often each statistic is said to differ at the level, on stationary pictures that do not wrap around.
-
-    Args:
-        count: pictures of an album.
-        trials: albums.
-        lab: where progress is reported.
-    """
-    hits: dict[str, int] = dict.fromkeys(STATISTICS, 0)
-    for trial in lab.each("size of the test", range(trials)):
-        for name, cells in statistics(fields(count, np.random.default_rng((7, trial))), (GRID, GRID)).items():
-            hits[name] += position_test(cells, draws=99, seed=trial).p <= LEVEL
-    return {name: k / trials for name, k in hits.items()}

@@ -9,22 +9,25 @@ import numpy as np
 from jaxtyping import Float64
 
 from shiftproof.data import bundled_textures
+from shiftproof.experiments.lab import Lab
 
 GRID = 8  # cells along each side of a picture
 Stack = Float64[np.ndarray, "n h w"]
 
 
-def fields(n: int, rng: np.random.Generator, side: int = 64) -> Stack:
-    """Stationary pictures with long-range correlations: noise of power 1 / f^2.
+def fields(n: int, rng: np.random.Generator, exponent: float, side: int = 64) -> Stack:
+    """Stationary pictures with long-range correlations: noise of amplitude 1 / f^exponent, with mean 0 and variance about 1.
 
-    They are cut from pictures of twice the side, because those wrap around and photographs do not.
+    They are cut from pictures of four times the side, because those wrap around and photographs do not.
     """
-    fy, fx = np.fft.fftfreq(2 * side)[:, None], np.fft.rfftfreq(2 * side)[None]
-    # Power falls as 1 / f^2 in photographs (Field 1987). At f = 0 it would be
+    whole = 4 * side
+    f = np.hypot(np.fft.fftfreq(whole)[:, None], np.fft.fftfreq(whole)[None])
+    # The amplitude falls as 1 / f in photographs (Field 1987). At f = 0 it would be
     # infinite: the lowest frequency's stands in.
-    amplitude = 1 / np.maximum(np.hypot(fy, fx), 0.5 / side)
-    noise = rng.standard_normal((n, *amplitude.shape)) + 1j * rng.standard_normal((n, *amplitude.shape))
-    return np.fft.irfft2(noise * amplitude, s=(2 * side, 2 * side))[:, :side, :side]
+    amplitude = np.maximum(f, 1 / whole) ** -exponent
+    amplitude *= whole / np.sqrt((amplitude**2).sum())
+    noise = np.fft.rfft2(rng.standard_normal((n, whole, whole)))
+    return np.fft.irfft2(noise * amplitude[:, : whole // 2 + 1])[:, :side, :side]
 
 
 def textures(side: int) -> Stack:
@@ -49,15 +52,20 @@ def squared(grey: Float64[np.ndarray, "h w"], side: int) -> Float64[np.ndarray, 
     return np.asarray(image, dtype=np.float64)
 
 
-def vignetted(x: Stack, rng: np.random.Generator) -> Stack:
-    """Pictures darkened towards the corners: times 1 - 0.7 r^2, with r = 1 at the corner."""
+def squares(lab: Lab, side: int) -> Stack:
+    """The photographs at side x side: the larger album if there is one."""
+    return np.stack([squared(p.grey, side) for p in lab.photographs(many=True).photographs])
+
+
+def vignetted(x: Stack, by: float) -> Stack:
+    """Pictures darkened towards the corners: times 1 - by r^2, with r = 1 at the corner."""
     y = np.linspace(-1, 1, x.shape[1])
-    return x * (1 - 0.7 * (y[:, None] ** 2 + y[None] ** 2) / 2)
+    return x * (1 - by * (y[:, None] ** 2 + y[None] ** 2) / 2)
 
 
-def rolled(x: Stack, rng: np.random.Generator) -> Stack:
+def rolled(x: Float64[np.ndarray, "n h w *b"], rng: np.random.Generator) -> Float64[np.ndarray, "n h w *b"]:
     """Each picture moved by its own random amount; what leaves on one side comes in on the other."""
-    h, w = x.shape[1:]
+    h, w = x.shape[1:3]
     return np.stack([np.roll(p, (int(rng.integers(h)), int(rng.integers(w))), (0, 1)) for p in x])
 
 
@@ -101,7 +109,7 @@ VIGNETTED, LINES = "vignetted", "middle rows of the photographs"
 PICTURES: Mapping[str, Change] = {
     PHOTOGRAPHS: Change(lambda x, rng: x, None),
     "rolled by a random amount": Change(rolled, ()),
-    VIGNETTED: Change(vignetted, ("mean",)),
+    VIGNETTED: Change(lambda x, rng: vignetted(x, 0.7), ("mean",)),
     "left half's pixels shuffled": Change(left_half_shuffled, ("filter responses",)),
     "patches in order of brightness": Change(patches_by_brightness, ("mean",)),
     SHUFFLED: Change(pixels_shuffled, ()),

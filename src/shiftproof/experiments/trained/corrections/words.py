@@ -7,7 +7,7 @@ from typing import Any
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.judging import judged
-from shiftproof.experiments.sources import NOTES
+from shiftproof.experiments.sources import EIGHT_BILLION, GRADIENTS, NOTES
 from shiftproof.experiments.trained.corrections.numbers import (
     CHANGE,
     EDGES,
@@ -75,7 +75,7 @@ def claims(numbers: Numbers) -> list[Judged]:
             rests_on=[("classifiers", name, CHANGE) for name in others],
         ),
         judged(
-            "267,960 operations by convolution stand against 8 billion operations by the dense matrix.",
+            EIGHT_BILLION,
             NOTES,
             [c.matrix_operations == c.matrix_entries],
             holds="The dense product takes as many operations as the matrix has entries.",
@@ -87,7 +87,7 @@ def claims(numbers: Numbers) -> list[Judged]:
             ],
         ),
         judged(
-            "The derivative of a convolution with respect to the kernel is V, and with respect to the input it is K.",
+            GRADIENTS,
             NOTES,
             [by_k < ROUNDED, by_v < ROUNDED],
             holds="Both equal autograd's gradients.",
