@@ -150,13 +150,13 @@ class Accuracies:
 ByModel = Mapping[str, Accuracies]
 
 
-def measure_models(lab: Lab, *, augmented: bool) -> dict[str, Accuracies]:
-    """Accuracies of models A, B and C for every seed."""
+def measure_models(lab: Lab, *, augmented: bool, models: Mapping[str, str] = MODELS) -> dict[str, Accuracies]:
+    """Accuracies of models A, B and C, or of others by their patterns, for every seed."""
     how, stage = setting(lab).training(augmented=augmented), "augmented networks" if augmented else "networks"
-    todo = [(model, seed) for seed in lab.seeds for model in MODELS]
-    found: dict[str, list[dict[str, list[float]]]] = {model: [] for model in MODELS}
+    todo = [(model, seed) for seed in lab.seeds for model in models]
+    found: dict[str, list[dict[str, list[float]]]] = {model: [] for model in models}
     for model, seed in lab.each(stage, todo):
-        found[model].append(lab.kept(accuracies, lab, MODELS[model], how, seed, shared=True))
+        found[model].append(lab.kept(accuracies, lab, models[model], how, seed, shared=True))
     return {
         model: Accuracies({c: np.array([r[c] for r in runs]) for c in CONDITIONS}, np.array([r["curve"] for r in runs]))
         for model, runs in found.items()
@@ -288,11 +288,13 @@ def curve_chart(title: str, rows: Mapping[str, Float64[np.ndarray, "seeds distan
     return Chart("distance", title, "lines", "distance of the move (px)", "accuracy", lines, percent=True, note=note)
 
 
-def protocol(here: Setting, *, test_pictures: int, augmented: bool) -> dict[str, Any]:
+def protocol(
+    here: Setting, *, test_pictures: int, augmented: bool, models: Mapping[str, str] = MODELS
+) -> dict[str, Any]:
     """Everything needed to repeat it."""
     how = here.training(augmented=augmented)
     return {
-        "models": {m: repr(untrained(here.build(p))).replace("\n", "") for m, p in MODELS.items()},
+        "models": {m: repr(untrained(here.build(p))).replace("\n", "") for m, p in models.items()},
         "boundary": "zeros moved in; what leaves the picture is lost",
         "moves_px": {c: f"whole pixels, uniform in [-{r}, {r}] along each axis" for c, r in here.reach_px.items() if r},
         "training": {
