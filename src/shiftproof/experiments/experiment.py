@@ -158,7 +158,7 @@ def poor_readers(readers: Mapping[str, float]) -> Said:
     return Said(
         bool(poor),
         yes=f"Only {able} of the {len(readers)} networks {'reads' if able == 1 else 'read'} at least {percent(READS, 0)} of "
-        f"the unmoved pictures, so comparisons with others say little: {', '.join(poor)}.",
+        f"the unmoved pictures, so comparisons with others say little: {'; '.join(poor)}.",
         no="",
     )
 

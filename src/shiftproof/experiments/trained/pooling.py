@@ -108,9 +108,9 @@ def claims(numbers: Numbers) -> list[Judged]:
     second, deeper = gain_of(numbers, "C", ONCE, MOVED), gain_of(numbers, ONCE, "B", MOVED)
     told = f"{signed_points(first[0].measured)} on digits moved little and {signed_points(first[1].measured)} on moved ones"
     change = (
-        f"With two convolutions in both networks, the second pooling adds {signed_points(second.measured)} on moved "
+        "With two convolutions in both networks, a second pooling changes the accuracy on moved digits by "
+        f"{signed_points(second.measured)}; with one pooling in both, a second convolution by {signed_points(deeper.measured)}"
     )
-    change += f"digits; with one pooling in both, the second convolution adds {signed_points(deeper.measured)}"
     return [
         judged(
             "Pooling makes a convolutional network more tolerant of small moves.",

@@ -35,6 +35,14 @@ MEAN, ALL = "mean", "all together"
 SHARE, ALONE, LAST = COLUMNS = ("share", "alone", "last")
 SCORES = {KEPT: "answers kept beyond chance", CORRECT: "correct, moved", UNMOVED: "correct, unmoved"}
 UNSHARED, DENSE = "no weight sharing", "dense readout"
+CELL_WORDS = dict(zip(CELLS, ("weight sharing and an average", "weight sharing", "an average", "neither"), strict=True))
+SUBJECTS = {  # the rows of `GIVEN`, as a sentence begins
+    row: f"{where} weight sharing, an averaging readout"
+    if stage == READOUT
+    else f"{where} an averaging readout, weight sharing"
+    for row, (stage, other) in GIVEN.items()
+    for where in ("Without" if other is None else "Given",)
+}
 EXPLAINED = (
     "share: mean over all orders of adding the stages; alone: added to no other stage; last: lost if removed from all"
 )
@@ -94,8 +102,8 @@ def claims(numbers: Numbers) -> list[Judged]:
     both = _gain(
         "", "", "", [a - b for a, b in zip(numbers.of(pooled, KEPT), numbers.of(frozenset(), KEPT), strict=True)]
     )
-    kept = f"With both, a network with a dense readout keeps {_kept(numbers, pooled)} of its answers, with neither "
-    kept += f"{_kept(numbers, frozenset())}; with weight sharing and an average, {_kept(numbers, averaged)}"
+    kept = f"Before a dense readout, a network with both keeps {_kept(numbers, pooled)} of its answers beyond chance, one with "
+    kept += f"neither {_kept(numbers, frozenset())}; one with weight sharing and an average keeps {_kept(numbers, averaged)}"
 
     def sharing(source_row: str) -> Figure:
         return given(numbers, source_row, MEAN)
@@ -105,13 +113,13 @@ def claims(numbers: Numbers) -> list[Judged]:
 
     def added(stage: str, claim: str, where: str) -> Judged:
         found = {cell: besides(numbers, cell, stage) for cell in CELLS}
-        each = "; ".join(f"{listed(cell)} {signed_points(f.measured)}" for cell, f in found.items())
+        each = "; ".join(f"{CELL_WORDS[cell]} {signed_points(f.measured)}" for cell, f in found.items())
         return judged(
             claim,
             replace(SOURCE, where=where),
             [f.holds for f in found.values()],
             holds=f"It adds to every kind of network, beyond chance: {each}.",
-            in_part=f"What it adds depends on what is there: {each}.",
+            in_part=f"What it adds depends on what a network has: {each}.",
             does_not=f"It adds to no kind of network beyond chance: {each}.",
             undecided=f"With a single seed, it changes the answers kept as follows: {each}.",
             rests_on=[("besides", listed(cell), stage) for cell in CELLS],
@@ -149,25 +157,25 @@ def _kept(numbers: Numbers, there: frozenset[str]) -> str:
 
 def finding(numbers: Numbers) -> list[Said | str]:
     """What sharing and averaging keep together and alone, what each adds to the other, and what averaging costs."""
-    four = "; ".join(f"{listed(cell)}: {_kept(numbers, cell)}" for cell in CELLS)
+    four = "; ".join(f"{words} {_kept(numbers, cell)}" for cell, words in CELL_WORDS.items())
     together, without = (given(numbers, row, MEAN).measured for row in GIVEN if GIVEN[row][0] == READOUT)
     cells = "; ".join(
-        f"{listed(cell)}: pooling {signed_points(besides(numbers, cell, POOLING).measured)}, augmentation "
+        f"{words}: pooling {signed_points(besides(numbers, cell, POOLING).measured)}, augmentation "
         f"{signed_points(besides(numbers, cell, AUGMENTATION).measured)}"
-        for cell in CELLS
+        for cell, words in CELL_WORDS.items()
     )
     averaged, flat = (numbers.mean(frozenset(s), UNMOVED) for s in ((SHARING, READOUT), (SHARING,)))
     right, right_flat = percent(averaged, 1), percent(flat, 1)
     each = f"the average brings {signed_points(together)} with shared weights and {signed_points(without)} without"
     return [
-        f"Answers kept beyond chance when digits move by up to {numbers.reach_px} px: {four}.",
+        f"Answers kept beyond chance when digits move by up to {numbers.reach_px} px, by what a network has: {four}.",
         *(_added(row, given(numbers, row, MEAN)) for row in GIVEN),
         Said(
             together > without,
             yes=f"Weight sharing and averaging support each other: {each}. One mean over both would hide this.",
             no=f"Weight sharing and averaging do not support each other: {each}.",
         ),
-        f"What pooling and augmentation change, by what is there: {cells}.",
+        f"What pooling and augmentation change in networks with these: {cells}.",
         Said(
             averaged < flat,
             yes=f"Averaging over positions has a cost: {right} of unmoved digits are correct instead of {right_flat}.",
@@ -179,7 +187,7 @@ def finding(numbers: Numbers) -> list[Said | str]:
 def _added(row: str, found: Figure) -> Said:
     """What a stage adds to the answers kept: a gain, a loss, or neither."""
     low, high = (found.measured, found.measured) if found.low is None or found.high is None else (found.low, found.high)
-    start = f"The stage '{row}' changes the answers kept by {signed_points(found.measured)}"
+    start = f"{SUBJECTS[row]} changes the answers kept by {signed_points(found.measured)}"
     interval = f"{start} ({from_to(signed_points(low), signed_points(high), 'to')}),"
     return Said(
         found.low is None,
@@ -196,7 +204,12 @@ def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     moves = f"moves up to {numbers.reach_px} px along each axis"
     return [
-        Table("square", "Answers kept beyond chance, by weight sharing and readout", "readout", f"no pooling; {moves}"),
+        Table(
+            "square",
+            "Answers kept beyond chance, by weight sharing and readout",
+            "readout",
+            f"no pooling, no augmentation; {moves}",
+        ),
         Table(
             "given",
             "Weight sharing and averaging, with and without each other: the change of the answers kept",

@@ -77,7 +77,7 @@ def claims(n: Numbers) -> list[Judged]:
     """The book's sentence in its two halves."""
     (c, co), (u, _), (d, do) = (n.formula[kind] for kind in KINDS)
     margins = [margin(n, condition, rival) for condition in CONDITIONS for rival in RIVALS]
-    told = "; ".join(f"on {condition} digits {_ahead(n, condition)}" for condition in CONDITIONS)
+    told = "; ".join(f"on {condition} digits, it is {_ahead(n, condition)}" for condition in CONDITIONS)
     return [
         judged(
             "A convolution is far more efficient than dense multiplication in memory.",
@@ -95,7 +95,7 @@ def claims(n: Numbers) -> list[Judged]:
             "pair of pixels.",
             BOOK,
             [f.holds for f in margins],
-            holds=f"With as many pictures, the convolution is ahead of both others, {told}.",
+            holds=f"With as many pictures, the convolution is ahead of both others: {told}.",
             in_part=f"With as many pictures, the convolution is ahead, but not always beyond chance: {told}.",
             does_not=f"With as many pictures, the convolution is never ahead beyond chance: {told}.",
             undecided=f"With a single seed, the convolution is ahead as follows: {told}.",
@@ -108,7 +108,7 @@ def claims(n: Numbers) -> list[Judged]:
 
 def _ahead(n: Numbers, condition: str) -> str:
     """How far the convolution is ahead of each rival."""
-    each = [f"{signed_points(margin(n, condition, rival).measured)} of {NAMES[rival]}" for rival in RIVALS]
+    each = [f"{signed_points(margin(n, condition, rival).measured)} over {NAMES[rival]}" for rival in RIVALS]
     return " and ".join(each)
 
 
@@ -160,13 +160,13 @@ def _ends(n: Numbers, condition: str) -> str:
 def _margins(n: Numbers, condition: str) -> Said:
     """Whether the convolution is ahead of both others beyond chance."""
     found = [margin(n, condition, rival) for rival in RIVALS]
-    start = f"On {condition} digits, the convolution is {_ahead(n, condition)} ahead, the mean over all sizes"
+    start = f"On {condition} digits, the convolution's accuracy is {_ahead(n, condition)} (mean over all sizes)"
     return Said(
         found[0].holds is None,
         yes=f"{start}, with a single seed.",
         no=Said(
             all(f.holds for f in found),
-            yes=f"{start}, both beyond chance: sharing is statistically efficient.",
+            yes=f"{start}, both gains beyond chance: sharing is statistically efficient.",
             no=f"{start}, which are not both gains beyond chance.",
         ),
     )
