@@ -7,7 +7,7 @@ from shiftproof.experiments import EXPERIMENTS, find
 from shiftproof.experiments.experiment import READS, findings, poor_readers, told
 
 MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **layers.MUTATIONS}
-READERS = [name for name in EXPERIMENTS if find(name).readers is not None]
+READERS = ("attribution", "augmentation", "corrections", "pooling")
 WITHOUT = {  # experiments that train, and why they have no readers
     "capsules": "accuracy is what it compares",
     "dense-to-conv": "accuracy is what it compares",
@@ -19,8 +19,8 @@ WITHOUT = {  # experiments that train, and why they have no readers
 
 
 def test_every_experiment_that_trains_says_how_well_its_networks_read_or_why_not():
+    assert {*READERS} == {name for name in EXPERIMENTS if find(name).readers is not None}
     assert {*READERS} | {*WITHOUT} == {name for name in EXPERIMENTS if find(name).trains}
-    assert not {*READERS} & {*WITHOUT}
 
 
 @pytest.mark.parametrize("name", READERS)
