@@ -208,7 +208,7 @@ def squared(weight: Tensor) -> Tensor:
 
 def face_networks() -> dict[str, nn.Module]:
     """The networks of the experiment "scrambled-face", in which nothing but two trainings is random."""
-    from shiftproof.experiments.trained import scrambled_face as scrambled
+    from shiftproof.experiments.trained.scrambled_face import numbers as scrambled
 
     patches, labels = face_patches("train")
     data = Labelled((patches * 255).round().to(torch.uint8), labels, "faces")

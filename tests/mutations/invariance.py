@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from mutations import Mutation
-from shiftproof.experiments.trained import augmentation, pooling, scrambled_face
+from shiftproof.experiments.trained import augmentation, pooling
 from shiftproof.experiments.trained.attribution import numbers as attribution
 from shiftproof.experiments.trained.corrections import numbers as corrections
 from shiftproof.experiments.trained.moved_digits import CONDITIONS, LITTLE, MODELS, MOVED, Accuracies, Setting
 from shiftproof.experiments.trained.other_protocols import READINGS, WHOLE, OtherProtocols
+from shiftproof.experiments.trained.scrambled_face import numbers as scrambled_face
 from shiftproof.experiments.trained.sensitivity import numbers as sensitivity
 from shiftproof.repairing.stages import AUGMENTATION, POOLING, READOUT, SHARING
 from shiftproof.training.loop import Training
@@ -255,31 +256,41 @@ OF_ATTRIBUTION = Mutation(
 )
 
 
-def faces(scrambled: Mapping[str, float], *, tiles: bool = True) -> scrambled_face.Numbers:
+def faces(scrambled: Mapping[str, float], *, tiles: Mapping[str, float] | None = None) -> scrambled_face.Numbers:
     """Networks that call every other picture a face as it is.
 
     Args:
         scrambled: fraction of the faces with exchanged parts that is called a face, by network.
-        tiles: whether the bag of tiles answers shuffled tiles as it does the whole face.
+        tiles: fraction of the shuffled tiles that is, where it is not 0.9.
     """
     called = {}
     for name in scrambled_face.NETWORKS:
-        rates = dict.fromkeys(scrambled_face.CONDITIONS, 0.9) | {scrambled_face.SCRAMBLED: scrambled[name]}
+        rates = dict.fromkeys(scrambled_face.CONDITIONS, 0.9) | {
+            scrambled_face.SCRAMBLED: scrambled[name],
+            scrambled_face.TILED: (tiles or {}).get(name, 0.9),
+        }
         called[name] = {c: (np.arange(10) < round(10 * r)).astype(float)[None] for c, r in rates.items()}
-    if not tiles:
-        called[scrambled_face.TILES][scrambled_face.TILED] = np.zeros((1, 10))
-    return scrambled_face.Numbers(called, np.zeros((4, 2, 25, 25), dtype=np.float32))
+    large = {name: dict.fromkeys(scrambled_face.CONDITIONS[:3], 1.0) for name in called}
+    shown, picture = np.zeros((4, 2, 25, 25), dtype=np.float32), np.zeros((3, 125, 125), dtype=np.float32)
+    return scrambled_face.Numbers(called, large, shown, picture)
 
 
+ALL_FOOLED = dict.fromkeys(scrambled_face.NETWORKS, 0.9)
+SHOWN = scrambled_face.SHOWN.values()
 OF_SCRAMBLED_FACE = Mutation(
-    lambda: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.9) | {scrambled_face.TWO_STAGES: 0.4}),
+    lambda: faces(
+        ALL_FOOLED | {scrambled_face.TWO_STAGES: 0.4} | dict.fromkeys(SHOWN, 0.3), tiles=dict.fromkeys(SHOWN, 0.0)
+    ),
     [
-        lambda n: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.8) | {scrambled_face.BAG: 0.2}, tiles=False),
+        lambda n: faces(ALL_FOOLED | {scrambled_face.BAG: 0.2}, tiles={scrambled_face.TILES: 0.0}),
         lambda n: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.3)),
+        lambda n: faces(ALL_FOOLED | dict.fromkeys(scrambled_face.SHOWN, 0.3)),
     ],
     {
         "The networks call moved faces": "numbers only",
         "With 10 faces, intervals": "limits the result, with a number",
+        "the face of the picture": "says what was measured",
+        "A large face": "says what is drawn",
         "10 faces and 10 backgrounds": "says how much was measured",
         "Held-out faces": "says what is drawn",
     },

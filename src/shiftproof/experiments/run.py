@@ -44,7 +44,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",
     "corrections": "shiftproof.experiments.trained.corrections.words",
     "capsules": "shiftproof.experiments.trained.capsules.words",
-    "scrambled-face": "shiftproof.experiments.trained.scrambled_face",
+    "scrambled-face": "shiftproof.experiments.trained.scrambled_face.words",
     "body": "shiftproof.experiments.exact.body.words",
 }
 

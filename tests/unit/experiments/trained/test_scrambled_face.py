@@ -5,24 +5,32 @@ import torch
 
 from few_digits import written
 from mutations.invariance import faces as made_up
+from shiftproof.data import Labelled
 from shiftproof.experiments import reproduce
-from shiftproof.experiments.trained import scrambled_face
-from shiftproof.experiments.trained.scrambled_face import (
+from shiftproof.experiments.trained.scrambled_face import words
+from shiftproof.experiments.trained.scrambled_face.numbers import (
     BAG,
     BOX_PX,
     BOXES,
+    CAPSULES,
+    DEEP,
+    LARGE,
     MOVED,
     NETWORKS,
     SCRAMBLED,
+    SHOWN,
     TAKEN_FROM,
     TILED,
     TILES,
     TWO_STAGES,
+    UNSHARED,
     WHOLE,
     bag_of_tiles,
     called_a_face,
     exchanged,
+    large_face,
     shuffled,
+    with_tiles,
 )
 from shiftproof.models.networks.conv_net import ConvNet
 
@@ -71,12 +79,45 @@ def test_called_a_face_is_the_mean_over_views():
 
 
 def test_the_finding_says_who_is_fooled():
-    refuses = scrambled_face.finding(made_up(dict.fromkeys(NETWORKS, 0.9) | {TWO_STAGES: 0.4}))
+    refuses = words.finding(made_up(dict.fromkeys(NETWORKS, 0.9) | {TWO_STAGES: 0.4}))
     assert "calls 90 % of the faces with exchanged parts a face, and 90 % of the whole faces" in refuses[0]
     assert refuses[2].endswith("lowers the rate of parts at their places by more than 20 points.")
-    fooled = scrambled_face.finding(made_up(dict.fromkeys(NETWORKS, 0.9) | {BAG: 0.2}))
+    fooled = words.finding(made_up(dict.fromkeys(NETWORKS, 0.9) | {BAG: 0.2}))
     assert fooled[0].endswith("here it rejects most faces with exchanged parts.")
     assert fooled[2].endswith("Exchanging parts lowers none of these rates by more than 20 points.")
+
+
+def test_a_large_face_is_changed_as_a_small_one():
+    """Exchanged or shuffled, then averaged, is averaged, then exchanged or shuffled."""
+    face, order = large_face(), torch.randperm(25)
+    small = torch.nn.functional.avg_pool2d(face, LARGE)
+    assert small.shape == (1, 1, 25, 25)
+    for change in (exchanged, lambda x: shuffled(x, order)):
+        assert torch.allclose(torch.nn.functional.avg_pool2d(change(face), LARGE), change(small), atol=1e-6)
+        assert not torch.allclose(change(small), small, atol=0.1)
+
+
+def test_shuffled_tiles_are_added_as_no_face():
+    pictures = torch.arange(3 * 625).remainder(251).to(torch.uint8).reshape(3, 1, 25, 25)
+    data = with_tiles(Labelled(pictures, torch.tensor([1, 0, 1]), "three"), 0)
+    assert data.labels.tolist() == [1, 0, 1, 0, 0]
+    assert torch.equal(data.pictures[:3], pictures)
+    for added, of in ((3, 0), (4, 2)):
+        assert not torch.equal(data.pictures[added], pictures[of])
+        assert torch.equal(data.pictures[added].flatten().sort().values, pictures[of].flatten().sort().values)
+
+
+@pytest.mark.parametrize("name", [DEEP, UNSHARED, CAPSULES])
+def test_each_source_gets_its_verdict(name):
+    def verdict(**rates):
+        return {c.claim: c.outcome for c in words.claims(made_up(dict.fromkeys(NETWORKS, 0.9) | rates))}
+
+    claim = {DEEP: "A deeper", UNSHARED: "A network of unshared", CAPSULES: "A capsule"}[name]
+    found = [
+        next(o for c, o in verdict(**rates).items() if c.startswith(claim))
+        for rates in ({}, {SHOWN[name]: 0.3}, {name: 0.3, SHOWN[name]: 0.3})
+    ]
+    assert found == ["does not hold", "holds in part", "holds"]
 
 
 def test_on_faces_and_again(tmp_path):
