@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import shiftproof as sp
+from shiftproof.report.check.next_steps import next_steps
 
 SCENE = 96
 
@@ -86,3 +87,27 @@ def test_the_smallest_tile_is_the_smallest(kind):
         assert too_small.status == "not_proved"
         assert too_small.smallest_px == claim.smallest_px
         assert any("the tile is too small" in c and str(smallest) in c for c in too_small.told)
+
+
+def test_a_tile_of_one_cell_is_said_to_be_too_small():
+    """A network that is convolutional to its end has one cell on a tile of its field of view: larger tiles are proved."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3, stride=2))
+    small, large = (sp.check(net, (3, n, n), world="window") for n in (5, 33))
+    assert large.window.status == "proved"
+    assert small.window.status == "not_proved"
+    assert any("this tile is too small" in said for said in small.window.told)
+    assert "larger picture" in str(small)
+    assert not any("too small" in said for said in sp.check(pooled(), (3, 33, 33), world="window").window.told)
+
+
+def pooled():
+    """One answer for the whole window, whatever its size."""
+    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def test_no_smaller_step_is_advised_where_none_is_proved():
+    texts = [step.text for step in next_steps(sp.check(pooled(), (3, 33, 33), world="window"))]
+    assert not any("The step is" in text for text in texts)
+    proved = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3, stride=2))
+    texts = [step.text for step in next_steps(sp.check(proved, (3, 33, 33), world="window"))]
+    assert any(text.startswith("The step is 2 px") for text in texts)

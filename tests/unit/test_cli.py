@@ -189,7 +189,8 @@ def test_the_terminal_shows_the_result_and_the_page_is_named(place, audit):
 
 
 @pytest.mark.parametrize(
-    ("requirement", "status"), [("consistency>=0", 0), ("flip_rate<=1", 0), ("accuracy>=1", 1), ("flip_rate<=-1", 1)]
+    ("requirement", "status"),
+    [("consistency>=0.01", 0), ("flip_rate<=0.99", 0), ("accuracy>=1", 1), ("flip_rate<=0", 1)],
 )
 @pytest.mark.parametrize("option", ["--require", "--require-estimate"])
 def test_a_requirement_decides_the_exit_status(audit, option, requirement, status):
@@ -226,11 +227,11 @@ NOT_MEASURED = {
     ("--no-labels", "accuracy>=0.5"): "this audit uses none",
     ("--no-labels", "consistency_adjusted>=0.5"): "this audit uses none",
     ("--no-labels", "accuracy_worst_move>=0.5"): "this audit uses none",
-    ("--max-px=0", "flip_rate<=1"): "no move but (0, 0)",
-    ("--max-px=0", "consistency>=0"): "one move only",
-    ("--count=3", "mean_flip_rate<=1"): "not a path",
+    ("--max-px=0", "flip_rate<=0.5"): "no move but (0, 0)",
+    ("--max-px=0", "consistency>=0.5"): "one move only",
+    ("--count=3", "mean_flip_rate<=0.5"): "not a path",
     ("--limit=1", "sensitivity<=1"): "no interval",
-    ("--seed=1", "mask_agreement_interior>=0"): "not a map",
+    ("--seed=1", "mask_agreement_interior>=0.5"): "not a map",
 }
 
 
@@ -259,6 +260,12 @@ def test_a_metric_that_is_undefined_on_these_pictures_is_not_met(place, audit):
         (["audit", "net.py:build", "photos", "--require", "flip_rate==0"], "does not equal one number"),
         (["audit", "net.py:build", "photos", "--require-estimate", "consistency>1"], "METRIC>=X"),
         (["audit", "net.py:build", "photos", "--require", "beauty>=1"], "not a metric"),
+        (["audit", "net.py:build", "photos", "--require", "flip_rate<=2"], "2 % is 0.02"),
+        (["audit", "net.py:build", "photos", "--require", "flip_rate<=1"], "always or never"),
+        (["audit", "net.py:build", "photos", "--require-estimate", "consistency>=0"], "lies between 0 and 1"),
+        (["audit", "net.py:build", "photos", "--require", "accuracy>=95"], "says nothing"),
+        (["audit", "net.py:build", "photos", "--require", "consistency_adjusted>=1.5"], "at most 1"),
+        (["audit", "net.py:build", "photos", "--require", "sensitivity<=-1"], "says nothing"),
         (["audit", "net.py:build", "photos", "--boundary", "polar"], "polar"),
         (["audit", "net.py:build", "photos", "--input", "3,224"], "3,224,224"),
         (["audit", "net.py:build", "photos", "--mean", "a,b"], "list of numbers"),
@@ -272,7 +279,7 @@ def test_a_metric_that_is_undefined_on_these_pictures_is_not_met(place, audit):
         (["audit", "timm:resnet1", "photos"], "resnet1"),
         (["audit", "net.py:build", "photos", "--moves", "torus", "--boundary", "zero"], "torus"),
         (
-            ["audit", "net.py:build", "photos", "--max-px", "0", "--layers", "0", "--require", "flip_rate<=1"],
+            ["audit", "net.py:build", "photos", "--max-px", "0", "--layers", "0", "--require", "flip_rate<=0.5"],
             "cannot measure",
         ),
         (["audit", "net.py:build", "photos", "--out", "net.py"], "net.py"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import experiments_made
+import records_made
 import shiftproof as sp
 from shiftproof import records
 from shiftproof.errors import RecordError
@@ -245,7 +246,7 @@ def test_a_pipe_is_written_to_and_stays_what_it_is(tmp_path):
     """`--csv /dev/stdout` of root would otherwise put a file in the place of the device."""
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    records.refuse_unwritable(tmp_path / "pipe")
+    records.refuse_unwritable(tmp_path / "pipe", records.OUR_TABLE)
     records.write_beside(tmp_path / "pipe", b"figures")
     assert os.read(reader, 100) == b"figures"
     os.close(reader)
@@ -264,5 +265,20 @@ def test_what_cannot_be_written_is_known_before(tmp_path, name, said):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match=said):
-        records.refuse_unwritable(tmp_path / name)
-    records.refuse_unwritable(tmp_path / "new/a.csv")
+        records.refuse_unwritable(tmp_path / name, records.OUR_TABLE)
+    records.refuse_unwritable(tmp_path / "new/a.csv", records.OUR_TABLE)
+
+
+def test_a_file_that_is_something_else_is_not_overwritten(tmp_path):
+    """A picture's name behind `--csv` must not cost the picture."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
+    (tmp_path / "own.csv").write_text("file,label\na.png,1\n")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "ours.csv").write_text(records_made.classification().to_csv())
+    for name in ("a.png", "own.csv"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(RecordError, match="not one that shiftproof wrote"):
+            records.refuse_unwritable(tmp_path / name, records.OUR_TABLE)
+        assert (tmp_path / name).read_bytes() == before
+    for name in ("empty.csv", "ours.csv"):
+        records.refuse_unwritable(tmp_path / name, records.OUR_TABLE)

@@ -125,7 +125,8 @@ def kind_of_answer(
         return declared, "declared"
     if not len(finite):  # NaN tells nothing; the pictures that give it are skipped
         return ("mask" if outputs.ndim == 4 else "scores"), "guessed"
-    if outputs.shape[1] == 1 or (in_unit(finite) and not sums_to_one(finite)):
+    # Only where they are within [0, 1]: elsewhere the answers to real pictures say more.
+    if in_unit(finite) and (outputs.shape[1] == 1 or not sums_to_one(finite)):
         finite = torch.cat([finite, *_far_outside(model, batch)])
     known = len(model.labels or pictures.classes or []) or pictures.most_label + 1
     return recognise(finite, classes=known or None, binary=pictures.is_binary, embeds=model.embeds)

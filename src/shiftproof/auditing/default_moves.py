@@ -48,31 +48,44 @@ def fitted(moves: TranslationSet, source: Source | None, model: LoadedModel | No
         model: whose input the pictures are prepared for; None with tensors.
     """
     margin = replace(moves, boundary="crop").margin_px
-    if source is not None and model is not None and _have_margin(source, model, margin):
+    lacks = f"tensors have no margin of {margin} px around the model's input"
+    if source is not None and model is not None:
+        lacks = _lack(source, model, margin)
+    if not lacks:
         return Fitted(
             replace(moves, boundary="crop"),
             "crop, the camera moves over the scene, because the pictures are larger than the model's input",
         )
-    lacks = "tensors have" if source is None else "the pictures have"
     return Fitted(
-        replace(moves, boundary="circular"),
-        f"circular, what leaves on one side enters on the other, because {lacks} no margin of {margin} px around the "
-        "model's input",
+        replace(moves, boundary="circular"), f"circular, what leaves on one side enters on the other, because {lacks}"
     )
 
 
-def _have_margin(source: Source, model: LoadedModel, margin_px: int) -> bool:
-    """Whether the pictures that are looked at have the margin on every side once they are scaled for the model."""
+def _lack(source: Source, model: LoadedModel, margin_px: int) -> str:
+    """Why the camera cannot move over the pictures that are looked at, in words; "" if it can.
+
+    They must be larger than the model's input as they are (enlarged pictures show no more of the scene), and have the margin on
+    every side once they are scaled for the model.
+    """
     _, h, w = model.input_size
     count = min(LOOKED_AT, len(source))
-    seen, bare = 0, source.unlabelled()
+    seen, narrow, bare = 0, False, source.unlabelled()
     for k in range(count):
         try:
             height, width = bare.read(k * len(source) // count).picture.shape[:2]
         except BadItemError:
             continue
+        if min(height - h, width - w) <= 0:
+            return "the pictures are not larger than the model's input"
         factor = scaling((height, width), model.input_size, model.crop_fraction)
-        if int(height * factor + 1e-6) < h + 2 * margin_px or int(width * factor + 1e-6) < w + 2 * margin_px:
-            return False
+        narrow |= int(height * factor + 1e-6) < h + 2 * margin_px or int(width * factor + 1e-6) < w + 2 * margin_px
         seen += 1
-    return seen > 0
+    if not seen:
+        return "no picture that was looked at can be read"
+    if not narrow:
+        return ""
+    assumed = ", which nothing states" if "crop_fraction" in model.assumed else ""
+    return (
+        f"resized for the model (crop fraction {model.crop_fraction:g}{assumed}), the pictures have no margin of {margin_px} px "
+        "around its input"
+    )

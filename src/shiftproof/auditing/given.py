@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shiftproof.auditing.default_moves import Fitted, default_moves, fitted
 from shiftproof.auditing.items import Tensors, channels_first, class_indices, opened
-from shiftproof.auditing.notes import channels_last, chosen_boundary, not_normalised, unread_labels
+from shiftproof.auditing.notes import channels_last, chosen_boundary, cut, not_normalised, other_size, unread_labels
 from shiftproof.auditing.pictures import Pictures, from_source, from_tensors
 from shiftproof.data import Source
 from shiftproof.errors import DataError, MeasureError, ModelError
@@ -121,14 +121,44 @@ def _with_tensors(model: Model, images: Tensor | Tensors, labels: Any, moves: Fi
             where="images",
             remedy="give larger pictures or smaller moves",
         )
+    said = (cut(size, margin),) if margin else ()
     if isinstance(model, LoadedModel):
-        return Bound(model, pictures, moves.translations, moves.why)
+        model, other = _sized(model, size, (height, width), margin)
+        return Bound(model, pictures, moves.translations, moves.why, said=said if other is None else (other,))
     first = images if isinstance(images, Tensor) else images.first
     if first.dtype == torch.uint8:  # a model does not take bytes: they are prepared as the module declares
         declared = adopt(model, size)
         assumed = tuple(name for name in declared.assumed if name != "input_size")
-        return Bound(replace(declared, input_size=size, assumed=assumed), pictures, moves.translations, moves.why)
-    return Bound(wrap(model, size), pictures, moves.translations, moves.why, _unnormalised(model, first))
+        fitting = replace(declared, input_size=size, assumed=assumed)
+        return Bound(fitting, pictures, moves.translations, moves.why, said=said)
+    return Bound(wrap(model, size), pictures, moves.translations, moves.why, _unnormalised(model, first), said)
+
+
+def _sized(
+    model: LoadedModel, size: tuple[int, int, int], whole: tuple[int, int], margin: int
+) -> tuple[LoadedModel, Note | None]:
+    """The model with the size that it is given, and what must be said if it states another.
+
+    Args:
+        model: with the size that it states, or that was assumed.
+        size: (c, h, w) of what it is given.
+        whole: (H, W) of the tensor's pictures, with their margin.
+        margin: around the window, in px.
+
+    Raises:
+        DataError: the pictures would fit the model, if no margin were cut off.
+    """
+    if model.input_size == size or model.input_size[0] != size[0]:  # other channels fail in the model's own words
+        return model, None
+    if margin and model.input_size[1:] == whole:
+        h, w = (n + 2 * margin for n in whole)
+        raise DataError(
+            f"pictures of {whole[0]} × {whole[1]} px, the size of the model's input, have nothing around it that could move in",
+            where="images",
+            remedy=f"give pictures of {h} × {w} px, with a margin of {margin} px on every side; or move what is there "
+            '(boundary="circular", "zero" or "reflect")',
+        )
+    return replace(model, input_size=size), other_size(model.input_size, size, margin)
 
 
 def _unnormalised(model: Model, pictures: Tensor) -> str:

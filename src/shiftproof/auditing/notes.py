@@ -15,7 +15,10 @@ BYTES = 2.0  # pictures in floats above this are not in [0, 1], nor usually norm
 
 GUESSED = {  # kind of answer -> what was assumed, and what else the output may be
     "scores": ("class scores; the highest one decides", "an embedding or values"),
-    "mask": ("class scores per cell; the highest one decides", "a map of values"),
+    "mask": (
+        "class scores per cell; the highest one decides, and of a single map class 1 where it is above 0",
+        "a map of values",
+    ),
     "probabilities": (
         "one probability per class, all within [0, 1]; the highest one decides",
         "several labels at once, an embedding or values",
@@ -128,6 +131,37 @@ def channels_last(shape: tuple[int, ...]) -> Note:
         f"Pictures of shape {shape} were taken to have {c} channels of {h} × {w} px, as the model takes them. If the channels "
         "come last, give images.permute(0, 3, 1, 2).",
         fails=True,
+    )
+
+
+def cut(size: tuple[int, int, int], margin_px: int) -> Note:
+    """That the outer part of given tensors is the margin, so that the model saw the inner part only.
+
+    Args:
+        size: (c, h, w) of that part.
+        margin_px: on every side.
+    """
+    _, h, w = size
+    return Note(
+        "margin",
+        f"The outer {margin_px} px of each picture were taken for the margin from which pixels move in: the model saw "
+        f"{h} × {w} px.",
+    )
+
+
+def other_size(stated: tuple[int, int, int], size: tuple[int, int, int], margin_px: int) -> Note:
+    """That the pictures have another size than the model states.
+
+    Args:
+        stated: (c, h, w) by the model.
+        size: (c, h, w) that it was given.
+        margin_px: that was cut off on every side.
+    """
+    inside = f" inside a margin of {margin_px} px" if margin_px else ""
+    return Note(
+        "size",
+        f"The model states an input of {stated[1]} × {stated[2]} px, but the pictures have {size[1]} × {size[2]} px{inside}, and "
+        "were given to it as they are.",
     )
 
 

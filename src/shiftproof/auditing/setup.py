@@ -29,6 +29,7 @@ from shiftproof.auditing.stream import as_unit
 from shiftproof.data import open_data
 from shiftproof.errors import BadItemError, DataError, ModelError, ShiftproofError, TooManyBadError
 from shiftproof.measure import ANSWERS, Answer
+from shiftproof.measure.answer_kinds import Distance
 from shiftproof.models import GIVEN, LoadedModel, evaluating, load_model
 from shiftproof.models.loading.fixed_batch import unbatched
 from shiftproof.profiling.geometry import LayerGeometry
@@ -82,6 +83,7 @@ class Setup:
         by_number: see `Pictures.by_number`.
         taken: which of several outputs was taken for the answer, in words; empty where there is no doubt.
         classes: number of classes (channels of a dense output).
+        columns: numbers per picture, or per cell of a map, in the output.
         plan: which moves are run.
         measured: batch size, cost and period.
         border_px: how far the border of a dense output reaches in.
@@ -112,6 +114,7 @@ class Setup:
     by_number: str
     taken: str
     classes: int
+    columns: int
     plan: Plan
     measured: Measured
     border_px: int
@@ -134,6 +137,11 @@ class Setup:
     def answer(self) -> Answer:
         """The kind of the model's answer."""
         return ANSWERS[self.model.answer]
+
+    @property
+    def distances(self) -> tuple[Distance, ...]:
+        """Which distances between two outputs mean something: between single numbers there is no angle."""
+        return self.answer.distances if self.columns > 1 else ("euclidean",)
 
     @property
     def words(self) -> str:
@@ -267,6 +275,7 @@ def prepare(
         by_number=pictures.by_number,
         taken=taken,
         classes=classes,
+        columns=outputs.shape[1],
         plan=plan,
         measured=measured,
         border_px=border_px,

@@ -122,7 +122,14 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
         why = (*why, "the answer is parts laid end to end, and their margins are not followed")
     elif still:
         along = "" if len(still) == len(moves) else f" along {still[0]}"
-        why = (*why, f"there is one answer for the whole window{along}, so what enters and leaves may change it")
+        # Of a map that has one cell here, a larger window may have more.
+        single = any(len(s.dims) > 2 and () in s.dims[-2:] for s in signals)
+        small = "; if a larger window has more than one, this tile is too small" if single else ""
+        answer = "cell" if single else "answer"
+        why = (
+            *why,
+            f"there is one {answer} for the whole window{along}, so what enters and leaves may change it{small}",
+        )
     elif whole:
         why = (*why, "every cell of the answer depends on the whole window, so what enters and leaves changes it")
     elif moving and not all(clean):

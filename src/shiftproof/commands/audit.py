@@ -181,7 +181,7 @@ def audit(
     from shiftproof.commands.progress import Shown
     from shiftproof.data import open_data
     from shiftproof.models import load_model, read_class_names
-    from shiftproof.records import refuse_unwritable, write_beside
+    from shiftproof.records import OUR_TABLE, refuse_unwritable, write_beside
     from shiftproof.report import print_record, write_page
 
     stderr = Console(stderr=True)
@@ -199,7 +199,7 @@ def audit(
             "torus is the set of all circular moves; use --boundary circular", param_hint="--boundary"
         )
     if csv is not None:
-        refuse_unwritable(csv)
+        refuse_unwritable(csv, OUR_TABLE)
     moved = None if moves is Moves.torus else named(moves, boundary or "circular", max_px, step_px, count, fill, seed)
     with redirect_stdout(sys.stderr):  # what a user's own model prints is not the record
         source = open_data(data, limit=limit)

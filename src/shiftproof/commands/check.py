@@ -124,11 +124,11 @@ def check(
 
     from rich.console import Console
 
-    from shiftproof.records import load_verdict, new_findings, owned, refuse_unwritable, write_beside
+    from shiftproof.records import OUR_TABLE, load_verdict, new_findings, owned, refuse_unwritable, write_beside
 
     earlier = None if baseline is None else load_verdict(baseline)
     if csv is not None:
-        refuse_unwritable(csv)
+        refuse_unwritable(csv, OUR_TABLE)
     if out is not None:
         owned.refuse_foreign(out, WRITTEN)  # before minutes are spent on a large model
 

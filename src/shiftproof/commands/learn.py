@@ -49,7 +49,7 @@ def learn(
     """Exhibits to touch: what moves with the object, what does not, and why. English and Korean.
 
     The page runs small trained networks in the browser. It is served to this machine only, until Ctrl-C, and nothing is sent
-    anywhere. The last exhibit takes your own network: shiftproof learn --model timm:resnet18 --pretrained photos/
+    anywhere. The last exhibit takes your own network and pictures (--model timm:resnet18 --pretrained photos/).
     """
     if (model is None) != (pictures is None):
         raise typer.BadParameter("a network and pictures go together: shiftproof learn --model MODEL PICTURES")
@@ -59,6 +59,11 @@ def learn(
     from rich.console import Console
 
     stderr = Console(stderr=True)
+    if export is not None:
+        from shiftproof.learning.pages import OUR_PAGE
+        from shiftproof.records import refuse_unwritable
+
+        refuse_unwritable(export, OUR_PAGE)
     own = None if model is None or pictures is None else _own(model, pictures, weights, pretrained, stderr)
     if export is not None:
         from shiftproof.learning.export import page

@@ -133,13 +133,13 @@ def repair(
 
     from rich.console import Console
 
-    from shiftproof.records import owned, refuse_unwritable, write_beside
+    from shiftproof.records import OUR_TABLE, owned, refuse_unwritable, write_beside
     from shiftproof.records.repair_parts import WRITTEN
 
     if out is not None:
         owned.refuse_foreign(out, WRITTEN)  # before minutes are spent on a large model
     if csv is not None:
-        refuse_unwritable(csv)
+        refuse_unwritable(csv, OUR_TABLE)
 
     from shiftproof.commands.progress import Shown
     from shiftproof.data import open_data, open_training

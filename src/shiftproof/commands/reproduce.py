@@ -64,7 +64,7 @@ def reproduce(
     from rich.console import Console
 
     from shiftproof.experiments import EXPERIMENTS, find
-    from shiftproof.records import owned, refuse_unwritable, write_beside, writing
+    from shiftproof.records import OUR_TABLE, owned, refuse_unwritable, write_beside, writing
 
     stderr = Console(stderr=True)
     # Without a name, the list is what is needed to choose one.
@@ -76,7 +76,7 @@ def reproduce(
         out.mkdir(parents=True, exist_ok=True)
     # Before hours of training: nobody wants to learn it after them.
     if csv is not None:
-        refuse_unwritable(csv)
+        refuse_unwritable(csv, OUR_TABLE)
     owned.refuse_foreign(out, [PAGE, *(f"{one}/{file}" for one in names for file in ("record.json", PAGE))])
     made, skipped = _run(
         names,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 import typer
@@ -38,6 +39,14 @@ def requirement(text: str, option: str) -> Required:
     name, sign, bound = match.groups()
     if name not in METRICS:
         raise typer.BadParameter(f"{name!r} is not a metric; the metrics are {', '.join(METRICS)}", param_hint=option)
+    low, high = METRICS[name].bounds
+    if not low < float(bound) < high and float(bound) != (high if sign == ">=" else low):
+        within = f"{name} lies between {low:g} and {high:g}" if low > -inf else f"{name} is at most {high:g}"
+        fraction = "; 2 % is 0.02" if high == 1 else ""
+        raise typer.BadParameter(
+            f"{text.strip()!r} says nothing: {within}, so that it would hold always or never{fraction}",
+            param_hint=option,
+        )
     return Required(name, sign, float(bound), option)
 
 

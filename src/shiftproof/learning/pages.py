@@ -19,6 +19,7 @@ OTHER_SHARE = (
     "65%",
     "80%",
 )  # of the colour of another answer, so that it differs from the same answer in lightness too
+OUR_PAGE = re.compile(rb"<!doctype html>.*<title>shiftproof learn</title>", re.S)  # how an exported page begins
 SHIPPED = {".html", ".css", ".js", ".mjs", ".json"}  # licences lie beside the vendored files, and are not asked for
 SCRIPT = "text/javascript; charset=utf-8"
 

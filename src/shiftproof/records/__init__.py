@@ -28,6 +28,7 @@ from shiftproof.records.audit_parts import (
 )
 from shiftproof.records.baseline import new_findings
 from shiftproof.records.citation import Citation
+from shiftproof.records.comma_separated import OUR_TABLE
 from shiftproof.records.conditions import Condition
 from shiftproof.records.disk import refuse_unwritable, sweep, write_beside, writing
 from shiftproof.records.experiment import ExperimentRecord
@@ -73,6 +74,7 @@ __all__ = [
     "MENDS",
     "MEND_PARAMETERS",
     "METRICS",
+    "OUR_TABLE",
     "OUTCOMES",
     "SCHEMA",
     "WORLDS",

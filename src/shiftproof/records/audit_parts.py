@@ -38,6 +38,7 @@ Topic = Literal[
     "depth",
     "transparency",
     "size",
+    "margin",
     "scene",
     "layers",
     "moves",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -261,3 +262,6 @@ TABLES: dict[type, tuple[tuple[str, ...], Callable[[Any], Iterator[Row]]]] = {
     ExperimentParts: (EXPERIMENT, _of_experiment),
     RepairParts: (REPAIR, _of_repair),
 }
+
+OUR_TABLE = re.compile("|".join(re.escape(",".join(columns)) for columns, _ in TABLES.values()).encode())
+"""How a file begins that `to_csv` wrote."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from shiftproof.errors import RecordError
 from shiftproof.printable import said
 
+LOOKED_AT = 4096  # bytes of a file, to see what it is
 BESIDE = ".beside"  # how the name of a file that is being written ends
 UNFINISHED_S = 3600.0  # after so long, nobody is writing it any more
 
@@ -88,12 +90,17 @@ def is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def refuse_unwritable(path: Path) -> None:
+def refuse_unwritable(path: Path, ours: re.Pattern[bytes]) -> None:
     """Check that a file could be written there, before work is done whose result it is to hold.
 
+    Args:
+        path: where it would be.
+        ours: what a file of this kind begins with: no other file is overwritten.
+
     Raises:
-        RecordError: it cannot be written, or a folder has that name.
+        RecordError: it cannot be written, a folder has that name, or a file that is something else.
     """
+    refuse_other(path, ours)
     with writing(path):
         path = Path(os.path.realpath(path))
         if is_stream(path):
@@ -103,6 +110,27 @@ def refuse_unwritable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+
+
+def refuse_other(path: Path, ours: re.Pattern[bytes]) -> None:
+    """Check that no file of another kind is there: a word typed in the wrong place must not cost somebody a picture.
+
+    Args:
+        path: where a file would be written.
+        ours: what a file of its kind begins with.
+
+    Raises:
+        RecordError: there is something else.
+    """
+    with writing(path):
+        if is_stream(path) or not path.is_file() or not path.stat().st_size:
+            return
+        with path.open("rb") as file:
+            begins = file.read(LOOKED_AT)
+    if not ours.match(begins):
+        raise RecordError(
+            "the file is there, and is not one that shiftproof wrote", where=str(path), remedy="give another name"
+        )
 
 
 def sweep(folder: Path, *, older_s: float = UNFINISHED_S) -> None:

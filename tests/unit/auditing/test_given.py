@@ -314,3 +314,28 @@ def test_grey_pictures_for_a_network_of_colours_are_refused_with_what_helps(net,
     with pytest.raises(ModelError, match=r"failed on pictures of shape .* give it, e\.g\. --input"):
         sp.audit(nn.Conv2d(3, 4, 8), grey, **HOW)
     assert sp.audit(sp.wrap(net, (3, 8, 8)), grey, **HOW).data.used == len(grey)
+
+
+def test_pictures_of_another_size_than_the_model_states_are_said(tensors):
+    """A network that takes any size answers, but not about the pictures that its record would name."""
+    pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    stated = sp.wrap(pooled, (3, 16, 16))
+    record = sp.audit(stated, tensors, **HOW)
+    assert record.model.input_size == [3, 8, 8]
+    assert any("states an input of 16 × 16 px, but the pictures have 8 × 8 px" in n.text for n in record.notes)
+    assert not any("size" in n.topic for n in sp.audit(sp.wrap(pooled, (3, 8, 8)), tensors, **HOW).notes)
+
+
+def test_a_camera_over_pictures_without_a_margin_is_refused(tensors):
+    """They would be cut: the model would see 6 x 6 pixels of 8 x 8, and the figures would be those of another input."""
+    pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    crop = {**HOW, "translations": sp.grid(1, boundary="crop")}
+    with pytest.raises(DataError, match="8 × 8 px, the size of the model's input, have nothing around it"):
+        sp.audit(sp.wrap(pooled, (3, 8, 8)), tensors, **crop)
+    record = sp.audit(sp.wrap(pooled, (3, 6, 6)), tensors, **crop)
+    (note,) = [n for n in record.notes if n.topic == "margin"]
+    assert note.text == (
+        "The outer 1 px of each picture were taken for the margin from which pixels move in: the model saw 6 × 6 px."
+    )
+    assert [n.topic for n in sp.audit(pooled, tensors, **crop).notes].count("margin") == 1
+    assert "margin" not in [n.topic for n in sp.audit(pooled, tensors, **HOW).notes]

@@ -207,3 +207,29 @@ def test_labels_false_leaves_the_labels_of_a_tensor_out():
     assert sp.audit(dense(4), pictures(), False, **HOW).data.used == 20
     used = sp.audit(dense(4), pictures(), labels, max_bad=20, answer="embedding", **HOW).data.used
     assert used == 20, "an embedding has no classes that labels could name"
+
+
+def test_a_map_of_depths_is_not_a_mask():
+    """Every depth is above 0, so that a mask would hold one class everywhere and agree with itself."""
+
+    class Depth(nn.Module):
+        def forward(self, x):
+            return 1 + 5 * nn.functional.interpolate(nn.functional.max_pool2d(x[:, :1], 4), scale_factor=4)
+
+    record = sp.audit(Depth(), pictures(5).sigmoid(), **HOW)
+    assert record.model.answer == "values"
+    assert not any("agreement" in name for name in record.metrics)
+
+
+def test_a_guess_about_a_single_map_names_its_threshold():
+    record = sp.audit(nn.Conv2d(1, 1, 3, padding=1), pictures(5), **HOW)
+    (note,) = [n for n in record.notes if n.topic == "answer"]
+    assert "of a single map class 1 where it is above 0" in note.text
+
+
+def test_between_single_probabilities_there_is_no_angle():
+    record = sp.audit(dense(1, nn.Sigmoid()), pictures(), answer="probabilities", **HOW)
+    assert "sensitivity" in record.metrics
+    assert "sensitivity_cosine" not in record.metrics
+    with pytest.raises(MeasureError, match="cannot measure"):
+        sp.audit(dense(1, nn.Sigmoid()), pictures(), answer="probabilities", required=["sensitivity_cosine"], **HOW)

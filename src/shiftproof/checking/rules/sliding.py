@@ -130,7 +130,7 @@ class Slide:
 # code -> the mends of a window, each (kind, text, name of the parameter that `Slide.note` was given); the first whose
 # parameter was given is taken, else the last.
 MENDS_OF_WINDOWS = {
-    "T5": (("readout", "pool over all positions", ""),),
+    "T5": (("readout", "a larger picture, which holds more than one window; or pool over all positions", ""),),
     "T7": (("plane_window", "a window over rows and columns", ""),),
     "T1": (("polyphase", "select the phase by content; low-pass it first to alias less", "stride"),),
     "T2": (("circular_padding", "circular padding", "pads"),),

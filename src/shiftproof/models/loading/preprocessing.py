@@ -6,6 +6,7 @@ nothing has to be assumed.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ KNOWN = frozenset(
         *("crop_size", "do_center_crop", *CONFIGS),
     )
 )
+NEARLY = 0.85  # "means" is as near as that to "mean"; "image_size" is not to "input_size"
 SUFFIXES = (".yaml", ".yml", ".json")
 # Enough for the names of 20,000 classes.
 MOST = {"bytes": 1_000_000, "parts": 100_000, "levels": 50, "digits": 400, "seconds": 30}
@@ -161,6 +163,10 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise ModelError(f"it cannot be read: {said(e)}", where=str(file), remedy="write YAML or JSON") from e
     if not isinstance(found, Mapping):
         raise ModelError("it is not a list of names with values", where=str(file), remedy="write e.g. mean: [0.5]")
+    for name in found:
+        # Other names are about other things; one that is nearly ours was meant to be read.
+        if name not in KNOWN and (meant := difflib.get_close_matches(str(name), KNOWN, 1, NEARLY)):
+            raise ModelError(f"{str(name)!r:.40} is not read", where=str(file), remedy=f"did you mean {meant[0]}?")
     return {str(k): v for k, v in found.items()}
 
 

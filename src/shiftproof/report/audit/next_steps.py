@@ -41,6 +41,12 @@ def next_steps(record: AuditRecord) -> list[Next]:
     return found
 
 
+def unchanged(record: AuditRecord) -> bool:
+    """Whether no answer changed at any move."""
+    row = headline_row(record)
+    return row is not None and row.metric.value == row.measure.bounds[0 if row.measure.better == "lower" else 1]
+
+
 def _weights(record: AuditRecord) -> list[Next]:
     if not record.model.random_weights:
         return []
@@ -61,7 +67,7 @@ def _explained(record: AuditRecord) -> list[Next]:
     command = shlex.join(["shiftproof", "check", model.word, *options]) if can_be_named(model.word) else ""
     python = "" if command else f" In Python: shiftproof.check(model, {tuple(model.input_size)})."
     row = headline_row(record)
-    if row is not None and row.metric.value == row.measure.bounds[0 if row.measure.better == "lower" else 1]:
+    if unchanged(record):
         text = "No answer changed at these moves of these pictures. A check says whether that can be proved for every picture."
         return [Next(f"{text}{python}", command)]
     figure = f"the {row.measure.words} of {row.value}" if row else "this"
@@ -85,17 +91,18 @@ def _explained(record: AuditRecord) -> list[Next]:
 
 def _mended(record: AuditRecord) -> list[Next]:
     """The change of the network that fits the cause, with its layers; and the command that repairs it as a whole."""
-    causes = [c for layer in record.layers[-1:] if (c := leading_cause(layer))]
-    if not causes:
+    if not record.layers or leading_cause(record.layers[-1]) is None or unchanged(record):
         return []
-    kind = MENDED_BY[causes[0]]
+    cause = leading_cause(record.layers[-1])
+    assert cause is not None
+    kind = MENDED_BY[cause]
     if kind == "circular_padding" and record.protocol.boundary != "circular":
         kind = "crop_padding"
-    same = [layer for layer in words.worst_layers(record.layers, 6) if leading_cause(layer) == causes[0]]
-    names = ", ".join(layer.name for layer in same[:3])
-    where = f" ({names})" if names else ""
+    same = [layer.name for layer in words.worst_layers(record.layers, 6) if leading_cause(layer) == cause]
+    # The last layer's error may be the sum of what many layers add.
+    where = f" ({', '.join(same[:3])})" if same else ", of which many layers add a little, and none of the worst most"
     # What is undecided has no cause that a change could remove: at such a size the profile can tell the causes apart.
-    about = "To see what is undecided" if causes[0] == "undecided" else f"Against {causes[0]}"
+    about = "To see what is undecided" if cause == "undecided" else f"Against {cause}"
     return [Next(f"{about}{where}: {MENDS[kind]}"), *_posed(record)]
 
 

@@ -52,7 +52,8 @@ def _mends(verdict: Verdict) -> list[Next]:
         places = f"{len(g)} places" if len(g) > 1 else _place(first)
         found.append(Next(f"{first.code} {first.name}, {places}: {first.mend.code}."))
     steps = verdict.output.step
-    if coarser and steps is not None and steps != (1, 1):
+    proved = getattr(verdict, verdict.world).status == "proved"
+    if coarser and (ends or proved) and steps is not None and steps != (1, 1):
         changes = " ".join(dict.fromkeys(MENDS[g[0].mend.kind] for g in coarser))
         places = sum(len(g) for g in coarser)
         after = "After that the step is" if ends else "The step is"

@@ -9,7 +9,7 @@ from torch import nn
 import shiftproof as sp
 from shiftproof.errors import ModelError
 from shiftproof.models.loading.library import load_timm
-from shiftproof.models.loading.preprocessing import of_transforms, stated
+from shiftproof.models.loading.preprocessing import beside, of_transforms, stated
 
 SAID = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4], "crop_pct": 0.875, "interpolation": "bilinear"}
 BUILD = """
@@ -183,3 +183,12 @@ def test_a_mobilenet_with_a_yaml_beside_it_has_its_published_accuracy(shared, tm
     record = sp.audit(model, data, translations=sp.grid(0, boundary="circular"), layers=0)
     assert record.notes == []
     assert round(record.metrics["accuracy_unmoved"].value * 125) == 114  # 91.2 %
+
+
+@pytest.mark.parametrize(("name", "meant"), [("means", "mean"), ("stds", "std"), ("interpolations", "interpolation")])
+def test_a_name_that_is_nearly_ours_is_not_passed_over(tmp_path, name, meant):
+    (tmp_path / "net.yaml").write_text(f"{name}: [0.5]\nepochs: 90\nimage_size: 32\n")
+    with pytest.raises(ModelError, match=f"did you mean {meant}"):
+        beside(str(tmp_path / "net.pt2"))
+    (tmp_path / "net.yaml").write_text("mean: [0.5]\nepochs: 90\nimage_size: 32\n")
+    assert beside(str(tmp_path / "net.pt2"))["mean"] == (0.5,)

@@ -7,7 +7,7 @@ import pytest
 
 import records_made as made
 from shiftproof.records import MENDS, Metric
-from shiftproof.report import render
+from shiftproof.report import render, words
 from shiftproof.report.audit.next_steps import leading_cause, next_steps
 from shiftproof.report.next_steps import model_options
 
@@ -118,8 +118,27 @@ def test_random_weights_come_first():
     assert first.command == "shiftproof audit timm:a photos --weights WEIGHTS-FILE"
 
 
+def test_where_no_layer_stands_out_the_repair_says_so():
+    """The last layer's error may be the sum of what many layers add: a fix without a layer, against the table, misleads."""
+    record = made.classification(reach=1, layers=8)
+    *others, last = record.layers
+    record = replace(record, layers=[*(only(layer, "aliasing") for layer in others), only(last, "border")])
+    named = [s.text for s in next_steps(record) if s.text.startswith("Against ")]
+    assert named[0].startswith("Against border, of which many layers add a little, and none of the worst most: ")
+    alike = replace(record, layers=[only(layer, "border") for layer in record.layers])
+    named = [s.text for s in next_steps(alike) if s.text.startswith("Against ")]
+    assert named[0].startswith(f"Against border ({', '.join(x.name for x in words.worst_layers(alike.layers, 3))}): ")
+
+
+def only(layer, cause):
+    """The layer, all of its error of one cause."""
+    parts = {c: replace(layer.error.total, value=layer.error.total.value * (c == cause)) for c in CAUSES}
+    return replace(layer, error=replace(layer.error, **parts))
+
+
 def test_where_no_answer_changed_the_check_is_for_the_proof():
     record = replace(made.classification(reach=1, layers=8), metrics={"flip_rate": Metric(0.0, 0.0, 0.1, 40)})
+    assert not any(s.text.startswith("Against ") for s in next_steps(record))  # nothing changed: nothing to mend
     first = next_steps(record)[0]
     assert first.text.startswith("No answer changed at these moves")
     assert first.command.startswith("shiftproof check ")
