@@ -11,7 +11,8 @@ from shiftproof.data.memory import open_labelled
 from shiftproof.experiments import Lab, told
 from shiftproof.experiments.trained.capsules import numbers as capsules
 from shiftproof.experiments.trained.capsules import words
-from shiftproof.experiments.trained.capsules.numbers import NETWORKS, build, by_distance, explained, right
+from shiftproof.experiments.trained.capsules.decoder import Further, explained, poses, redrawn, train_further, turned
+from shiftproof.experiments.trained.capsules.numbers import CAPSULES, NETWORKS, PLAIN, build, by_distance, count, right
 from shiftproof.experiments.trained.deformation import Deformation, affine
 from shiftproof.training.loop import Training
 
@@ -23,8 +24,28 @@ def test():
 
 @pytest.mark.parametrize("size", [8, 28])
 @pytest.mark.parametrize("network", NETWORKS)
-def test_both_networks_score_ten_classes(network, size):
+def test_all_networks_score_ten_classes(network, size):
     assert build(network, size)(torch.rand(2, 1, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("size", [8, 28])
+def test_the_plain_network_has_as_many_weights_as_the_capsules_that_read(size):
+    whole, plain = build(CAPSULES, size), build(PLAIN, size)
+    assert count(plain) == pytest.approx(count(whole) - count(whole.decoder), rel=0.01)
+
+
+def test_a_decoder_that_is_trained_further_explains_more_and_the_capsules_stay(test):
+    torch.manual_seed(0)
+    model, x = build(CAPSULES, 8).eval(), test.pictures.float() / 255
+    capsules, before = poses(model, x), explained(x, redrawn(model, x))
+    train_further(model, test, Training(rate=3e-3, batch_size=20, moves_px=1), Further(passes=2, epochs=20), 0)
+    assert explained(x, redrawn(model, x)) > before + 0.1
+    assert torch.equal(poses(model, x), capsules)
+    drawn = turned(model, x[:1])
+    assert drawn.shape == (16 * 10, 11 * 10)
+    middle = torch.from_numpy(drawn[1:9, 51:59].copy()).float() / 255
+    assert torch.allclose(middle, redrawn(model, x[:1])[0, 0], atol=0.003)  # no turn in the middle, rounded to 1/255
+    assert len({drawn[i : i + 10, 0:10].tobytes() for i in range(0, 160, 10)}) > 1
 
 
 def test_affine_of_no_range_is_the_picture():
@@ -70,6 +91,9 @@ def test_explained_variance():
     assert explained(x, torch.zeros_like(x)) < 0
 
 
+SOON = Further(passes=1, epochs=2)
+
+
 def short(size: int) -> Training:
     """A training of seconds."""
     return Training(epochs=2, rate=3e-3, moves_px=1, pictures=400)
@@ -87,15 +111,15 @@ def test_on_digits_and_again_after_a_kill(tmp_path):
         return Lab(folder, "capsules", seeds=(0, 1), data="digits", progress=progress)
 
     with pytest.raises(KilledError):
-        capsules.measure(lab(tmp_path, kill), training=short)
-    resumed = capsules.measure(lab(tmp_path), training=short)
-    fresh = capsules.measure(lab(tmp_path / "fresh"), training=short)
+        capsules.measure(lab(tmp_path, kill), training=short, further=SOON)
+    resumed = capsules.measure(lab(tmp_path), training=short, further=SOON)
+    fresh = capsules.measure(lab(tmp_path / "fresh"), training=short, further=SOON)
     assert told(words.EXPERIMENT, resumed) == told(words.EXPERIMENT, fresh)
     assert set(resumed.right["C"]) == {"unmoved", "moved, 1 px", "moved, 2 px", capsules.AFFINE_COLUMN}
     assert resumed.curve["C"].shape == (2, 5)
     assert not resumed.mnist
     assert not any(f.published for f in words.figures(resumed))  # of MNIST, and of another test
-    assert words.pictures(resumed)["drawn.png"][0][:4] == b"\x89PNG"
+    assert all(png[:4] == b"\x89PNG" for png, _ in words.pictures(resumed).values())
 
 
 def test_what_holds_of_the_capsules():
@@ -111,7 +135,7 @@ def test_what_holds_of_the_capsules():
     assert holds((0.9,), (0.7,), capsules.AFFINE_COLUMN).holds is None
     assert (
         holds((0.9, 0.8), (0.7, 0.7), capsules.UNMOVED).holds is None
-    )  # a tick says "ahead of C"; the verdict says "near"
+    )  # a tick says "ahead of the plain one"; the verdict says "near"
 
     def verdict(ours, **others):
         return words.claims(replace(layers.with_rights(numbers, ours, (0.7, 0.7)), **others))[1].outcome
