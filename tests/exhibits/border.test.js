@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { BOARD, border, CELLS, DEEPEST, MARGINS, read, seen, settle, take } from "#learn/exhibits/border.js";
+import { BOARD, border, CELLS, DEEPEST, MARGINS, POINTS, read, seen, settle, take } from "#learn/exhibits/border.js";
 import { filled, missed, PADDINGS, sums, sumsOf, usedEvenly } from "#learn/exhibits/border/layers.js";
 
 const state = (change) => settle({ ...border.start, ...change });
@@ -98,5 +98,20 @@ test("the cell of the dot, and the answer, follow the dot", () => {
 
 test("the outcome of the prediction is measured with zeros and four layers, whatever stood there", () => {
   const outcome = (change) => border.outcome(seen(state({ ...change, ...border.play(state(change), 1) })));
-  assert.deepEqual([outcome({}), outcome({ padding: "reflect", depth: 7 })], ["4", "4"]);
+  // one axis of the mean of 3 x 3, four times, by hand: far from the other borders only the nearest takes anything away
+  let row = new Array(20).fill(1);
+  for (let l = 0; l < 4; l++) row = row.map((v, i) => ((row[i - 1] ?? 0) + v + (row[i + 1] ?? 0)) / 3);
+  const shares = row.slice(0, POINTS.length).map((v) => Math.round(100 * v)).join(",");
+  assert.deepEqual([outcome({}), outcome({ padding: "reflect", depth: 7 })], [shares, shares]);
+  assert.match(shares, border.guessing.like);
+  assert.equal(border.guessing.value("5,0,100"), "5\u00a0%, 0\u00a0%, 100\u00a0%");
+});
+
+test("the curve goes inwards from the border and not past the middle of a small map", () => {
+  for (const depth of [1, 4, 8]) {
+    const { white, inward } = at({ depth, padding: "zero" });
+    assert.deepEqual(inward, POINTS.map((d) => white.data[10 * 20 + d - 1]));
+    assert.equal(inward.filter((v) => v < 1).length, Math.min(depth, POINTS.length));
+  }
+  assert.deepEqual(at({ depth: 8, padding: "none" }).inward, [1, 1]); // 4 pixels are left
 });

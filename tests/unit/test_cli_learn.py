@@ -5,9 +5,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
+from PIL import Image
 
 from shiftproof.cli import main
 
@@ -51,3 +53,38 @@ def test_it_serves_until_it_is_stopped():
     assert running.returncode == 130
     assert "Ctrl-C" in err
     assert "Traceback" not in err
+
+
+def test_it_ends_at_once_while_an_audit_runs(tmp_path):
+    """Torch ends the process with an abort if Python ends below a thread that computes."""
+    (tmp_path / "net.py").write_text(
+        "import time\nimport torch\n\n\nclass Slow(torch.nn.Module):\n    input_size = (3, 16, 16)\n\n"
+        "    def forward(self, x):\n        if len(x) > 2:\n            for _ in range(20000):\n                x.sin_()\n"
+        "        return x.flatten(1)[:, :9]\n"
+    )
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "tmp").mkdir()
+    for i in range(3):
+        Image.new("RGB", (16, 16), (40 * i, 90, 20)).save(tmp_path / "photos" / f"{i}.png")
+    command = [sys.executable, "-m", "shiftproof", "learn", "--no-browser", "--model", "net.py:Slow", "photos"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path / "tmp")},
+    ) as running:
+        address = running.stdout.readline().strip()
+        start = urllib.request.Request(f"{address}own/audit.json?edge=circular", method="POST")
+        with urllib.request.urlopen(start, timeout=60) as answer:
+            assert b"busy" in answer.read()
+        until = time.monotonic() + 60
+        while not list((tmp_path / "tmp").glob("shiftproof-*/audit")) and time.monotonic() < until:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert err.strip().endswith("stopped")
+    assert "terminate" not in err
+    assert list((tmp_path / "tmp").glob("shiftproof-*")) == []

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import NoReturn
 
 _AT_ONCE = os._exit
 os.register_at_fork(after_in_child=partial(setattr, os, "_exit", _AT_ONCE))  # a child that was forked has to end so
@@ -28,3 +29,13 @@ def exits_raised() -> Iterator[None]:
         yield
     finally:
         os._exit = _AT_ONCE
+
+
+def end_at_once(status: int) -> NoReturn:
+    """Ends the process, whatever its threads are doing.
+
+    A thread in which torch computes cannot be stopped, and if Python ends below it, torch aborts the process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _AT_ONCE(status)

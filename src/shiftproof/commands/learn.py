@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shiftproof.commands.options import Pretrained, Weights, warn_of_random_weights
+from shiftproof.commands.ending import end_at_once
+from shiftproof.commands.options import STOPPED, Pretrained, Weights, warn_of_random_weights
 from shiftproof.commands.output import doing, say
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def learn(
         from shiftproof.learning.export import page
         from shiftproof.records.disk import write_beside
 
-        held = page(own).encode()
+        with doing(stderr, "asking the network at every move"):
+            held = page(own).encode()
         write_beside(export, held)
         say(stderr, f"file: {export} ({len(held) / 1000:,.0f} kB; it loads nothing, so it opens from anywhere)")
         return
@@ -88,7 +90,12 @@ def learn(
         say(stderr, "the exhibits are at this address until Ctrl-C")
         if browser and not webbrowser.open(serving.address):
             say(stderr, "no browser could be opened: open the address yourself", "yellow")
-        serving.serve_forever()
+        try:
+            serving.serve_forever()
+        except KeyboardInterrupt:
+            serving.room.leave()
+            say(stderr, "stopped")
+            end_at_once(STOPPED)
 
 
 def _own(model: str, pictures: str, weights: str | None, pretrained: bool, stderr: Console) -> Own:

@@ -48,7 +48,7 @@ class Own:
         far: the largest move along each axis, in pixels.
         edges: what may move in; the first is what an audit would choose.
         notes: what a reader must know before reading an answer, as an audit says it.
-        lock: the network answers one question at a time.
+        lock: the network answers one question at a time, and none while its graph is taken: torch.export changes the module.
     """
 
     model: LoadedModel
@@ -116,6 +116,12 @@ def opened(model: str, data: str, *, weights: str | None = None, pretrained: boo
             remedy="use shiftproof audit, which measures such answers too",
         )
     far = min(FARTHEST, min(loaded.input_size[1:]) // 2)
+    if far < PLAYED:
+        raise LearnError(
+            f"its pictures are {' x '.join(map(str, loaded.input_size[1:]))} pixels: too small to be moved by {PLAYED} pixels",
+            where=model,
+            remedy="give a network of larger pictures",
+        )
     edges: tuple[Boundary, ...] = ("circular", "zero")
     first = fitted(grid(far, "circular"), source, loaded).translations.boundary
     if first == "crop":
@@ -188,13 +194,22 @@ def class_name(own: Own, index: int) -> str:
 
 
 def found_by_check(model: LoadedModel) -> dict[str, Any]:
-    """The sentence of a verdict, and its findings with the place of the first of each kind; or why there is no verdict."""
+    """The sentence of a verdict, and its findings, those of one kind and fix together; or why there is no verdict.
+
+    Each has the name, the place and the numbers of its first, and what would fix it.
+    """
     try:
         verdict = check(model)
     except ShiftproofError as e:
         return {"sentence": printable(str(e)), "findings": []}
     found = [
-        {"code": group[0].code, "name": group[0].name, "where": printable(group[0].module), "count": len(group)}
+        {
+            "code": group[0].code,
+            "name": group[0].name,
+            "where": printable(f"{group[0].module} {group[0].detail}"),
+            "fix": printable(group[0].mend.code),
+            "count": len(group),
+        }
         for group in groups(verdict)
     ]
     return {"sentence": printable(sentence(verdict)), "findings": found}
@@ -216,14 +231,15 @@ def audited(own: Own, network: nn.Module, edge: Boundary, **how: Any) -> dict[st
 
 
 def from_record(record: AuditRecord) -> dict[str, Any]:
-    """Of an audit's record what the exhibit shows."""
-    kept = record.maps["agreement"]
-    return {
-        "kept": {f"{int(y)} {int(x)}": v for (y, x), v in zip(kept.offsets_px, kept.values, strict=True)},
-        "consistency": record.metrics["consistency"].value,
-        "pictures": record.data.used,
-        "moves": len(kept.values),
-    }
+    """Of an audit's record what the exhibit shows.
+
+    `share` is of the answers after a move that are those without one. The record's consistency is another figure: it
+    compares all pairs of moves.
+    """
+    found = record.maps["agreement"]
+    kept = {f"{int(y)} {int(x)}": v for (y, x), v in zip(found.offsets_px, found.values, strict=True)}
+    after = [v for move, v in kept.items() if move != "0 0" and v is not None]
+    return {"kept": kept, "share": sum(after) / len(after), "pictures": record.data.used, "moves": len(after)}
 
 
 def _moves(own: Own) -> list[Move]:

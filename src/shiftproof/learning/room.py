@@ -6,7 +6,9 @@ Long work runs beside the server, and tells how far it is.
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import shutil
 import tempfile
 import threading
 import traceback
@@ -32,6 +34,10 @@ Reply = tuple[str, bytes]  # media type, body
 class Room:
     """The learner's network behind the server.
 
+    Requests come at once, from several tabs too. torch.export is for one thread: while it takes a graph, it changes how modules
+    run everywhere. So the check is made once, before anything else is answered; audits and repairs wait for each other; and
+    while a repair is made, no answer is.
+
     Args:
         open_own: makes what is shown; called once, when the page first asks.
         options: how the model was asked for on the command line, to say how an audit is repeated.
@@ -39,11 +45,13 @@ class Room:
 
     def __init__(self, open_own: Callable[[], Own], options: tuple[str, ...] = ()) -> None:
         self._open, self._options = open_own, options
-        self._opening, self._starting = threading.Lock(), threading.Lock()
+        self._opening, self._starting, self._working = threading.Lock(), threading.Lock(), threading.Lock()
         self._own: Own | None = None
+        self._first: dict[str, Any] = {}
         self._mended: dict[str, nn.Module] = {}
         self._jobs: dict[str, dict[str, Any]] = {}
         self._pages: dict[str, bytes] = {}
+        self._folders: set[str] = set()
         warnings.simplefilter("ignore", GuaranteeWarning)  # how many pictures a repair covers is said on the page
 
     def get(self, path: str, given: Given) -> Reply | None:
@@ -61,16 +69,24 @@ class Room:
         return None if asked is None else _said(lambda: asked(given))
 
     def own(self) -> Own:
-        """The network and its pictures, opened when first asked for."""
-        with self._opening:
-            if self._own is None:
-                self._own = self._open()
-            return self._own
-
-    def _held(self, given: Given) -> dict[str, Any]:
+        """The network and its pictures, opened and checked when first asked for."""
         from shiftproof.learning.own import held
 
-        return held(self.own()) | {"jobs": self._state(given)}
+        with self._opening:
+            if self._own is None:
+                own = self._open()
+                self._first = held(own)
+                self._own = own
+            return self._own
+
+    def leave(self) -> None:
+        """Removes what work that is not done has written. The work itself cannot be stopped: the process has to end."""
+        for folder in list(self._folders):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _held(self, given: Given) -> dict[str, Any]:
+        self.own()
+        return self._first | {"jobs": self._state(given)}
 
     def _answer(self, given: Given) -> dict[str, Any]:
         from shiftproof.learning.own import class_name
@@ -82,7 +98,7 @@ class Room:
         return {"said": found, "name": class_name(own, found[0])}
 
     def _state(self, given: Given) -> dict[str, Any]:
-        return {name: dict(job) for name, job in self._jobs.items()}
+        return {name: dict(job) for name, job in list(self._jobs.items())}
 
     def _audit(self, given: Given) -> dict[str, Any]:
         own, edge, network = self._asked(given)
@@ -95,7 +111,8 @@ class Room:
             def show(p: Progress) -> None:
                 job.update(done=min(p.views, p.total_views), total=p.total_views)
 
-            with tempfile.TemporaryDirectory(prefix="shiftproof-") as folder:
+            with tempfile.TemporaryDirectory(prefix="shiftproof-", ignore_cleanup_errors=True) as folder:
+                self._folders.add(folder)
                 place = Path(folder) / "audit"
                 finish = lambda record: write_page(record, place)  # noqa: E731
                 command = self._command(own, edge) if network is own.model.module else ""
@@ -112,10 +129,11 @@ class Room:
         def repair(job: dict[str, Any]) -> dict[str, Any]:
             from shiftproof.repairing import repair
 
-            if edge == "crop":  # nothing can be proved where new pixels come in
-                mended = repair(own.model, goal=edge, method="average", data=own.source, labels=False)
-            else:
-                mended = repair(own.model, goal=edge)
+            with own.lock:
+                if edge == "crop":  # nothing can be proved where new pixels come in
+                    mended = repair(own.model, goal=edge, method="average", data=own.source, labels=False)
+                else:
+                    mended = repair(own.model, goal=edge)
             self._mended[edge] = mended
             return {"method": mended.record.method, "guarantee": str(mended.guarantee), "cost": mended.record.cost}
 
@@ -134,11 +152,12 @@ class Room:
         return own, edge, self._mended[edge]
 
     def _start(self, name: str, work: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-        """Begins work beside the server, unless it was begun before and did not fail."""
+        """Begins work beside the server, unless it was begun before and did not fail; how far all work is."""
 
         def run(job: dict[str, Any]) -> None:
             try:
-                found = work(job)
+                with self._working:
+                    found = work(job)
             except Exception as e:
                 job.update(error=_words(e), busy=False)
             else:
@@ -148,7 +167,7 @@ class Room:
             if name not in self._jobs or "error" in self._jobs[name]:
                 self._jobs[name] = {"busy": True}
                 threading.Thread(target=run, args=(self._jobs[name],), daemon=True).start()
-        return {}
+        return self._state({})
 
     def _command(self, own: Own, edge: str) -> str:
         """The audit as it is typed."""
@@ -185,6 +204,6 @@ def _words(e: Exception) -> str:
 def _whole(given: Given, name: str, low: int, high: int) -> int:
     """A whole number of a request."""
     text = given.get(name, "0")
-    if not text.removeprefix("-").isdecimal() or not low <= int(text[:9]) <= high:
+    if not re.fullmatch(r"-?\d{1,9}", text) or not low <= int(text) <= high:
         raise ValueError(f"{name}={text!r:.20}: it is a whole number from {low} to {high}")
     return int(text)

@@ -100,8 +100,9 @@ def test_the_audit_is_the_audit(digits):
     source = sp.open_data("digits", limit=6)
     record = sp.audit(digits.model, source, translations=sp.grid(digits.far, boundary="zero"), layers=0)
     found = audited(digits, digits.model.module, "zero")
-    assert found["consistency"] == record.metrics["consistency"].value
-    assert found["moves"] == len(record.maps["agreement"].values) == len(found["kept"])
+    assert found["share"] == pytest.approx(1 - record.metrics["flip_rate"].value)
+    assert found["share"] != pytest.approx(record.metrics["consistency"].value)  # which is of pairs of moves
+    assert found["moves"] == len(found["kept"]) - 1 == len(record.maps["agreement"].values) - 1  # but no move at all
     for (y, x), value in zip(record.maps["agreement"].offsets_px, record.maps["agreement"].values, strict=True):
         assert found["kept"][f"{int(y)} {int(x)}"] == value
 
@@ -145,6 +146,10 @@ def test_findings_are_those_of_the_check(digits):
     found, verdict = found_by_check(digits.model), sp.check(digits.model)
     assert sum(f["count"] for f in found["findings"]) == len(verdict.findings)
     assert [f["code"] for f in found["findings"]] == ["T2", "T1", "T5"]
+    first = {f.code: f for f in reversed(verdict.findings)}
+    for f in found["findings"]:  # the verdict's sentence speaks of the fixes below it
+        assert f["fix"] == first[f["code"]].mend.code
+        assert f["where"] == f"{first[f['code']].module} {first[f['code']].detail}"
     assert "NOT PROVED" in found["sentence"]
 
 
@@ -178,6 +183,15 @@ def test_a_model_without_classes_is_refused_in_a_sentence(photos):
     )
     with pytest.raises(LearnError, match="embedding"):
         opened(f"{photos / 'values.py'}:Values", str(photos / "photos"))
+
+
+def test_pictures_too_small_to_be_moved_are_refused_in_a_sentence(photos):
+    (photos / "small.py").write_text(
+        "import torch\n\n\nclass Small(torch.nn.Module):\n    input_size = (3, 5, 5)\n\n    def forward(self, x):\n"
+        "        return x.flatten(1)[:, :9]\n"
+    )
+    with pytest.raises(LearnError, match="5 x 5 pixels: too small"):
+        opened(f"{photos / 'small.py'}:Small", str(photos / "photos"))
 
 
 def test_what_is_wrong_with_the_words_is_said(photos):

@@ -26,8 +26,8 @@ async function load(name) {
 
 /** @type {Map<string, Promise<any>>} */
 const asked = new Map();
-/** Each file is asked for once. @param {string} name */
-const file = (name) => asked.get(name) ?? asked.set(name, load(name)).get(name);
+/** Each file is asked for once, and again if it did not come. @param {string} name */
+const file = (name) => asked.get(name) ?? asked.set(name, load(name).catch((e) => (asked.delete(name), Promise.reject(e)))).get(name);
 
 /** @type {Map<string, any>} */
 const prepared = new Map();
@@ -81,6 +81,8 @@ function App() {
   const [theme, setTheme] = useState(() => remembered("theme") ?? "");
   const [words, setWords] = useState(null);
   const [materials, setMaterials] = useState({});
+  const [gone, setGone] = useState(false);
+  const lost = () => setGone(true);
   const stop = useRef(() => {});
   const { exhibit, state, guess } = at;
   const material = materials[(exhibit ?? EXHIBITS[0]).id];
@@ -105,13 +107,13 @@ function App() {
   };
 
   useEffect(() => {
-    file(`words/${language}`).then(setWords);
+    file(`words/${language}`).then(setWords, lost);
     document.documentElement.lang = language;
     if (at.exhibit === null) document.title = "shiftproof learn";
   }, [language]);
   useEffect(() => {
     const wanted = exhibit ? [exhibit] : EXHIBITS.filter((e) => !e.live);
-    for (const e of wanted) materialOf(e).then((m) => setMaterials((held) => ({ ...held, [e.id]: m })));
+    for (const e of wanted) materialOf(e).then((m) => (setGone(false), setMaterials((held) => ({ ...held, [e.id]: m }))), lost);
   }, [exhibit]);
   useEffect(() => {
     const open = () => (stop.current(), setAt(visit(location.hash)), scrollTo(0, 0));
@@ -155,8 +157,9 @@ function App() {
     if (t && material) document.documentElement.dataset.ready = exhibit?.id ?? "landing";
     if (t && exhibit) document.title = `${t.plain(`${exhibit.id}.title`)} · shiftproof learn`;
   });
-  if (!t || t.language !== language || (!material && !exhibit?.live)) return null;
-  const change = (/** @type {string} */ to) => (remember("language", to), setLanguage(to));
+  if (!t || t.language !== language || (!material && !exhibit?.live && !gone)) return null;
+  // the page speaks another language once its words are here
+  const change = (/** @type {string} */ to) => file(`words/${to}`).then(() => (remember("language", to), setLanguage(to)), lost);
   const recolour = () => {
     const to = opposite(theme);
     applyTheme(to);
@@ -172,8 +175,9 @@ function App() {
         </div>
       </div>
     </header>
+    ${gone && html`<p class="wide failed" role="alert">${t("page.gone")}</p>`}
     ${!material
-      ? html`<main class="wide"><h1>${t(`${exhibit.id}.title`)}</h1><p class="lead" role="status">${t("own.loading")}</p></main>`
+      ? html`<main class="wide"><h1>${t(`${(exhibit ?? EXHIBITS[0]).id}.title`)}</h1>${!gone && html`<p class="lead" role="status">${t("own.loading")}</p>`}</main>`
       : exhibit
       ? html`<${ExhibitPage} key=${exhibit.id} ...${{ exhibit, state, from: at.from, set, material, guess, outcome: at.playing ? null : outcome, choose, t }}
           visited=${(/** @type {any} */ taken) => remember(`seen.${exhibit.id}`, taken)} />`

@@ -2,6 +2,7 @@
 import { View } from "#learn/exhibits/border/View.js";
 import { averaged, filled, KERNEL, missed, PADDINGS, shadow, sums, TAPS, usedEvenly } from "#learn/exhibits/border/layers.js";
 import { inks, paint } from "#learn/parts/Picture.js";
+import { percent, sketching } from "#learn/parts/Sketch.js";
 
 export const CELLS = 4; // along an axis
 export const CELL = 5; // pixels along an axis
@@ -9,6 +10,7 @@ export const BOARD = CELLS * CELL;
 export const MARGINS = [0, 1, 2, 3, 4];
 export const DEEPEST = 8;
 const ASKED = 4; // the layers of the question
+export const POINTS = [1, 2, 3, 4, 5, 6]; // pixels from the border, of the sketch
 const START = 7; // row and column of the dot on the board
 
 /** @typedef {import("#learn/exhibits/border/layers.js").Padding} Padding */
@@ -86,6 +88,8 @@ export function seen(s) {
     picture,
     white,
     wide: shadow(white),
+    /** How white the middle row is, from the border on: not past the middle. */
+    inward: POINTS.filter((d) => d <= white.w / 2).map((d) => white.data[middle(white.h) * white.w + d - 1]),
     used: { ...used, data: used.data.map((v) => v / TAPS ** s.depth) },
     values: three(white),
     times: three(once),
@@ -139,10 +143,10 @@ export const border = {
   settle,
   nudge: (/** @type {State} */ s, /** @type {number} */ dy, /** @type {number} */ dx) => ({ dy: s.dy + dy, dx: s.dx + dx }),
   home: { dy: 0, dx: 0 },
-  guessing: { from: 0, to: BOARD / 2, step: 1, value: (/** @type {number} */ v) => v },
+  guessing: sketching(POINTS),
   question: () => ({ key: "border.predict.question", values: { depth: ASKED, k: KERNEL } }),
   play: (/** @type {State} */ _, /** @type {number} */ share) => ({ padding: "zero", depth: 1 + Math.round(share * (ASKED - 1)) }),
-  outcome: (/** @type {Seen} */ r) => String(r.wide),
+  outcome: (/** @type {Seen} */ r) => percent(r.inward),
   seen,
   take,
   see: ["pixels", "position", "drag"],

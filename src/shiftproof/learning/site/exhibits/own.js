@@ -8,11 +8,12 @@ const N = 18; // moves of -9 to 8 px along each axis: more than any network is m
 const FAR = 8;
 const MOST = 12; // pictures
 const PLAYED = 3; // pixels to the right, as Python answers them at once (`learning/own.py`)
+const ROUNDING = 1e-6; // of a share in single precision
 const EDGES = ["", "crop", "circular", "zero"]; // "": the first of the network's
 
 /** @typedef {{picture: number, edge: string, mended: number, dy: number, dx: number, tried: string}} State */
 /** @typedef {[number, number]} Answer the class, and the share of certainty that it gets */
-/** @typedef {{kept: Record<string, number>, consistency: number, pictures: number, moves: number, page?: string}} Audit */
+/** @typedef {{kept: Record<string, number>, share: number, pictures: number, moves: number, page?: string}} Audit */
 /** @typedef {ReturnType<typeof prepare>} Material */
 /** @typedef {ReturnType<typeof seen>} Seen */
 
@@ -67,6 +68,7 @@ export function seen(state, m) {
     if (!said || !home) continue;
     const same = said[0] === home[0];
     painted[(y + far) * side + x + far] = same ? 1 : 0;
+    if (!y && !x) continue; // where it is, it has not moved
     kept += same ? 1 : 0;
     known++;
   }
@@ -96,16 +98,16 @@ export function seen(state, m) {
 
 /** The sentence, chosen by what was measured. @param {any} r */
 export function take(r) {
-  if (r.error) return { key: "own.take.empty", values: {} };
+  if (r.error) return { key: "own.failed", values: {} };
   const [before, after] = r.audits;
   if (before && after) {
-    const values = { a: { share: before.consistency }, b: { share: after.consistency }, n: before.pictures };
-    const way = after.consistency > before.consistency ? "better" : after.consistency < before.consistency ? "worse" : "equal";
+    const values = { a: { share: before.share }, b: { share: after.share }, n: before.pictures };
+    const way = after.share > before.share ? "better" : after.share < before.share ? "worse" : "equal";
     return { key: `own.take.${way}`, values };
   }
   const found = r.audits[r.mended];
-  if (found) return { key: found.consistency === 1 ? "own.take.steady" : "own.take.audited", values: { a: { share: found.consistency }, n: found.pictures, moves: found.moves } };
-  if (r.known < 2) return { key: "own.take.empty", values: {} };
+  if (found) return { key: found.share === 1 ? "own.take.steady" : "own.take.audited", values: { a: { share: found.share }, n: found.pictures, moves: found.moves } };
+  if (!r.known) return { key: "own.take.empty", values: {} };
   return { key: r.kept === r.known ? "own.take.all" : "own.take.some", values: { n: r.known, k: r.kept } };
 }
 
@@ -142,7 +144,7 @@ export const own = {
   guessing: { options: ["surer", "less", "other"] },
   question: (/** @type {State} */ s, /** @type {any} */ r) => ({ key: "own.predict.question", values: { n: PLAYED } }),
   play: (/** @type {State} */ s, /** @type {number} */ share) => ({ dy: 0, dx: Math.round(PLAYED * share), mended: 0 }),
-  outcome: (/** @type {any} */ r) => (r.error || !r.now || !r.home ? "" : r.now[0] !== r.home[0] ? "other" : r.now[1] >= r.home[1] ? "surer" : "less"),
+  outcome: (/** @type {any} */ r) => (r.error || !r.now || !r.home ? null : r.now[0] !== r.home[0] ? "other" : r.now[1] > r.home[1] - ROUNDING ? "surer" : "less"),
   seen,
   take,
   see: ["pixels", "border", "seam"],

@@ -3,12 +3,13 @@ import { bytes } from "#learn/engine/tensor.js";
 import { byDistance, DIRECTIONS, DISTANCES, fieldByGradient, fieldOf, NEAR, ofWindow, spoilt, VERSIONS } from "#learn/exhibits/photos/statistics.js";
 import { View } from "#learn/exhibits/photos/View.js";
 import { inks, paint } from "#learn/parts/Picture.js";
+import { percent, sketching } from "#learn/parts/Sketch.js";
 
 export const WINDOW = 64; // pixels of a window's side
 export const STEP = 4; // windows move by so many pixels
 const PLACES = { first: [32, 48], second: [160, 144] }; // where the windows are at the start
 const SIDE = 256; // pixels of the photograph's side
-const ASKED = [1, 4, 16, 64]; // distances of the sketch
+export const ASKED = [1, 4, 16, 64]; // distances of the sketch
 const LEVEL = 0.05; // of the three tests of a row together
 const ROWS = { given: "photographs", vignetted: "vignetted", half: "left half's pixels shuffled", sorted: "patches in order of brightness", shuffled: "all pixels shuffled" };
 
@@ -70,7 +71,6 @@ export function settle(next) {
   return { ...next, dy: within(next.dy, first[0]), dx: within(next.dx, first[1]), ey: within(next.ey, second[0]), ex: within(next.ex, second[1]) };
 }
 
-const percent = (/** @type {number[]} */ v) => v.map((r) => Math.round(100 * Math.max(0, r))).join(",");
 const ALL = { from: -SIDE, to: SIDE };
 export const photos = {
   id: "photos",
@@ -92,11 +92,7 @@ export const photos = {
   settle,
   nudge: (/** @type {State} */ s, /** @type {number} */ dy, /** @type {number} */ dx) => (s.which === "first" ? { dy: s.dy + dy, dx: s.dx + dx } : { ey: s.ey + dy, ex: s.ex + dx }),
   home: { dy: 0, dx: 0, ey: 0, ex: 0 },
-  guessing: {
-    points: ASKED,
-    like: /^\d{1,3}(,\d{1,3}){3}$/,
-    value: (/** @type {string} */ text) => text.split(",").map((v) => `${Math.round(Number(v))} %`).join(", "),
-  },
+  guessing: sketching(ASKED),
   question: () => ({ key: "photos.predict.question", values: {} }),
   play: (/** @type {State} */ _, /** @type {number} */ share) => ({ version: "given", direction: "across", far: ASKED[Math.min(3, Math.floor(share * 4))] }),
   outcome: (/** @type {Seen} */ r) => percent(r.sketch),

@@ -5,6 +5,20 @@ import { html } from "#learn/view.js";
 
 const [W, H, STEPS] = [360, 150, 20];
 
+/** Shares as the text of a guess. @param {readonly number[]} shares */
+export const percent = (shares) => shares.map((v) => Math.round(100 * Math.max(0, v))).join(",");
+
+/** A guess that is sketched over these points. @param {readonly number[]} points */
+export const sketching = (points) => ({
+  points,
+  like: new RegExp(`^\\d{1,3}(,\\d{1,3}){${points.length - 1}}$`),
+  value: (/** @type {string} */ text) => text.replace(/,|$/g, "\u00a0%$&").replaceAll(",", ", "),
+});
+
+/** The line that was sketched, or none. @param {string} guess @param {readonly number[]} points @param {any} name */
+export const sketched = (guess, points, name) =>
+  /^[\d,]+$/.test(guess) ? [{ points: guess.split(",").map((v, i) => [points[i], Number(v) / 100]), class: "line1", name }] : [];
+
 /** @param {{points: readonly number[], curve: number[], set: (curve: number[]) => void, t: import("#learn/words.js").Speaker}} props */
 export function Sketch({ points, curve, set, t }) {
   const changed = (/** @type {number} */ at, /** @type {number} */ to) => set(curve.map((v, i) => (i === at ? to : v)));

@@ -1,20 +1,23 @@
 // The screen of "The border gives it away": a dot on a board, a white picture after some layers, and how often pixels are used.
+import { POINTS } from "#learn/exhibits/border.js";
 import { PADDINGS } from "#learn/exhibits/border/layers.js";
 import { Choice } from "#learn/parts/Choice.js";
 import { Curve } from "#learn/parts/Curve.js";
 import { Handle } from "#learn/parts/Handle.js";
 import { Picture } from "#learn/parts/Picture.js";
+import { sketched } from "#learn/parts/Sketch.js";
 import { Slider } from "#learn/parts/Slider.js";
 import { html } from "#learn/view.js";
 
 const [CELLS, CELL] = [4, 5];
+const share = (/** @type {any} */ t) => (/** @type {number} */ v) => t.plain("border.share", { v: { share: v } });
 
 /** @param {any} props see "To add an exhibit" in CONTRIBUTING.md */
-export function View({ state, set, seen: r, t, asked }) {
+export function View({ state, set, seen: r, t, asked, guess }) {
   return html`${asked && html`<${Controls} ...${{ state, set, t }} />`}
     <div class="stage three border">
       <${Dot} ...${{ state, set, r, t, asked }} />
-      <${White} ...${{ r, t, asked }} />
+      <${White} ...${{ r, t, asked, guess }} />
       <section>
         <h2>${t("border.used.title")}</h2>
         ${asked
@@ -62,12 +65,15 @@ function Dot({ state, set, r, t, asked }) {
 }
 
 /** @param {any} props */
-function White({ r, t, asked }) {
+function White({ r, t, asked, guess }) {
+  const label = t.plain("border.inward");
   return html`<section>
     <h2>${t("border.white.title")}</h2>
     ${asked
       ? html`<p class=${r.wide ? "soft changed" : "soft"}>${t(r.wide ? "border.white.note" : "border.white.none", { w: r.wide, depth: r.depth })}</p>
-        <div class="map-of"><div style=${{ width: `${(100 * r.white.w) / r.side}%` }}><${Picture} values=${r.white.data} w=${r.white.w} h=${r.white.h} label=${t.plain("border.white.label", { w: r.wide, depth: r.depth })} /></div></div>`
+        <div class="map-of"><div style=${{ width: `${(100 * r.white.w) / r.side}%` }}><${Picture} values=${r.white.data} w=${r.white.w} h=${r.white.h} label=${t.plain("border.white.label", { w: r.wide, depth: r.depth })} /></div></div>
+        <${Curve} x=${{ from: 1, to: POINTS.length, label }} y=${{ from: 0, to: 1, label: t("border.white.share"), say: share(t) }} label=${label}
+          lines=${[{ points: r.inward.map((/** @type {number} */ v, /** @type {number} */ i) => [POINTS[i], v]), name: t("border.white.key") }, ...sketched(guess, POINTS, t("photos.key.said"))]} />`
       : html`<p class="soft">${t("border.hidden")}</p><div class="covered" aria-hidden="true">?</div>`}
   </section>`;
 }
@@ -88,13 +94,12 @@ function Table({ r, t }) {
 
 /** @param {any} props */
 function Margins({ state, set, r, t }) {
-  const say = (/** @type {number} */ v) => t.plain("border.share", { v: { share: v } });
   const last = r.curve.length - 1;
   const s = r.right;
   return html`<section>
     <h2>${t("border.margin.title")}</h2>
     <p class="soft">${t(r.tells ? "border.margin.tells" : "border.margin.same", { s: { share: s }, c: { share: r.chance }, m: r.margin })}</p>
-    <${Curve} x=${{ from: 0, to: last, label: t("border.margin.x") }} y=${{ from: 0, to: 1, label: t("border.margin.y"), say }}
+    <${Curve} x=${{ from: 0, to: last, label: t("border.margin.x") }} y=${{ from: 0, to: 1, label: t("border.margin.y"), say: share(t) }}
       lines=${[{ points: r.curve }, { points: [[0, r.chance], [last, r.chance]], class: "faint", name: t("border.chance") }]} at=${[state.margin, s]}
       set=${(/** @type {number} */ v) => set({ margin: Math.round(v) })} label=${t.plain("border.margin.label", { s: { share: s }, m: r.margin })} />
     <div class="sliders"><${Slider} label=${t("border.margin")} value=${state.margin} from=${0} to=${last} set=${(/** @type {number} */ margin) => set({ margin })} /></div>

@@ -7,7 +7,7 @@ import { Slider } from "#learn/parts/Slider.js";
 import { html, useEffect, useLayoutEffect, useRef } from "#learn/view.js";
 
 /** Where a kind of finding can be touched, in the state that fits. */
-const SHOWN = { T1: "pixels", T2: "border", T3: "pixels", T4: "position", T5: "forgets", T6: "one", T9: "pixels" };
+const SHOWN = { T1: "pixels?stride=2", T2: "border?padding=zero", T3: "pixels?stride=2", T4: "position?net=coordinates", T5: "forgets", T6: "one?tied=no", T9: "pixels?stride=2" };
 
 /** @param {any} props see "To add an exhibit" in CONTRIBUTING.md */
 export function View({ state, set, seen: r, t, asked, material: m }) {
@@ -17,17 +17,19 @@ export function View({ state, set, seen: r, t, asked, material: m }) {
   });
   if (r.error) return html`<p class="failed" role="alert">${t("own.failed")} <span lang="en">${r.error}</span></p>`;
   const named = (/** @type {any} */ said) => (said ? (m.names[said[0]] ?? said[0]) : "…");
+  const answer = html`<b class=${r.now && r.home && r.now[0] !== r.home[0] ? "other" : ""} lang="en">${named(r.now)}</b>${r.now && html`<span>${t.value({ share: r.now[1] })}</span>`}`;
   const label = t.plain("own.label", { name: m.pictures[r.picture].name, dy: r.dy, dx: r.dx });
-  return html`<p class="soft" translate="no">${t("own.of", { model: m.model, data: m.data })} ${m.random && html`<b>${t("own.random")}</b>`} ${!m.live && t("own.stored")} ${m.notes.map((/** @type {string} */ n) => html`<span lang="en">${n} </span>`)}</p>
-    ${(m.gone || m.failed) && html`<p class="failed" role="alert">${t(m.gone ? "own.gone" : "own.failed")} <span lang="en">${m.failed}</span></p>`}
+  return html`<p class="soft about" translate="no">${t("own.of", { model: m.model, data: m.data })} ${m.random && html`<b>${t("own.random")}</b>`} ${!m.live && t("own.stored")} ${m.notes.map((/** @type {string} */ n) => html`<span lang="en">${n} </span>`)}</p>
+    ${(m.gone || m.failed) && html`<p class="failed" role="alert">${t(m.gone ? "page.gone" : "own.failed")} <span lang="en">${m.failed}</span></p>`}
     <div class="stage own">
       <section>
         <h2>${t("own.picture")}</h2>
         <p class="soft">${t("own.hint")}</p>
-        <${Handle} class="picture" rows=${m.size[1]} columns=${m.size[2]} label=${label} at=${() => r}
+        <div class="pair"><${Handle} class="picture" rows=${m.size[1]} columns=${m.size[2]} label=${label} at=${() => r}
           drag=${(/** @type {number} */ y, /** @type {number} */ x, /** @type {any} */ from) => set({ dy: from.dy + y, dx: from.dx + x })}>
           <${Colour} values=${r.values} size=${m.size} label=${label} />
         </${Handle}>
+        <div class="glance" aria-hidden="true">${asked ? answer : html`<b class="hidden">?</b>`}</div></div>
         <div class="sliders">
           ${["dx", "dy"].map((name) => html`<${Slider} label=${t(`drag.move.${name}`)} value=${r[name]} from=${-r.far} to=${r.far} set=${(/** @type {number} */ v) => set({ [name]: v })} />`)}
         </div>
@@ -37,7 +39,7 @@ export function View({ state, set, seen: r, t, asked, material: m }) {
       <section>
         <h2>${t("own.says")}</h2>
         ${asked
-          ? html`<p class="answer"><b class=${r.now && r.home && r.now[0] !== r.home[0] ? "other" : ""} lang="en">${named(r.now)}</b>${r.now && html`<span>${t.value({ share: r.now[1] })}</span>`}</p>
+          ? html`<p class="answer">${answer}</p>
             <p class="soft">${t("own.unmoved", { name: named(r.home) })}</p>
             <h2 class="pooled">${t("own.here", { k: r.kept, n: r.known })}</h2>
             <${Moves} ...${{ r, set, values: r.painted, ink: "answers", label: t.plain("own.here", { k: r.kept, n: r.known }) }} />
@@ -47,8 +49,8 @@ export function View({ state, set, seen: r, t, asked, material: m }) {
       <section>
         <h2>${t("own.check")}</h2>
         ${asked ? html`<p class="soft" lang="en">${m.check.sentence}</p>
-          <ul class="findings">${m.check.findings.map((/** @type {any} */ f) => html`<li><span lang="en"><b>${f.code}</b> ${f.name} × ${f.count}: <code>${f.where}</code></span>
-            ${SHOWN[f.code] && html`<a href="#${SHOWN[f.code]}">${t("own.show", { exhibit: { key: `${SHOWN[f.code]}.title` } })}</a>`}</li>`)}</ul>
+          <ul class="findings">${m.check.findings.map((/** @type {any} */ f) => html`<li><span lang="en"><b>${f.code}</b> ${f.name} × ${f.count}: <code>${f.where}</code> → ${f.fix}</span>${" "}
+            ${SHOWN[f.code] && html`<a href="#${SHOWN[f.code]}">${t("own.show", { exhibit: { key: `${SHOWN[f.code].split("?")[0]}.title` } })}</a>`}</li>`)}</ul>
           <${Repair} ...${{ state, m, r, set, t }} />` : html`<p class="soft">${t("seam.hidden")}</p>`}
       </section>
     </div>`;
@@ -65,13 +67,13 @@ function Audit({ m, r, set, t }) {
   const { auditing: job, changed } = r;
   const found = r.audits[r.mended];
   if (changed) {
-    const label = t.plain("own.map", { a: { share: found.consistency }, n: found.pictures });
+    const label = t.plain("own.map", { a: { share: found.share }, n: found.pictures });
     return html`<h2 class="pooled">${t("own.audit")}</h2><p class="soft">${label}</p>
       <${Moves} ...${{ r, set, values: changed, ink: "heat", label }} />
       ${found.page && html`<p><a href=${found.page} target="_blank">${t("own.page")}</a></p>`}`;
   }
   if (!m.live) return null;
-  if (job?.busy) return html`<p class="soft"><progress value=${job.done ?? 0} max=${job.total || 1}></progress> ${t("own.auditing", { n: job.done ?? 0, all: job.total ?? 0 })}</p>`;
+  if (job?.busy) return html`<p class="soft"><progress value=${job.done ?? 0} max=${job.total || 1}></progress> ${job.total && t("own.auditing", { n: job.done, all: job.total })}</p>`;
   return html`${job?.error && html`<p class="failed" lang="en">${job.error}</p>`}
     <p><button type="button" class="main" onclick=${() => ask(m, r, set, "audit")}>${t("own.run", { n: m.pictures.length, moves: r.side ** 2 })}</button></p>`;
 }

@@ -44,14 +44,20 @@ export function useAnswers(m, r, set) {
   const busy = Object.values(m.jobs).some((/** @type {any} */ job) => job.busy);
   useEffect(() => {
     if (!busy) return undefined;
-    const timer = setTimeout(() => json("work", {}).then((jobs) => ((m.jobs = jobs), set({})), (error) => ((m.jobs = {}), failed(m, set, error))), POLL_MS);
+    const timer = setTimeout(() => !m.starting && json("work", {}).then((jobs) => m.starting || ((m.jobs = jobs), set({})), (error) => (ended(m), failed(m, set, error))), POLL_MS);
     return () => clearTimeout(timer);
   });
 }
 
+/** Of the work that is under way nothing is heard any more. @param {any} m */
+const ended = (m) => (m.jobs = Object.fromEntries(Object.entries(m.jobs).filter(([, job]) => !job.busy)));
+
 /** Starts an audit or a repair. @param {any} m @param {any} r @param {(change: any) => void} set @param {"audit" | "repair"} what */
 export function ask(m, r, set, what) {
   m.jobs[what === "audit" ? `audit ${r.edge} ${r.mended}` : `repair ${r.edge}`] = { busy: true };
+  m.starting = true; // an answer to an older question may not know of it
   set({});
-  json(what, { edge: r.edge, mended: r.mended }, "POST").catch((error) => ((m.jobs = {}), failed(m, set, error)));
+  json(what, { edge: r.edge, mended: r.mended }, "POST")
+    .finally(() => (m.starting = false))
+    .then((jobs) => ((m.jobs = jobs), set({})), (error) => (ended(m), failed(m, set, error)));
 }

@@ -1,10 +1,11 @@
 // The screen of "What photographs are like": a photograph with two windows, their histograms, and r against distance.
 import { DIRECTIONS, DISTANCES, VERSIONS } from "#learn/exhibits/photos/statistics.js";
-import { STEP, WINDOW } from "#learn/exhibits/photos.js";
+import { ASKED, STEP, WINDOW } from "#learn/exhibits/photos.js";
 import { Choice } from "#learn/parts/Choice.js";
 import { Curve } from "#learn/parts/Curve.js";
 import { Handle } from "#learn/parts/Handle.js";
 import { Picture } from "#learn/parts/Picture.js";
+import { sketched } from "#learn/parts/Sketch.js";
 import { Slider } from "#learn/parts/Slider.js";
 import { html } from "#learn/view.js";
 
@@ -67,8 +68,7 @@ function Histograms({ r, t }) {
 /** @param {any} props */
 function Distance({ state, set, r, t, guess, pick }) {
   const nearest = (/** @type {number} */ v) => DISTANCES.reduce((a, b) => (Math.abs(Math.log(b / v)) < Math.abs(Math.log(a / v)) ? b : a));
-  const said = /^[\d,]+$/.test(guess ?? "") ? guess.split(",").map((/** @type {string} */ v, /** @type {number} */ i) => [4 ** i, Number(v) / 100]) : null;
-  const lines = [{ points: r.curve, name: t("photos.key.r") }, { points: r.flat, class: "faint", name: t("photos.key.flat") }, ...(said ? [{ points: said, class: "line1", name: t("photos.key.said") }] : [])];
+  const lines = [{ points: r.curve, name: t("photos.key.r") }, { points: r.flat, class: "faint", name: t("photos.key.flat") }, ...sketched(guess, ASKED, t("photos.key.said"))];
   return html`<p class="soft">${t(r.direct === null ? "photos.r" : "photos.r.direct", { d: r.far, r: { size: r.r }, ...(r.direct === null ? {} : { v: { size: r.direct } }) })}</p>
     <${Curve} x=${{ from: 1, to: 96, log: true, label: t("photos.x") }} y=${{ from: -0.2, to: 1, label: t("photos.y") }} lines=${lines} at=${[r.far, r.r]}
       set=${(/** @type {number} */ v) => set({ far: nearest(v) })} label=${t.plain("photos.r", { d: r.far, r: { size: r.r } })} />
