@@ -150,10 +150,10 @@ def poor_readers(readers: Mapping[str, float]) -> Said:
     Args:
         readers: accuracy on unmoved pictures, by network.
 
-    >>> str(poor_readers({"averaged": 0.52, "flat": 0.96}))
-    'Only 1 of the 2 networks reads at least 90 % of the unmoved pictures, so comparisons with others say little: averaged 52 %.'
+    >>> str(poor_readers({"mean": 0.52, "flat": 0.96}))
+    'Only 1 of the 2 networks reads at least 90 % of the unmoved pictures, so comparisons with others say little: mean 52.0 %.'
     """
-    poor = [f"{name} {percent(a, 0)}" for name, a in readers.items() if a < READS]
+    poor = [f"{name} {percent(a, 1)}" for name, a in readers.items() if a < READS]
     able = len(readers) - len(poor)
     return Said(
         bool(poor),

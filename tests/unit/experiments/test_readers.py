@@ -40,5 +40,5 @@ def test_the_first_sentence_names_the_networks_that_read_poorly(name):
 
 def test_exactly_at_the_limit_a_network_reads():
     assert poor_readers({"a": READS}) == ""
-    assert "a 90 %" in poor_readers({"a": READS - 1e-9, "b": 1.0})
+    assert "a 90.0 %" in poor_readers({"a": READS - 1e-9, "b": 1.0})
     assert "b" not in poor_readers({"a": 0.5, "b": 1.0}).split(":")[1]
