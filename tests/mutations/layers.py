@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mutations import Mutation
-from shiftproof.experiments.trained import dense_to_conv
+from shiftproof.experiments.trained import dense_to_conv, rabbit
 from shiftproof.experiments.trained.capsules import numbers as capsules
 from shiftproof.experiments.trained.capsules.decoder import Further
 from shiftproof.experiments.trained.dense_to_conv import MOVED, UNMOVED
@@ -89,6 +89,32 @@ def sharing_costs(n: efficiency.Numbers) -> efficiency.Numbers:
         formula=dict.fromkeys(n.formula, (100, 1000)),
         torchs=dict.fromkeys(n.torchs, (1, 1)),
     )
+
+
+def falling(here: float, top: float) -> np.ndarray:
+    """Accuracies of two seeds that fall from the bottom to the top."""
+    rows = np.linspace(top, here, rabbit.PLACES)
+    return np.broadcast_to(rows[None, :, None], (2, rabbit.PLACES, rabbit.PLACES)).copy()
+
+
+def seen_at_the_bottom() -> rabbit.Numbers:
+    """Without sharing nothing is known at the top; with an average behind shared layers everything is."""
+    tops = {rabbit.DENSE: 0.1, rabbit.UNSHARED: 0.1, rabbit.SHARED: 0.4, rabbit.DEEP: 0.5, rabbit.AVERAGE: 0.95}
+    return rabbit.Numbers(
+        digits=10_000,
+        tests=500,
+        side_px=28,
+        step_px=3,
+        epochs=3,
+        maps={kind: falling(0.95, top) for kind, top in tops.items()},
+        proved={kind: kind == rabbit.AVERAGE for kind in tops},
+        digit=np.ones((28, 28), np.uint8),
+    )
+
+
+def with_tops(n: rabbit.Numbers, here: float = 0.95, **tops: float) -> rabbit.Numbers:
+    """The same with other accuracies at the top, by the name of the kind's constant."""
+    return replace(n, maps=n.maps | {getattr(rabbit, kind): falling(here, top) for kind, top in tops.items()})
 
 
 def ahead_where_digits_move(n: efficiency.Numbers) -> efficiency.Numbers:
@@ -213,6 +239,19 @@ MUTATIONS = {
             "bands:": "names the interval",
             "1,000 and 10,000 multiply-adds": "counted numbers",
             "Cost of each": "names the quantity",
+        },
+    ),
+    "rabbit": Mutation(
+        seen_at_the_bottom,
+        [
+            lambda n: with_tops(n, DENSE=0.95, UNSHARED=0.95, SHARED=0.1, DEEP=0.15, AVERAGE=0.1),
+            lambda n: with_tops(n, DENSE=0.5, SHARED=0.95, DEEP=0.95),
+            lambda n: with_tops(n, here=0.5, DENSE=0.1, UNSHARED=0.1, SHARED=0.1, DEEP=0.1, AVERAGE=0.1),
+        ],
+        {
+            "chance is": "explains the table",
+            "seen in training:": "explains the chart",
+            "Left: a digit": "describes the picture",
         },
     ),
     "position": Mutation(

@@ -39,6 +39,7 @@ EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIM
     "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
     "attribution": "shiftproof.experiments.trained.attribution.words",
     "efficiency": "shiftproof.experiments.trained.efficiency.words",
+    "rabbit": "shiftproof.experiments.trained.rabbit",
     "position": "shiftproof.experiments.trained.position.words",
     "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",
     "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",
