@@ -63,7 +63,7 @@ def find(name: str) -> Experiment:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=2)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
         raise DataError("no such experiment", where=name, remedy=f"{meant}there are {', '.join(EXPERIMENTS)}")
-    # Imported when asked for: all twenty-five together take seconds, and `--help` needs none.
+    # Imported when asked for: all of them together take seconds, and `--help` needs none.
     return importlib.import_module(EXPERIMENTS[name]).EXPERIMENT
 
 
