@@ -277,3 +277,15 @@ def test_progress_names_the_stage_and_how_many_there_are(run, known, monkeypatch
     done = run("all", "--data", "digits", "--seeds", "2")
     assert "experiment 2 of 2: second" in done.stderr
     assert "drawing" in done.stderr
+
+
+def test_a_word_that_names_no_data_is_refused_even_where_none_is_needed(run, tmp_path):
+    for word, said in (
+        ("digitz", "did you mean digits?"),
+        ("mnist:nowhere", "use digits, mnist"),
+        ("none", "no such data"),
+    ):
+        done = run("softmax", "--data", word, "--out", "made")
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert not (tmp_path / "made").exists()

@@ -63,6 +63,7 @@ def reproduce(
     """
     from rich.console import Console
 
+    from shiftproof.data.memory import refuse_unknown
     from shiftproof.experiments import EXPERIMENTS, find
     from shiftproof.records import OUR_TABLE, owned, refuse_unwritable, write_beside, writing
 
@@ -72,6 +73,7 @@ def reproduce(
         _list(seeds, data, as_json, stderr)
         return
     names = list(EXPERIMENTS) if name == "all" else [find(name).name]
+    refuse_unknown(data)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     # Before hours of training: nobody wants to learn it after them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from torch import Tensor
 from shiftproof.data.digits import open_digits
 from shiftproof.data.mnist import open_mnist
 from shiftproof.errors import DataError
+
+WORDS = ("digits", "mnist")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,34 @@ class Labelled:
         return Labelled(self.pictures[chosen], self.labels[chosen], self.word, self.stand_in)
 
 
+def refuse_unknown(word: str) -> None:
+    """Check that a word names digits, without reading them: what needs no digits must not accept any word either.
+
+    Args:
+        word: as for `open_labelled`.
+
+    Raises:
+        DataError: it is not a word that `open_labelled` knows, and no folder.
+
+    >>> refuse_unknown("digitz")
+    Traceback (most recent call last):
+        ...
+    shiftproof.errors.DataError: no such data (digitz): did you mean digits? use digits, mnist, mnist:DIR, or a folder ...
+    """
+    if word not in WORDS and not Path(word.removeprefix("mnist:")).expanduser().is_dir():
+        raise _unknown(word)
+
+
+def _unknown(word: str) -> DataError:
+    near = difflib.get_close_matches(word.partition(":")[0], WORDS, 1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return DataError(
+        "no such data",
+        where=word,
+        remedy=f"{meant}use digits, mnist, mnist:DIR, or a folder that holds MNIST's four files",
+    )
+
+
 def open_labelled(word: str, split: str) -> Labelled:
     """Handwritten digits of a split: MNIST (28 x 28) or scikit-learn's (8 x 8).
 
@@ -61,9 +92,7 @@ def open_labelled(word: str, split: str) -> Labelled:
         inner = folder / "mnist"
         source = open_mnist(f"mnist:{inner if inner.is_dir() else folder}", split)
     else:
-        raise DataError(
-            "no such data", where=word, remedy="use digits, mnist, mnist:DIR, or a folder that holds MNIST's four files"
-        )
+        raise _unknown(word)
     items = [source.read(i) for i in range(len(source))]
     pictures = np.stack([i.picture[..., 0] for i in items])
     if pictures.dtype != np.uint8:
