@@ -1,5 +1,6 @@
 """`shiftproof learn` on the command line."""
 
+import json
 import os
 import re
 import signal
@@ -33,6 +34,43 @@ def test_a_file_that_cannot_be_written_says_why(capsys, tmp_path):
     status, _, err = run(capsys, "--export", str(tmp_path / "page.html"))
     assert status == 2
     assert "page.html" in err
+
+
+def test_the_preprocessing_can_be_stated(capsys, tmp_path):
+    """With half of the picture's side, a camera has a margin to move over; with the whole, it has none."""
+    (tmp_path / "net.py").write_text(
+        "import torch\n\n\ndef build():\n    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 4))\n"
+        "    net.input_size = (3, 16, 16)\n    return net\n"
+    )
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        Image.effect_noise((64, 64), 60 + 20 * i).convert("RGB").save(tmp_path / "photos" / f"{i}.png")
+    words = [
+        "--model",
+        f"{tmp_path / 'net.py'}:build",
+        str(tmp_path / "photos"),
+        "--export",
+        str(tmp_path / "page.html"),
+    ]
+    edges = {}
+    for given in ((), ("--crop-fraction", "0.5", "--mean", "0.5", "--std", "0.25")):
+        assert run(capsys, *words, *given)[0] == 0
+        held = re.search(r'id="file-material/own">(.*?)</script>', (tmp_path / "page.html").read_text(), re.S)
+        page = json.loads(held[1])
+        edges[given] = page["edges"]
+        assert any("no mean and standard deviation" in note for note in page["notes"]) == (not given)
+    assert list(edges.values()) == [["circular"], ["crop"]]
+
+
+def test_what_is_about_no_network_is_refused(capsys):
+    for given in (
+        ("--mean", "0.5"),
+        ("--pretrained",),
+        ("--weights", "w.pt"),
+        ("photos",),
+        ("--model", "timm:resnet18"),
+    ):
+        assert run(capsys, *given)[0] == 2
 
 
 def test_a_port_that_is_none_is_refused(capsys):

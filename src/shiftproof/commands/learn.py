@@ -6,12 +6,22 @@ import sys
 import webbrowser
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shiftproof.commands.ending import end_at_once
-from shiftproof.commands.options import STOPPED, Pretrained, Weights, warn_of_random_weights
+from shiftproof.commands.options import (
+    STOPPED,
+    CropFraction,
+    Mean,
+    Pretrained,
+    Scale,
+    Std,
+    Weights,
+    numbers,
+    warn_of_random_weights,
+)
 from shiftproof.commands.output import doing, say
 
 if TYPE_CHECKING:
@@ -38,6 +48,10 @@ def learn(
     ] = None,
     weights: Weights = None,
     pretrained: Pretrained = False,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    crop_fraction: CropFraction = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Write all exhibits as one HTML file, which loads nothing and needs no server, and end."),
@@ -54,8 +68,19 @@ def learn(
     """
     if (model is None) != (pictures is None):
         raise typer.BadParameter("a network and pictures go together: shiftproof learn --model MODEL PICTURES")
-    if model is None and (weights is not None or pretrained):
-        raise typer.BadParameter("these are the weights of no network: name it with --model", param_hint="--weights")
+    typed = {"--weights": weights, "--mean": mean, "--std": std, "--scale": scale, "--crop-fraction": crop_fraction}
+    given = [word for name, value in typed.items() if value is not None for word in (name, str(value))]
+    given += ["--pretrained"] if pretrained else []
+    if model is None and given:
+        raise typer.BadParameter("it is about no network: name one with --model", param_hint=given[0])
+    how = {
+        "weights": weights,
+        "pretrained": pretrained,
+        "mean": numbers(mean, "--mean"),
+        "std": numbers(std, "--std"),
+        "scale": scale,
+        "crop_fraction": crop_fraction,
+    }
 
     from rich.console import Console
 
@@ -65,7 +90,7 @@ def learn(
         from shiftproof.records import refuse_unwritable
 
         refuse_unwritable(export, OUR_PAGE)
-    own = None if model is None or pictures is None else _own(model, pictures, weights, pretrained, stderr)
+    own = None if model is None or pictures is None else _own(model, pictures, how, stderr)
     if export is not None:
         from shiftproof.learning.export import page
         from shiftproof.records.disk import write_beside
@@ -79,10 +104,7 @@ def learn(
     from shiftproof.learning.room import Room
     from shiftproof.learning.serve import server
 
-    room = None
-    if own is not None:
-        given = [*(["--weights", weights] if weights else []), *(["--pretrained"] if pretrained else [])]
-        room = Room(lambda: own, tuple(given))
+    room = None if own is None else Room(lambda: own, tuple(given))
     with server(port, room) as serving:
         if port not in (0, serving.server_address[1]):
             say(stderr, f"port {port} is taken by another program: another one is used", "yellow")
@@ -98,7 +120,7 @@ def learn(
             end_at_once(STOPPED)
 
 
-def _own(model: str, pictures: str, weights: str | None, pretrained: bool, stderr: Console) -> Own:
+def _own(model: str, pictures: str, how: dict[str, Any], stderr: Console) -> Own:
     """The network and the pictures, opened before the page is, so that what is wrong with them is said in the terminal."""
     from shiftproof.learning.own import opened
 
@@ -106,6 +128,6 @@ def _own(model: str, pictures: str, weights: str | None, pretrained: bool, stder
         redirect_stdout(sys.stderr),
         doing(stderr, f"loading {model}"),
     ):  # what a user's own model prints is not the address
-        own = opened(model, pictures, weights=weights, pretrained=pretrained)
+        own = opened(model, pictures, **how)
     warn_of_random_weights(own.model, stderr)
     return own

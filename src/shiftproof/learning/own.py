@@ -90,14 +90,13 @@ class Own:
         return found
 
 
-def opened(model: str, data: str, *, weights: str | None = None, pretrained: bool = False) -> Own:
+def opened(model: str, data: str, **how: Any) -> Own:
     """The network and a few of the pictures, spread evenly over the data.
 
     Args:
         model: as `load_model` takes it.
         data: as `open_data` takes it.
-        weights: file or name of the weights.
-        pretrained: whether published weights are loaded.
+        how: what else `load_model` takes: weights, pretrained, mean, std, scale, crop_fraction.
 
     Raises:
         LearnError: the model decides on no class for a picture.
@@ -105,7 +104,7 @@ def opened(model: str, data: str, *, weights: str | None = None, pretrained: boo
         DataError: the data cannot be read.
     """
     source = open_data(data, limit=PICTURES)
-    loaded = load_model(model, weights=weights, pretrained=pretrained, default_size=source.size)
+    loaded = load_model(model, default_size=source.size, **how)
     # The audit of no move at all finds out what the output is, and says what was assumed.
     still = audit(loaded, source, translations=grid(0, "circular"), layers=0)
     kind = ANSWERS[still.model.answer]
