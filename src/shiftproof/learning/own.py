@@ -23,7 +23,7 @@ from shiftproof.errors import BadItemError, LearnError, ShiftproofError
 from shiftproof.measure import ANSWERS
 from shiftproof.models import LoadedModel, load_model
 from shiftproof.printable import printable
-from shiftproof.records import AuditRecord
+from shiftproof.records import MAPS, AuditRecord
 from shiftproof.records.verdict_words import groups, sentence
 from shiftproof.translations import TranslationSet, grid, translate
 
@@ -235,7 +235,8 @@ def from_record(record: AuditRecord) -> dict[str, Any]:
     `share` is of the answers after a move that are those without one. The record's consistency is another figure: it
     compares all pairs of moves.
     """
-    found = record.maps["agreement"]
+    same = next(row.name for row in MAPS.values() if row.view == "same")
+    found = record.maps[same]
     kept = {f"{int(y)} {int(x)}": v for (y, x), v in zip(found.offsets_px, found.values, strict=True)}
     after = [v for move, v in kept.items() if move != "0 0" and v is not None]
     return {"kept": kept, "share": sum(after) / len(after), "pictures": record.data.used, "moves": len(after)}
