@@ -68,7 +68,7 @@ export function ExhibitPage({ exhibit, state, from, set, material, guess, outcom
     <p class="step">${t("step", { n: at + 1, all: EXHIBITS.length })}</p>
     <h1>${t(`${id}.title`)}</h1>
     <p class="lead">${t(`${id}.question`)}</p>
-    ${!seen.error && html`<${Predict} ...${{ id, guessing: exhibit.guessing, values: asking.values, question: asking.key, guess, outcome, choose, t }} />`}
+    ${!(exhibit.live && seen.error) && html`<${Predict} ...${{ id, guessing: exhibit.guessing, values: asking.values, question: asking.key, guess, outcome, choose, t }} />`}
     <${exhibit.View} ...${{ state, set, seen, t, asked, material, guess }} />
     <${Take} ...${{ id, taken, own: exhibit.own, see, next, t }} />
   </main>`;
