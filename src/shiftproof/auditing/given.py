@@ -11,8 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from shiftproof.auditing.default_moves import Fitted, default_moves, fitted
+from shiftproof.auditing.given_notes import (
+    channels_last,
+    chosen_boundary,
+    cut,
+    not_normalised,
+    other_size,
+    unread_labels,
+)
 from shiftproof.auditing.items import Tensors, channels_first, class_indices, opened
-from shiftproof.auditing.notes import channels_last, chosen_boundary, cut, not_normalised, other_size, unread_labels
 from shiftproof.auditing.pictures import Pictures, from_source, from_tensors
 from shiftproof.data import Source
 from shiftproof.errors import DataError, MeasureError, ModelError

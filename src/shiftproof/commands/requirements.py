@@ -41,7 +41,8 @@ def requirement(text: str, option: str) -> Required:
         raise typer.BadParameter(f"{name!r} is not a metric; the metrics are {', '.join(METRICS)}", param_hint=option)
     low, high = METRICS[name].bounds
     if not low < float(bound) < high and float(bound) != (high if sign == ">=" else low):
-        within = f"{name} lies between {low:g} and {high:g}" if low > -inf else f"{name} is at most {high:g}"
+        within = f"{name} is at most {high:g}" if low == -inf else f"{name} is at least {low:g}"
+        within += f" and at most {high:g}" if -inf < low and high < inf else ""
         fraction = "; 2 % is 0.02" if high == 1 else ""
         raise typer.BadParameter(
             f"{text.strip()!r} says nothing: {within}, so that it would hold always or never{fraction}",

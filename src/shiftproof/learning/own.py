@@ -158,7 +158,8 @@ def held(own: Own, *, whole: bool = False) -> dict[str, Any]:
     c, h, w = model.input_size
     said: dict[str, list[tuple[int, float]]] = {}
     for edge in own.edges:
-        moves = _moves(own) if whole and edge == own.edges[0] else [(0, 0), (0, PLAYED)]
+        every = [(int(y), int(x)) for y, x in own.moves(edge).offsets]
+        moves = every if whole and edge == own.edges[0] else [(0, 0), (0, PLAYED)]
         for k in range(len(own.names)):
             found = own.answers(network, k, edge, moves)
             said |= {key(edge, 0, k, move): [answer] for move, answer in zip(moves, found, strict=True)}
@@ -170,7 +171,6 @@ def held(own: Own, *, whole: bool = False) -> dict[str, Any]:
         "notes": [printable(text) for text in own.notes],
         "size": [c, h, w],
         "far": own.far,
-        "played": PLAYED,
         "edges": list(own.edges[:1] if whole else own.edges),
         "names": {str(i): class_name(own, i) for i in _classes(said)},
         "pictures": [{"name": printable(name), "pixels": _pixels(own.scenes[k])} for k, name in enumerate(own.names)],
@@ -240,11 +240,6 @@ def from_record(record: AuditRecord) -> dict[str, Any]:
     kept = {f"{int(y)} {int(x)}": v for (y, x), v in zip(found.offsets_px, found.values, strict=True)}
     after = [v for move, v in kept.items() if move != "0 0" and v is not None]
     return {"kept": kept, "share": sum(after) / len(after), "pictures": record.data.used, "moves": len(after)}
-
-
-def _moves(own: Own) -> list[Move]:
-    there = range(-own.far, own.far + 1)
-    return [(y, x) for y in there for x in there]
 
 
 def _classes(said: dict[str, list[tuple[int, float]]]) -> list[int]:

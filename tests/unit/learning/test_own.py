@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 import shiftproof as sp
 from shiftproof.errors import DataError, LearnError, ModelError
 from shiftproof.learning.own import PLAYED, audited, found_by_check, held, key, opened
+from shiftproof.learning.pages import SITE
 
 CORNER = """
 import torch
@@ -210,3 +212,9 @@ def test_a_hostile_name_cannot_change_how_the_page_reads(tmp_path):
     text = json.dumps(page, ensure_ascii=False)
     assert "\u202e" not in text
     assert "\x1b" not in text
+
+
+def test_the_move_of_the_question_is_the_one_that_is_answered_beforehand():
+    """The page says the number before it has asked Python anything."""
+    source = (SITE / "exhibits/own.js").read_text("utf-8")
+    assert int(re.search(r"^const PLAYED = (\d+);", source, re.M)[1]) == PLAYED
