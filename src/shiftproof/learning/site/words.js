@@ -15,12 +15,25 @@ export const LANGUAGES = { en: "English", ko: "한국어" };
 const ROUNDING = 1e-9;
 const DIGITS = 3;
 
+/** Making a format costs far more than using it, and a page says a hundred numbers at each move. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/**
+ * A number as the language writes it.
+ * @param {number} v @param {string} language @param {Intl.NumberFormatOptions} [how]
+ */
+function written(v, language, how) {
+  const name = language + JSON.stringify(how);
+  if (!formats.has(name)) formats.set(name, new Intl.NumberFormat(language, how));
+  return formats.get(name).format(v);
+}
+
 /**
  * A share: 0 % and 100 % only where they are exact.
  * @param {number} share @param {string} language
  */
 function percent(share, language) {
-  const shown = (/** @type {number} */ v) => v.toLocaleString(language, { style: "percent", maximumFractionDigits: 1 });
+  const shown = (/** @type {number} */ v) => written(v, language, { style: "percent", maximumFractionDigits: 1 });
   if (share > 0 && share < 0.001) return `<${shown(0.001)}`;
   if (share < 1 && share > 0.999) return `>${shown(0.999)}`;
   return shown(share);
@@ -32,10 +45,10 @@ function percent(share, language) {
  * @returns {Parts}
  */
 function magnitude(size, language) {
-  const plain = size.toLocaleString(language, { maximumSignificantDigits: DIGITS });
+  const plain = written(size, language, { maximumSignificantDigits: DIGITS });
   if (size === 0 || (Math.abs(size) >= 1e-3 && Math.abs(size) < 1e6)) return [plain];
   const [front, power] = size.toExponential(Math.abs(size) < ROUNDING ? 0 : 1).split("e");
-  return [`${Number(front).toLocaleString(language)}\u00a0×\u00a010`, { power: Number(power) }];
+  return [`${written(Number(front), language)}\u00a0×\u00a010`, { power: Number(power) }];
 }
 
 /** @param {number} size */
@@ -68,7 +81,7 @@ export function speaker(words, language) {
   /** @param {Value} value @returns {Parts} */
   function said(value) {
     if (typeof value === "string") return [value];
-    if (typeof value === "number") return [value.toLocaleString(language)];
+    if (typeof value === "number") return [written(value, language)];
     if ("key" in value) return parts(value.key, {});
     if ("keys" in value) return value.keys.flatMap((k, i) => [...(i ? [value.by ?? " > "] : []), ...parts(k, {})]);
     if ("share" in value) return [percent(value.share, language)];
@@ -87,12 +100,13 @@ export function speaker(words, language) {
       });
   }
   const shown = (/** @type {Parts} */ found) =>
-    found.map((p) => (typeof p === "string" ? marked(p, language) : html`<sup>${p.power.toLocaleString(language).replace("-", "−")}</sup>`));
+    found.map((p) => (typeof p === "string" ? marked(p, language) : html`<sup>${written(p.power, language).replace("-", "−")}</sup>`));
   const flat = (/** @type {Parts} */ found) => found.map((p) => (typeof p === "string" ? p : raised(p.power))).join("");
   /** @param {string} key @param {Record<string, Value>} [values] */
   const t = (key, values = {}) => shown(parts(key, values));
   t.plain = (/** @type {string} */ key, /** @type {Record<string, Value>} */ values = {}) => flat(parts(key, values));
   t.value = (/** @type {Value} */ value) => shown(said(value));
+  t.number = (/** @type {number} */ v) => written(v, language);
   t.language = language;
   return t;
 }

@@ -85,18 +85,20 @@ export function convolution(p) {
   const { kernel, stride = 1, padding = 0, dilation = 1, groups = 1, border = "zero" } = p;
   const blocks = packed(p);
   const inputs = p.channelsIn / groups;
+  const size = { h: -1, w: -1 }; // of the padded maps that `reads` are for
+  /** @type {Int32Array[]} */
+  let reads = [];
   return (x) => {
     if (x.c !== p.channelsIn) throw new RangeError(`${x.c} channels for a convolution of ${p.channelsIn}`);
     const from = padded(x, padding, border);
-    const out = maps(p.channelsOut, windows(x.h, kernel, stride, padding, dilation), windows(x.w, kernel, stride, padding, dilation));
-    const offsets = new Int32Array(inputs * kernel * kernel);
-    let tap = 0;
-    for (let i = 0; i < inputs; i++) {
-      for (let y = 0; y < kernel; y++) {
-        for (let u = 0; u < kernel; u++) offsets[tap++] = (i * from.h + y * dilation) * from.w + u * dilation;
-      }
+    if (from.h !== size.h || from.w !== size.w) {
+      const offset = (/** @type {number} */ t) =>
+        (Math.floor(t / kernel ** 2) * from.h + (Math.floor(t / kernel) % kernel) * dilation) * from.w + (t % kernel) * dilation;
+      reads = blocks.map((b) => Int32Array.from(b.live, offset));
+      Object.assign(size, { h: from.h, w: from.w });
     }
-    for (const block of blocks) correlate(from, out, block, Int32Array.from(block.live, (t) => offsets[t]), block.group * inputs * from.h * from.w, stride, p.bias);
+    const out = maps(p.channelsOut, windows(x.h, kernel, stride, padding, dilation), windows(x.w, kernel, stride, padding, dilation));
+    blocks.forEach((block, i) => correlate(from, out, block, reads[i], block.group * inputs * from.h * from.w, stride, p.bias));
     return out;
   };
 }

@@ -34,7 +34,9 @@ let kept = null;
 export function colours() {
   if (kept) return kept;
   const style = getComputedStyle(document.documentElement);
-  const of = (/** @type {string} */ name) => parsed(style.getPropertyValue(`--${name}`).trim());
+  /** @type {Record<string, Colour>} */
+  const read = {};
+  const of = (/** @type {string} */ name) => (read[name] ??= parsed(style.getPropertyValue(`--${name}`).trim()));
   const light = style.colorScheme.includes("light");
   kept = {
     of,

@@ -96,7 +96,7 @@ function Record({ r, t }) {
   return html`<section>
     <h2>${t("one.record.title")}</h2>
     <p class="soft">${t(r.last.shared > r.last.local ? "one.record.pays" : "one.record.not", values)}</p>
-    <${Curve} x=${{ from: 100, to: r.largest, log: true, label: t("one.record.x"), say: (/** @type {number} */ v) => v.toLocaleString(t.language) }}
+    <${Curve} x=${{ from: 100, to: r.largest, log: true, label: t("one.record.x"), say: t.number }}
       y=${{ from: 0.65, to: 1, label: t("one.record.y"), say }} lines=${r.lines.map((/** @type {any} */ l, /** @type {number} */ i) => ({ ...l, name: t(`one.${names[i]}`) }))}
       label=${t.plain("one.record.label", values)} />
     <p class="soft">${t("record.from")} <code class="inline">shiftproof reproduce efficiency</code></p>

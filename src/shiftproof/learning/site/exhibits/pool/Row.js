@@ -5,7 +5,7 @@ const TENTHS = 10;
 
 /** @param {any} props */
 export function Row({ state, set, r, t }) {
-  const say = (/** @type {number} */ v) => (v / TENTHS).toLocaleString(t.language);
+  const say = (/** @type {number} */ v) => t.number(v / TENTHS);
   const cells = (/** @type {number[]} */ values, /** @type {boolean[]} */ changed = []) =>
     values.map((v, i) => html`<td class=${changed[i] ? "ringed" : ""}>${say(v)}</td>`);
   const { before, after, pooledBefore, pooledAfter, changed, pooledChanged } = r.row;
