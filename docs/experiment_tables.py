@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
-from shiftproof.experiments import EXPERIMENTS
+from shiftproof.experiments import CHAPTERS, EXPERIMENTS, find
 from shiftproof.records import Citation, ExperimentRecord, Figure, layout
+from shiftproof.records.catalogue import About, about
 
 ROOT = Path(__file__).parents[1]
 SHOWN = 3  # figures beside a verdict
@@ -78,13 +80,20 @@ def verdicts() -> str:
 
 
 def experiments() -> str:
-    """Every experiment: claim, finding, tables beside the published figures, footnotes, the command, hardware and date."""
-    lines = []
+    """Every experiment in reading order: definition, what to take away, claim, finding, tables, footnotes, command and date."""
+    lines, chapter = [], ""
     for record in experiment_records():
-        e = record.environment
+        e, known = record.environment, about(record.name)
+        lines += [f"## {known.chapter}", ""] if known.chapter != chapter else []
+        chapter = known.chapter
         lines += [
-            f"## {record.name}",
+            f'<a id="{record.name}"></a>',
             "",
+            f"### {known.title}",
+            "",
+            f"`{record.name}`. {known.definition}",
+            "",
+            *([f"**What to take away.** {record.take_away}", ""] if record.take_away else []),
             f"Claimed: {record.claim} ({source_link(record.source)})",
             "",
         ]
@@ -119,3 +128,16 @@ def pooling_and_augmentation() -> str:
                 ]
                 rows.append(f"| {row}, {words} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def catalogue() -> str:
+    """src/shiftproof/records/experiments.json: what is known of every experiment before it is run, in reading order."""
+    found = []
+    for chapter, modules in CHAPTERS.items():
+        for name in modules:
+            e = find(name)
+            about = About(
+                name, e.title, e.definition, chapter, e.shows, layout.source_words(e.source), list(e.systems), e.trains
+            )
+            found.append(asdict(about))
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"

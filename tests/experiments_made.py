@@ -226,6 +226,7 @@ def whole() -> ExperimentRecord:
             ),
             Judged("It works for faces.", Citation("Notes"), "not decided here", "There is no face."),
         ],
+        take_away="Pooling helps on moved digits, and is not enough.",
     )
 
 
@@ -283,4 +284,5 @@ def hostile() -> ExperimentRecord:
         ],
         pictures=[Picture("digit.png", bad)],
         claims=[Judged(bad, Citation(bad, bad, "javascript:alert(1)"), "does not hold", bad, [Place(bad, bad, bad)])],
+        take_away=bad,
     )

@@ -51,6 +51,7 @@ def sentences(experiment: Experiment, numbers: Any) -> Iterator[tuple[str, str]]
     """(place, sentence) of all that is said of these numbers. For plain titles, see `titles`."""
     for i, s in enumerate(findings(experiment, numbers)):
         yield f"finding {i}", s
+    yield "take-away", experiment.take_away(numbers)
     for i, s in enumerate(experiment.footnotes(numbers)):
         yield f"footnote {i}", s
     for kind, found in (("table", experiment.tables(numbers)), ("chart", experiment.charts(numbers))):

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from mutations import Mutation
-from shiftproof.experiments.photographs import edges, receptive_field, weight_sharing
+from shiftproof.experiments.photographs import edges, weight_sharing
 from shiftproof.experiments.photographs.locality import numbers as locality
 from shiftproof.experiments.photographs.locality.numbers import DIRECTIONS, DISTANCES, LAGS, MEASURES, Curve, Reach
 from shiftproof.experiments.photographs.neighbours import Tally
-from shiftproof.experiments.photographs.receptive_field import Field, Layer
+from shiftproof.experiments.photographs.receptive_field import numbers as receptive_field
+from shiftproof.experiments.photographs.receptive_field.numbers import Field, Layer
 from shiftproof.experiments.photographs.stationarity.numbers import SIZES, Numbers, Row, Tested
 from shiftproof.experiments.photographs.stationarity.specimens import (
     GRID,

@@ -70,6 +70,9 @@ def test_a_spread_of_nothing_gives_no_deviation():
 def test_the_terminal_shows_everything_at_any_width(width):
     text = " ".join(printed(made.whole(), width=width).split())
     for part in (
+        "Does pooling help with moved digits? pooling",
+        "means Pooling: a window",
+        "remember Pooling helps on moved digits, and is not enough.",
         "claimed Pooling makes",
         "found C is right on",
         "Accuracy on the test set",
@@ -99,6 +102,7 @@ def test_the_published_figure_stands_under_the_measured_one_where_there_is_room(
 def test_of_many_only_the_finding_is_printed():
     text = printed(made.whole(), short=True)
     assert "C is right on" in text
+    assert "Pooling helps on moved digits" in text
     assert "claimed   Pooling" not in text
     assert "267,960" not in text
 
@@ -115,6 +119,8 @@ def test_the_stand_in_data_is_said_and_only_then():
 def test_a_record_prints_itself():
     text = str(made.whole())
     assert repr(made.whole()) == text
+    assert text.startswith("Does pooling help with moved digits? (pooling)\n\nmeans    Pooling: a window of")
+    assert "remember Pooling helps on moved digits, and is not enough." in text
     assert "97.80 ± 0.30 %" in text
     assert "published 97.4 %, +1.3 sd" in text
     assert text.endswith("$ shiftproof reproduce pooling --seeds 3 --data mnist")
@@ -128,6 +134,7 @@ def test_a_notebook_shows_text_as_text():
     assert "<img" not in page
     assert "&lt;img src=x" in page
     assert "97.80 ± 0.30 %" in made.whole()._repr_html_()
+    assert "What to take away: Pooling helps on moved digits" in made.whole()._repr_html_()
 
 
 def test_what_steers_a_terminal_is_not_printed():

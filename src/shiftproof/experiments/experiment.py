@@ -68,6 +68,7 @@ class Result:
         footnotes: explanations of differences from published figures, and limits of the result.
         protocol: everything needed to repeat the run.
         claims: every claim with its verdict.
+        take_away: what a reader should remember, in a sentence or two.
 
     >>> figure = Figure("counts", "a row", "a column", 3, "count")
     >>> Result([f"It is {figure.measured}."], [figure], [Table("counts", "What was counted")]).finding
@@ -82,6 +83,7 @@ class Result:
     footnotes: list[str] = field(default_factory=list)
     protocol: dict[str, Any] = field(default_factory=dict)
     claims: list[Judged] = field(default_factory=list)
+    take_away: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class Experiment(Generic[N]):
         readers: the accuracy on unmoved pictures of every network that is compared, by name, from the numbers. If one is
             below `READS`, the first sentence of the finding says so. None if no classifiers are compared, or if this
             accuracy is what the experiment compares.
+        title: what it is called for a reader. It states no result.
+        definition: of the notion that it is about, in a sentence or two.
+        take_away: what a reader should remember, from the numbers.
 
     >>> mine = Experiment(
     ...     name="mine", systems=(), shows="what it shows", claim="It is 3.", source=Citation("Somebody 2017", "table 1"),
@@ -136,6 +141,9 @@ class Experiment(Generic[N]):
     protocol: Callable[[N], dict[str, Any]] = lambda n: {}
     trains: bool = False
     readers: Callable[[N], Mapping[str, float]] | None = None
+    title: str = ""
+    definition: str = ""
+    take_away: Callable[[N], Said | str] = lambda n: ""
 
 
 def findings(experiment: Experiment[N], numbers: N) -> list[Said | str]:
@@ -179,4 +187,5 @@ def told(experiment: Experiment[N], numbers: N) -> Result:
         footnotes=[str(s) for s in experiment.footnotes(numbers) if s],
         protocol=experiment.protocol(numbers),
         claims=experiment.claims(numbers),
+        take_away=str(experiment.take_away(numbers)),
     )

@@ -20,34 +20,49 @@ from shiftproof.experiments.lab import Lab, Step
 from shiftproof.records import ExperimentRecord, Picture, owned, save_experiment, sweep, writing
 from shiftproof.training import the_device
 
-EXPERIMENTS = {  # name on the command line -> the module that holds its EXPERIMENT, in reading order
-    "equivariance": "shiftproof.experiments.exact.equivariance",
-    "max-pooling": "shiftproof.experiments.exact.max_pooling",
-    "stride-and-padding": "shiftproof.experiments.exact.stride_and_padding",
-    "readout": "shiftproof.experiments.exact.readout",
-    "softmax": "shiftproof.experiments.exact.softmax",
-    "pooling": "shiftproof.experiments.trained.pooling",
-    "augmentation": "shiftproof.experiments.trained.augmentation",
-    "stationarity": "shiftproof.experiments.photographs.stationarity.words",
-    "locality": "shiftproof.experiments.photographs.locality.words",
-    "receptive-field": "shiftproof.experiments.photographs.receptive_field",
-    "weight-sharing": "shiftproof.experiments.photographs.weight_sharing",
-    "dense-to-conv": "shiftproof.experiments.trained.dense_to_conv",
-    "sparse": "shiftproof.experiments.exact.sparse",
-    "edges": "shiftproof.experiments.photographs.edges",
-    "smoothing": "shiftproof.experiments.exact.smoothing",
-    "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
-    "attribution": "shiftproof.experiments.trained.attribution.words",
-    "efficiency": "shiftproof.experiments.trained.efficiency.words",
-    "rabbit": "shiftproof.experiments.trained.rabbit",
-    "position": "shiftproof.experiments.trained.position.words",
-    "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",
-    "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",
-    "corrections": "shiftproof.experiments.trained.corrections.words",
-    "capsules": "shiftproof.experiments.trained.capsules.words",
-    "scrambled-face": "shiftproof.experiments.trained.scrambled_face.words",
-    "body": "shiftproof.experiments.exact.body.words",
+CHAPTERS = {  # of the reading order -> name on the command line -> the module that holds its EXPERIMENT
+    "What a convolution is": {
+        "edges": "shiftproof.experiments.photographs.edges",
+        "smoothing": "shiftproof.experiments.exact.smoothing",
+        "dense-to-conv": "shiftproof.experiments.trained.dense_to_conv",
+        "weight-sharing": "shiftproof.experiments.photographs.weight_sharing",
+        "sparse": "shiftproof.experiments.exact.sparse",
+        "receptive-field": "shiftproof.experiments.photographs.receptive_field.words",
+    },
+    "What moves with what": {
+        "equivariance": "shiftproof.experiments.exact.equivariance",
+        "stride-and-padding": "shiftproof.experiments.exact.stride_and_padding",
+        "body": "shiftproof.experiments.exact.body.words",
+    },
+    "What forgets the position": {
+        "max-pooling": "shiftproof.experiments.exact.max_pooling",
+        "softmax": "shiftproof.experiments.exact.softmax",
+        "readout": "shiftproof.experiments.exact.readout",
+        "position": "shiftproof.experiments.trained.position.words",
+    },
+    "What photographs are like": {
+        "stationarity": "shiftproof.experiments.photographs.stationarity.words",
+        "locality": "shiftproof.experiments.photographs.locality.words",
+    },
+    "What networks learn": {
+        "pooling": "shiftproof.experiments.trained.pooling",
+        "augmentation": "shiftproof.experiments.trained.augmentation",
+        "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
+        "attribution": "shiftproof.experiments.trained.attribution.words",
+        "efficiency": "shiftproof.experiments.trained.efficiency.words",
+        "rabbit": "shiftproof.experiments.trained.rabbit",
+        "scrambled-face": "shiftproof.experiments.trained.scrambled_face.words",
+        "capsules": "shiftproof.experiments.trained.capsules.words",
+    },
+    "Backwards": {
+        "convolution-gradients": "shiftproof.experiments.exact.convolution_gradients",
+        "recurrent-gradients": "shiftproof.experiments.exact.recurrent_gradients",
+    },
+    "Corrections": {
+        "corrections": "shiftproof.experiments.trained.corrections.words",
+    },
 }
+EXPERIMENTS = {name: module for chapter in CHAPTERS.values() for name, module in chapter.items()}
 
 
 def find(name: str) -> Experiment:
@@ -132,6 +147,7 @@ def reproduce(
         seconds=seconds,
         stand_in=lab.stand_in,
         claims=result.claims,
+        take_away=result.take_away,
         environment=environment(where if experiment.trains else torch.device("cpu")),
         images={n: png for n, (png, _) in result.pictures.items()},
     )

@@ -40,6 +40,7 @@ class ExperimentRecord(ExperimentParts):
         environment: versions, hardware, date.
         stand_in: whether scikit-learn's digits stood in for MNIST, for which the published figures are.
         claims: every claim with its verdict; empty in a record that was made before claims were judged.
+        take_away: what a reader should remember, chosen by the numbers; empty in a record that was made before.
         images: the pictures' PNGs by name; not in the JSON.
     """
 

@@ -35,4 +35,5 @@ class ExperimentParts:
     environment: Environment
     stand_in: bool = False
     claims: list[Judged] = field(default_factory=list)
+    take_away: str = ""
     images: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False, metadata=NOT_JSON)

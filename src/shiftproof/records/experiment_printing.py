@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import textwrap
 
+from shiftproof.records.catalogue import about
 from shiftproof.records.experiment_parts import ExperimentParts
 from shiftproof.records.layout import (
     AGREES,
@@ -25,9 +26,11 @@ WIDTH = 100
 
 
 def lines(record: ExperimentParts) -> list[str]:
-    """The record as text: claim, finding, tables, footnotes, how it was made."""
+    """The record as text: title, definition, what to remember, claim, finding, tables, footnotes, how it was made."""
     record = printable_record(record)
-    shown = [record.name, ""]
+    shown = [title_of(record), ""]
+    shown += _wrapped("means    ", about(record.name).definition)
+    shown += _wrapped("remember ", record.take_away)
     for claim, source, judged in claims_of(record):
         shown += _wrapped("claimed  ", f"{claim} ({source_words(source)})")
         if judged is not None:
@@ -41,6 +44,12 @@ def lines(record: ExperimentParts) -> list[str]:
     for n, note in enumerate(record.footnotes, 1):
         shown += [*([""] if n == 1 else []), *_wrapped(f"{n}. ", note)]
     return [*shown, "", *_wrapped("", made_words(record)), f"$ {record.command}"]
+
+
+def title_of(record: ExperimentParts) -> str:
+    """The title for a reader, with the name on the command line where that is another."""
+    title = about(record.name).title
+    return title if title == record.name else f"{title} ({record.name})"
 
 
 def made_words(record: ExperimentParts) -> str:
@@ -87,9 +96,11 @@ def _table(laid: Laid) -> list[str]:
 
 
 def notebook_html(record: ExperimentParts) -> str:
-    """The record as HTML for a notebook: claim, finding, tables."""
+    """The record as HTML for a notebook: title, definition, what to take away, claim, finding, tables."""
     record = printable_record(record)
-    parts = [f"<b>{html.escape(record.name)}</b>"]
+    parts = [f"<b>{html.escape(title_of(record))}</b>"]
+    told = [about(record.name).definition, record.take_away and f"What to take away: {record.take_away}"]
+    parts += [f"<p>{html.escape(words)}</p>" for words in told if words]
     for claim, source, judged in claims_of(record):
         parts.append(f"<p><i>claimed</i> {html.escape(claim)} ({html.escape(source_words(source))})</p>")
         if judged is not None:

@@ -58,6 +58,9 @@ def test_every_experiment_says_what_it_is(name):
     assert experiment.systems
     assert experiment.shows
     assert experiment.claim.endswith(".")
+    assert experiment.title[0].isupper()
+    assert name not in experiment.title.lower().split()
+    assert experiment.definition.endswith((".", "?"))
 
 
 def test_a_record_is_kept_and_read_back(tmp_path):

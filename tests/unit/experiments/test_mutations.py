@@ -30,6 +30,13 @@ def test_every_experiment_judges_a_claim(name):
     assert find(name).claims(MUTATIONS[name].holds())
 
 
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_every_experiment_says_what_to_take_away(name):
+    said = find(name).take_away(MUTATIONS[name].holds())
+    assert isinstance(said, Said)
+    assert said.endswith(".")
+
+
 def read_back(source: str) -> list[str]:
     """Where code reads a figure's labels or takes a text apart."""
     read = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Attribute) and n.attr in READ_BACK]
@@ -92,6 +99,7 @@ def judging(part, *, no="It is not.", at=("t", "r", "c"), tick="It is 3.") -> di
         ({}, RIGHT, None),
         ({"finding": lambda n: [f"It is {n}."]}, RIGHT, "cannot be false: finding 0: It is 3."),
         ({"charts": lambda n: note("They forget.")}, RIGHT, "cannot be false: note of chart c: They forget."),
+        ({"take_away": lambda n: "It falls."}, RIGHT, "cannot be false: take-away: It falls."),
         ({"footnotes": lambda n: ["It falls."]}, RIGHT, "cannot be false: footnote 0: It falls."),
         (
             {"pictures": lambda n: {"a.png": (b"", "It is seen.")}},

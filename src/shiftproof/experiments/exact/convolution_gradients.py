@@ -252,6 +252,18 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    wrong = [n.without_sum, n.without_flip]
+    return Said(
+        max(n.by_kernel, n.by_input) == 0 and min(wrong) >= ROUNDED,
+        yes="A shared weight collects its gradient from all positions, and an input from all outputs that use it, with the "
+        "kernel flipped. The rules without sum and flip are wrong.",
+        no=f"The sums written out differ from autograd by {max(n.by_kernel, n.by_input):.1g}; the rules without sum and flip are "
+        f"off by {percent(n.without_sum, 0)} and {percent(n.without_flip, 0)}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Against torch, against finite differences, the short rules, one dimension."""
     return [
@@ -301,6 +313,9 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="convolution-gradients",
     systems=("S25", "S26"),
+    title="How a convolution learns",
+    definition="Gradient: how the loss changes with each weight and each input. Back-propagation computes it from the "
+    "outputs back.",
     shows="convolution with channels, and both of its gradients, as plain sums: equal to torch and to finite differences",
     claim="Back-propagation through a convolution is a correlation with the input (for the kernel) and a full convolution "
     "with the kernel (for the input).",
@@ -312,4 +327,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

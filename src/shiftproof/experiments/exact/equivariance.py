@@ -228,6 +228,22 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    kept = [name for name, error in n.invariance.items() if error < ROUNDED]
+    lost = [name for name in n.invariance if name not in kept]
+    return Said(
+        n.equivariance[CONVOLUTION] == 0,
+        yes=Said(
+            bool(kept) and bool(lost),
+            yes="The maps of a convolution move with the picture. Whether the answer stays is up to the readout: it does with "
+            f"{' and '.join(kept)}, and not with {' and '.join(lost)}.",
+            no="The maps of a convolution move with the picture. The readouts that were tried do not differ.",
+        ),
+        no="Here, the maps of a convolution do not move with the picture.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Equivariance, invariance, and the exceptions."""
     return [
@@ -262,6 +278,9 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="equivariance",
     systems=("S1", "S23"),
+    title="When the input moves, does the output?",
+    definition="Equivariant: moving the input moves the output in the same way. Invariant: moving the input leaves the "
+    "output as it is.",
     shows="invariance and equivariance as laws: which operations obey them exactly, and which do not",
     claim="Convolution is equivariant to translation: f(g(x)) = g(f(x)). It is not equivariant to scale or rotation.",
     source=BOOK,
@@ -271,4 +290,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

@@ -287,6 +287,18 @@ def _cells(n: int) -> str:
     return f"{n} pooled cell{' changes' if n == 1 else 's change'}"
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    stays = percent(n.unchanged[2, 2][1], 0)
+    return Said(
+        n.pooled < n.values,
+        yes="Pooling softens small moves. It depends on where the windows lie whether anything changes: with windows of 2 px, a "
+        f"move by 1 px leaves the map as it is at {stays} of the positions.",
+        no=f"Here, pooling does not soften small moves: {percent(n.pooled, 0)} of the pooled values change, and "
+        f"{percent(n.values, 0)} of the values.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Windows, moves, the stroke, the textbook's row, and the theory."""
     return [
@@ -364,6 +376,8 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="max-pooling",
     systems=("S2", "S3", "S4"),
+    title="What max pooling forgives, and what it does not",
+    definition="Max pooling: every output is the largest value of a small window.",
     shows="max pooling keeps its output for small moves: only within a window, and only partly",
     claim="Pooling makes the representation approximately invariant to small translations: moved by one, every detector "
     "value changes, but only half of the pooled values do.",
@@ -375,4 +389,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

@@ -194,6 +194,17 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    return Said(
+        n.tied.change == 0 and n.fitted.strict < 1,
+        yes="A dense layer forgets where the pattern is if its weights are the same at all positions. Fitted at one place "
+        f"without this demand, it is correct at {percent(n.fitted.strict, 0)} of the places.",
+        no=f"With tied weights, a probability changes by up to {n.tied.change:.1g} over all places; fitted at one place, a dense "
+        f"layer is correct at {percent(n.fitted.strict, 0)} of them.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """The three dense layers."""
     return [
@@ -236,6 +247,9 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="readout",
     systems=("S7",),
+    title="Can a readout forget where?",
+    definition="Readout: the last layer, which makes scores of classes from maps. Tied: with the same weight at all "
+    "positions of a map.",
     shows="a dense layer with weights tied over positions makes the class exactly independent of where the pattern is",
     claim="If class k has weight 1 on the cells of channel k and 0 elsewhere, followed by softmax, the class does not depend on "
     "where the pattern is.",
@@ -247,4 +261,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

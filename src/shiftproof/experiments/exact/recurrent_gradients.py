@@ -220,6 +220,17 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    worst, shared = max(g.off for g in n.gradients.values()), max(d.shared for d in n.delays.values())
+    return Said(
+        worst < ROUNDED and shared == 0,
+        yes="Sharing weights over time is like sharing them over positions: a delayed input gives the delayed state, and the "
+        "gradient adds up a part from every step.",
+        no=f"The sum over steps differs from autograd by {worst:.0e}, and a delayed input changes a state by {shared:.0e}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Gradients and delays."""
     return [
@@ -276,6 +287,8 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="recurrent-gradients",
     systems=("S27",),
+    title="How a network with memory learns",
+    definition="Recurrent: the same layer at every step. It gets the input of this step and its own last state.",
     shows="back-propagation through time as a sum of products of Jacobians, equal to autograd; the effect of a delayed input",
     claim="The gradient of a recurrent network with h_t = f(x_t, h_{t-1}, w) is the sum over all earlier steps of products of "
     "the Jacobians in between.",
@@ -287,4 +300,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

@@ -266,6 +266,18 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    best = min(n.windows, key=lambda name: n.windows[name].error)
+    least, longest = n.windows[NONE], n.windows[LONGEST]
+    return Said(
+        longest.variance < least.variance and longest.lag > least.lag,
+        yes=f"A long average removes noise and lags behind. Of the windows that were tried, {best} has the smallest total error.",
+        no=f"From no averaging to the longest window, the noise goes from {fixed(least.variance, 2)} to "
+        f"{fixed(longest.variance, 2)} and the lag from {fixed(least.lag, 2)} to {fixed(longest.lag, 2)}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """The windows, and the flip."""
     return [
@@ -338,6 +350,8 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="smoothing",
     systems=("S21",),
+    title="Averaging away noise",
+    definition="Convolution over time: every output is a weighted average of the inputs just before it.",
     shows="smoothing multiplies noise by the sum of squared weights; convolution flips the weights, cross-correlation does not",
     claim="A noisy position x(t) is smoothed by s(t) = sum over a of x(a) w(t - a).",
     source=BOOK,
@@ -348,4 +362,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

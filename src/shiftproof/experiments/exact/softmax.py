@@ -186,6 +186,17 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    return Said(
+        n.constant.largest < ROUNDING <= n.stayed and n.average < ROUNDING,
+        yes="Softmax does not notice a constant added to all scores, but it does notice where things are. It is an average over "
+        "positions that makes the answer the same everywhere.",
+        no=f"A probability changes by up to {n.constant.largest:.1g} when a constant is added, by up to {n.stayed:.1g} when the "
+        f"positions move, and by up to {n.average:.1g} after an average over them.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Changes of the scores, and maps read at other positions."""
     return [
@@ -229,6 +240,8 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="softmax",
     systems=("S9",),
+    title="What softmax keeps, and what it does not",
+    definition="Softmax: turns scores z into probabilities, exp(z) over the sum of all exp(z).",
     shows="softmax is invariant to an added constant, not to a factor; over positions it is equivariant, not invariant",
     claim="Softmax does not change when the same constant is added to all of its inputs.",
     source=BOOK,
@@ -239,4 +252,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

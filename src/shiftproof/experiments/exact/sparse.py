@@ -244,6 +244,17 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    agree = sum(s.agrees for s in n.stacks.values())
+    return Said(
+        agree == len(n.stacks),
+        yes="One convolution looks at k neighbours; each layer on top of it widens the view by k - 1. A deep network sees far "
+        "with small kernels.",
+        no=f"The view of a stack is 1 + L (k - 1) for {agree} of {len(n.stacks)} stacks.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Connections, receptive field by depth, and paths."""
     return [
@@ -309,6 +320,8 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="sparse",
     systems=("S17",),
+    title="Which inputs reach which outputs",
+    definition="Sparse: an output depends on few inputs instead of all of them.",
     shows="which inputs reach which outputs, for a dense layer and a convolution; how the receptive field grows with depth",
     claim="Convolution has sparse interactions: an output depends on k inputs, and through L layers on 1 + L (k - 1).",
     source=BOOK,
@@ -321,4 +334,5 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

@@ -234,6 +234,19 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    smallest = {stride: k.smallest for (mode, stride), k in n.kept.items() if mode == "circular"}
+    dark = n.places["zeros"]["corner"].mean
+    return Said(
+        all(stride == v for stride, v in smallest.items()) and dark < 1 - 1e-9,
+        yes="With a stride of s, a map follows moves by multiples of s. Zero padding dims the border of the map, so a network "
+        "can tell where the border is.",
+        no=f"The smallest moves that a map follows are {', '.join(f'{v} px' for v in smallest.values())} for strides "
+        f"{', '.join(map(str, smallest))}, and with zero padding a white corner becomes {fixed(dark, 2)}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Moves and corners."""
     return [
@@ -277,6 +290,9 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="stride-and-padding",
     systems=("S24",),
+    title="What stride and padding do to a convolution",
+    definition="Stride: how many pixels the kernel jumps from one output to the next. Padding: what is put around a "
+    "picture so that the kernel fits at its border.",
     shows="the effect of stride and padding on equivariance, on corners, and on the smallest equivariant move",
     claim="Stride subsamples the output; zero padding keeps its size but under-represents the border.",
     source=BOOK,
@@ -287,4 +303,5 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

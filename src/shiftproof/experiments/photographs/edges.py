@@ -276,6 +276,18 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    weights, entries = n.weights["convolution"], n.weights["dense matrix"]
+    counts = f"{weights} weights in a convolution, {entries:,} entries in a matrix"
+    return Said(
+        all(n.equal.values()) and n.times_operations > 1,
+        yes=f"The same edges can be had with {counts}: a convolution does the work of a dense layer with "
+        f"{n.times_operations:,.0f} times fewer operations.",
+        no=f"The ways to find the edges do not all agree, or the convolution saves no operations ({counts}).",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Sizes, ways and ratios."""
     h, w = n.picture.shape
@@ -355,6 +367,8 @@ def protocol(n: Numbers) -> dict[str, str]:
 EXPERIMENT = Experiment(
     name="edges",
     systems=("S16",),
+    title="Finding edges with two weights",
+    definition="Edge: a place where neighbouring pixels differ. Here each pixel is compared with its left neighbour.",
     shows="edge detection by convolution and by a dense matrix: equal results, very different costs",
     claim="Subtracting the left neighbour of each pixel of a 320 x 280 picture takes 267,960 operations by convolution; the "
     "dense matrix that does the same has over eight billion entries.",
@@ -367,4 +381,5 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

@@ -293,6 +293,19 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    most, least = max(n.errors[SHARED]), min(n.errors[UNSHARED])
+    times = n.weights[UNSHARED] / n.weights[SHARED]
+    return Said(
+        is_rounding(n.errors[SHARED]) and not is_rounding(n.errors[UNSHARED]) and times > 1,
+        yes=f"Sharing one kernel does two things at once: {times:,.0f} times fewer weights, and a layer that follows every move "
+        "around the circle. With a kernel for each position, it does not follow.",
+        no=f"One kernel for each position takes {times:,.0f} times as many weights; its equivariance error is at least "
+        f"{fixed(least, 2)}, that of the shared kernel at most {fixed(most, 2)}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Parameters, errors and noise."""
     return [
@@ -348,6 +361,8 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="weight-sharing",
     systems=("S5",),
+    title="One kernel for all positions, or one for each",
+    definition="Weight sharing: the same weights at every position of the picture.",
     shows="one shared kernel compared with one kernel per position: parameters and equivariance error",
     claim="Sharing one kernel over all positions saves parameters and makes the layer equivariant.",
     source=BOOK,
@@ -359,4 +374,5 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

@@ -289,6 +289,17 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    w = n.steps.weights
+    return Said(
+        n.steps.sums and n.steps.back == 0 and n.steps.again,
+        yes=f"A convolution is a dense layer with two demands: the same weights at every position leave {w[TIED]:,} of "
+        f"{w[DENSE]:,}, and near inputs alone leave {w[LOCAL]}.",
+        no=f"The steps from {w[DENSE]:,} weights to {w[TIED]:,} and {w[LOCAL]} do not all come out as derived.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Steps, distances and trained layers."""
     return [
@@ -368,6 +379,9 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="dense-to-conv",
     systems=("S22",),
+    title="From a dense layer to a convolution",
+    definition="Convolution: a layer whose weights depend only on how far an input is from an output, not on where the "
+    "two are.",
     shows="a dense layer with weights tied over positions is a convolution; how far a dense matrix is from the nearest one",
     claim="A dense layer V[i, j, a, b] that is translation invariant does not depend on (i, j): it is a convolution. If "
     "only |a|, |b| <= D are kept, it is local.",
@@ -380,5 +394,6 @@ EXPERIMENT = Experiment(
     pictures=pictures,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
 )

@@ -193,6 +193,23 @@ def _gained(more: str, less: str, found: Figure) -> Said:
     )
 
 
+def take_away(numbers: Numbers) -> Said:
+    """What to remember."""
+    lost = {m: numbers.accuracy[m].mean(UNMOVED) - numbers.accuracy[m].mean(MOVED) for m in MODELS}
+    best = min(lost, key=lost.__getitem__)
+    second, deeper = (gain_of(numbers, *pair, MOVED).measured for pair in (("C", ONCE), (ONCE, "B")))
+    parts = (
+        f"A second pooling changes the accuracy on moved digits by {signed_points(second)}, a second convolution by "
+    )
+    parts += signed_points(deeper)
+    return Said(
+        lost[best] > 0,
+        yes=f"Pooling does not make a network invariant: moved digits cost the best of these models {points(lost[best])}. "
+        f"{parts}.",
+        no=f"Moved digits cost {best} nothing. {parts}.",
+    )
+
+
 def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     return all_tables(
@@ -228,6 +245,8 @@ def readers(numbers: Numbers) -> dict[str, float]:
 EXPERIMENT = Experiment(
     name="pooling",
     systems=("S10",),
+    title="Does pooling help with moved digits?",
+    definition="Pooling: a window of neighbouring values is replaced by one of them, here by the largest.",
     shows="accuracy on moved digits of convolutional networks with no, one and two pooling layers",
     claim="Pooling makes a convolutional network more tolerant of small moves, and two pooling layers more than one.",
     source=SOURCE,
@@ -239,6 +258,7 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=how,
     claims=claims,
+    take_away=take_away,
     trains=True,
     readers=readers,
 )

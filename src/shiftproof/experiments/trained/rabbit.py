@@ -252,6 +252,17 @@ def _away(n: Numbers, kind: str) -> Said:
     )
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    kept = [kind for kind in n.maps if n.keeps(kind)]
+    return Said(
+        kept == [AVERAGE],
+        yes="A network knows an object where it has never seen it if its weights are shared and its readout forgets the "
+        "position. Shared weights alone do not do it.",
+        no=f"These keep their accuracy at every place: {', '.join(kept) or 'none'}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """One row per network."""
     return [
@@ -318,6 +329,8 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="rabbit",
     systems=("S30",),
+    title="Seen at the bottom, known at the top?",
+    definition="The rabbit: a network has seen an object at one place only. Does it know the object at another?",
     shows="networks that have seen digits at the bottom of the picture only: which of them know a digit at the top",
     claim="A network without weight sharing that has seen an object only at the bottom does not know it at the top. Weight "
     "sharing lets it.",
@@ -330,6 +343,7 @@ EXPERIMENT = Experiment(
     pictures=pictures,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
     readers=readers,
 )

@@ -10,6 +10,7 @@ from typing import Any
 from shiftproof import records
 from shiftproof.errors import RecordError, RestartWarning
 from shiftproof.records import ExperimentRecord, layout
+from shiftproof.records.catalogue import About, about, catalogue
 from shiftproof.records.judged import DOES_NOT, HOLDS, IN_PART, UNDECIDED, outcomes_in_words, tone
 from shiftproof.records.numbers import seconds_words, shortest
 from shiftproof.records.plain import printable_record
@@ -37,7 +38,8 @@ def render_experiment(record: ExperimentRecord) -> str:
         [figure for d in charts for figure, _, _ in d.figures],
         record=record,
         environment=record.environment,
-        title=record.name,
+        title=about(record.name).title,
+        about=about(record.name),
         charts=charts,
         tables=layout.laid_out(record),
         pictures=[(p, embedded(record.images.get(p.name))) for p in record.pictures],
@@ -57,10 +59,10 @@ def write_experiment_page(record: ExperimentRecord, folder: Path) -> Path:
 
 
 def render_overview(found: list[ExperimentRecord], unreadable: dict[str, str]) -> str:
-    """The page of several experiments: the finding of each, with a link to its page in the folder of that name.
+    """The page of several experiments by chapter: the finding of each, with a link to its page in the folder of that name.
 
     Args:
-        found: the records, in the order of the page.
+        found: the records, in the order of the page; chapters come in the order of their first record.
         unreadable: folder -> why its record could not be read.
     """
     # ISO dates in one time zone sort as text.
@@ -70,22 +72,32 @@ def render_overview(found: list[ExperimentRecord], unreadable: dict[str, str]) -
         [],
         environment=latest.environment,
         title="Experiments",
-        cards=[(r, outcomes_in_words(r.claims), tone(r.claims), layout.stand_in(r)) for r in found],
+        count=len(found),
+        chapters=_by_chapter(found),
         unreadable=unreadable,
         layout=layout,
     )
 
 
-def write_overview(folder: Path, order: Sequence[str] = ()) -> Path | None:
+def _by_chapter(found: list[ExperimentRecord]) -> dict[str, list[tuple[ExperimentRecord, About, str, str, str]]]:
+    """Each record with what is known of it, its verdicts in words, their tone, and what stands in for MNIST."""
+    chapters: dict[str, list[tuple[ExperimentRecord, About, str, str, str]]] = {}
+    for r in found:
+        card = (r, about(r.name), outcomes_in_words(r.claims), tone(r.claims), layout.stand_in(r))
+        chapters.setdefault(card[1].chapter, []).append(card)
+    return chapters
+
+
+def write_overview(folder: Path, order: Sequence[str] | None = None) -> Path | None:
     """Write the page of all experiments kept in `folder` as its `index.html`; return its path, or None without any.
 
     Args:
         folder: holds one folder per experiment, with the name of the experiment.
-        order: names in reading order; other names follow in alphabetical order.
+        order: names in reading order, that of the catalogue if not given; other names follow in alphabetical order.
     """
     found: list[ExperimentRecord] = []
     unreadable = {}
-    place = {name: i for i, name in enumerate(order)}
+    place = {name: i for i, name in enumerate(catalogue() if order is None else order)}
     paths = folder.glob("*/record.json")
     for path in sorted(paths, key=lambda p: (place.get(p.parent.name, len(place)), p.parent.name)):
         try:

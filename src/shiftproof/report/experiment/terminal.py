@@ -10,6 +10,7 @@ from rich.text import Text
 
 from shiftproof.printable import printable
 from shiftproof.records import ExperimentRecord, Figure
+from shiftproof.records.catalogue import about
 from shiftproof.records.experiment_printing import made_words
 from shiftproof.records.judged import DOES_NOT, HOLDS, IN_PART, UNDECIDED
 from shiftproof.records.layout import (
@@ -35,12 +36,12 @@ OUTCOME_STYLES = {HOLDS: "bold green", IN_PART: "bold yellow", DOES_NOT: "bold r
 
 
 def print_experiment(record: ExperimentRecord, console: Console, *, short: bool = False) -> None:
-    """Print the record: claim, finding, tables, footnotes, how it was made.
+    """Print the record: what to remember, claim, finding, tables, footnotes, how it was made.
 
     Args:
         record: what the experiment found.
         console: where to print; its width, colours and encoding decide how.
-        short: print only the finding, for a list of experiments.
+        short: print only what to remember and the finding, for a list of experiments.
 
     Example:
         print_experiment(record, rich.console.Console(stderr=True))
@@ -55,10 +56,17 @@ def print_experiment(record: ExperimentRecord, console: Console, *, short: bool 
 
 
 def _head(record: ExperimentRecord, short: bool) -> RenderableType:
-    title = Text(printable(record.name), HEAD)
+    known = about(record.name)
+    title = Text(printable(known.title), HEAD)
+    if known.title != record.name:
+        title.append(f"  {printable(record.name)}", SOFT)
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=LEAD, style=SOFT, no_wrap=True)
     grid.add_column()
+    if known.definition and not short:
+        grid.add_row("means", Text(known.definition, SOFT))
+    if record.take_away:
+        grid.add_row("remember", Text(printable(record.take_away), HEAD))
     if not short:
         for claim, source, judged in claims_of(record):
             grid.add_row("claimed", Text.assemble(printable(claim), (f" ({printable(source_words(source))})", SOFT)))

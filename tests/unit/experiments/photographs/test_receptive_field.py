@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from shiftproof.experiments import Lab
-from shiftproof.experiments.photographs import receptive_field
-from shiftproof.experiments.photographs.receptive_field import Field, fields, unmoved_by_the_rest
+from shiftproof.experiments.photographs.receptive_field import words
+from shiftproof.experiments.photographs.receptive_field.numbers import Field, fields, measure, unmoved_by_the_rest
 from shiftproof.models.networks.conv_net import ConvNet
 
 
@@ -48,9 +48,9 @@ def test_a_layer_that_sees_more_is_found_out():
 
 
 def test_the_networks_of_the_record(tmp_path):
-    found = receptive_field.measure(Lab(tmp_path, "receptive-field"), inputs=2)
+    found = measure(Lab(tmp_path, "receptive-field"), inputs=2)
     sizes = [layer.field.size for layer in found.layers["ResNet-20"]]
     assert (sizes[0], sizes[-1], len(sizes)) == (3, 81, 19)
-    assert all(f.holds for f in receptive_field.figures(found) if f.holds is not None)
-    assert "at 4 of 4 layers" in receptive_field.finding(found)[2]
-    assert set(receptive_field.pictures(found)) == {"gradients.png"}
+    assert all(f.holds for f in words.figures(found) if f.holds is not None)
+    assert "at 4 of 4 layers" in words.finding(found)[2]
+    assert set(words.pictures(found)) == {"gradients.png"}

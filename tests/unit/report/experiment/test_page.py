@@ -50,6 +50,9 @@ def test_a_page_holds_all_that_it_needs(kind, pages):
 def test_the_figures_and_all_about_them_are_there(pages):
     text = Seen(pages["whole"]).words
     for words in (
+        "Does pooling help with moved digits? pooling",
+        "Pooling: a window of neighbouring values",
+        "What to take away Pooling helps on moved digits, and is not enough.",
         "Pooling makes a network less sensitive",
         "Somebody 2017, On moving, table 2",
         "C is right on 84.70 %",
@@ -229,6 +232,32 @@ def test_the_overview_links_every_experiment_of_the_folder(tmp_path):
     assert "1 claim holds in part, 1 does not hold, 1 is not decided here" in text
     assert "not MNIST" in text
     assert "broken could not be read" in text
+
+
+def test_the_overview_is_in_reading_order_by_chapter(tmp_path):
+    names = ["rabbit", "mine", "softmax", "edges", "readout"]
+    for name in names:
+        save_experiment(replace(made.whole(), name=name, take_away=f"Remember {name}."), tmp_path / name)
+    html = write_overview(tmp_path).read_text("utf-8")
+    text = Seen(html).words
+    said = [
+        "What a convolution is",
+        "Finding edges",
+        "What forgets the position",
+        "What softmax keeps",
+        "Can a readout",
+    ]
+    said += ["What networks learn", "Seen at the bottom", "More experiments", "mine"]
+    places = [text.index(words) for words in said]
+    assert places == sorted(places)
+    assert all(f"Remember {name}." in text for name in names)
+    assert "C is right on" not in text  # the finding stands in for what there is to remember, where a record lacks it
+
+
+def test_a_record_without_a_take_away_has_no_box():
+    html = render_experiment(replace(made.whole(), take_away=""))
+    assert "What to take away" not in Seen(html).words
+    assert "C is right on" in Seen(html).words
 
 
 def test_a_protocols_values_in_words():

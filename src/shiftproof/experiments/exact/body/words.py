@@ -179,6 +179,19 @@ def finding(n: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    follow = all(m.error < ROUNDED for m in n.maps.values())
+    dense = f"{percent(n.dense.upper, 0)} at the place where it was fitted and {percent(n.dense.lower, 0)} at the other"
+    return Said(
+        follow and n.same == 1 and n.dense.upper - n.dense.lower >= LITTLE,
+        yes="All maps move with the face. It is the maximum over positions that keeps the class; a dense layer on the map itself "
+        f"is correct for {dense}.",
+        no=f"The class is the same at both places for {percent(n.same, 0)} of the pictures with the maximum over positions; a "
+        f"dense layer on the map itself is correct for {dense}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Maps, class, readouts and bodies."""
     note = "error: norm of the difference divided by the norm of the map"
@@ -256,6 +269,8 @@ def protocol(n: Numbers) -> dict[str, object]:
 EXPERIMENT = Experiment(
     name="body",
     systems=("S8", "S33"),
+    title="From parts to a face to a body",
+    definition="Hierarchy: each layer looks for arrangements of what the layer before it has found.",
     shows="a face detector in stages (parts, face, body): whether every map moves along, and which readout keeps the class",
     claim="Part maps and face map move with the face; after the dense layer and softmax the class is the same at the lower left "
     "and at the upper left.",
@@ -269,4 +284,5 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

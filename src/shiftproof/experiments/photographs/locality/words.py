@@ -170,6 +170,19 @@ def _falls(n: Numbers, what: str) -> Said:
     )
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    left = max(abs(float(c.mean[lag - 1])) for c in n.direct.values() for lag in LONG_LAGS)
+    near = float(n.curves[MEASURES[0]]["horizontal"].mean[0])
+    return Said(
+        left < LEFT * near,
+        yes="Pixels far apart are alike because of the pixels in between: once these are known, hardly anything is left "
+        f"(a correlation of {fixed(left, 3)} at most). That is why small kernels work.",
+        no=f"Even if the pixels in between are known, pixels far apart tell something of one another: a correlation of "
+        f"{fixed(left, 2)} is left.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """The curves, their thresholds and the direct dependence."""
     return [
@@ -262,6 +275,8 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="locality",
     systems=("S14",),
+    title="How much does a pixel tell about others?",
+    definition="Local: what is at a place depends mostly on what is near it.",
     shows="correlation and mutual information of two pixels of real photographs, by their distance",
     claim="Pixels depend mostly on nearby pixels, so a small kernel sees what matters.",
     source=BOOK,
@@ -273,4 +288,5 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

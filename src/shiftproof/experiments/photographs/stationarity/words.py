@@ -137,6 +137,18 @@ def _differs(where: str, row: Row) -> Said:
     )
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    photographs = n.pictures[PHOTOGRAPHS]
+    return Said(
+        bool(photographs.differing),
+        yes=f"Photographs are not the same everywhere ({photographs.in_words}). One kernel for all positions is a good guess, "
+        "not a law of photographs.",
+        no=f"In {photographs.count} photographs, no statistic is found to differ by position. That is not a proof that they are "
+        "the same everywhere.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Pictures, series, the peak of filter responses, and the size of the test."""
     bar = f"a p of {fixed(BAR, 3)} or less means that they differ"
@@ -254,6 +266,8 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="stationarity",
     systems=("S13",),
+    title="Is a photograph the same everywhere?",
+    definition="Stationary: mean, variance and other statistics are the same at every position.",
     shows="whether mean, variance and filter responses of photographs and series are the same at every position: test and map",
     claim="The statistics of natural signals are the same at every position, so one kernel can serve all positions.",
     source=BOOK,
@@ -265,4 +279,5 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
 )

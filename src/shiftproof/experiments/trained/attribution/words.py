@@ -200,6 +200,17 @@ def _added(row: str, found: Figure) -> Said:
     )
 
 
+def take_away(numbers: Numbers) -> Said:
+    """What to remember."""
+    both, *others = (numbers.mean(cell, KEPT) for cell in CELLS)
+    told = f"with both, {percent(both, 1)} of the answers are kept, with one of them or none up to {percent(max(others), 1)}"
+    return Said(
+        both > max(others),
+        yes=f"Weight sharing and an average over positions work as a pair: {told}.",
+        no=f"Weight sharing and an average over positions do not work as a pair here: {told}.",
+    )
+
+
 def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     moves = f"moves up to {numbers.reach_px} px along each axis"
@@ -289,6 +300,8 @@ def protocol(numbers: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="attribution",
     systems=("S28",),
+    title="Which part of a network makes it invariant?",
+    definition="Attribution: how much each part of a network adds to a result, given which of the other parts are there.",
     shows="what weight sharing, pooling, readout and augmentation add to invariance, by what is there besides",
     claim="Translation invariance is attributed to convolution and pooling together, to pooling but only approximately, to "
     "weight sharing, or to the filters while the dense layers depend on position.",
@@ -301,6 +314,7 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
     readers=readers,
 )

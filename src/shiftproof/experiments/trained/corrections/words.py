@@ -190,6 +190,18 @@ def readers(numbers: Numbers) -> dict[str, float]:
     return {name: float(a.accuracy.mean()) for name, a in numbers.networks.items()}
 
 
+def take_away(numbers: Numbers) -> Said:
+    """What to remember."""
+    outcomes = [c.outcome for c in claims(numbers)]
+    holding = outcomes.count("holds")
+    return Said(
+        holding == 0,
+        yes=f"None of the {len(outcomes)} sentences holds as it is said: a dense layer does not forget positions, networks are "
+        "not invariant by themselves, operations are compared with operations, and gradients need their sums and flips.",
+        no=f"Of the {len(outcomes)} sentences, {holding} can be said as they are.",
+    )
+
+
 def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     return [
@@ -243,6 +255,8 @@ def protocol(numbers: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="corrections",
     systems=("claims 1 to 4",),
+    title="Four common sentences, put to the test",
+    definition="Correction: a sentence as it is often said, beside what measuring says.",
     shows="four common claims that are wrong: on dense layers, the invariance of CNNs, counts of operations, and gradients",
     claim="Four common statements, which the sources correct: dense + softmax turn equivariance into invariance; CNN classifiers "
     "are translation invariant; 267,960 operations against 8 billion; the derivative with respect to the kernel is V, with "
@@ -255,6 +269,7 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
     readers=readers,
 )

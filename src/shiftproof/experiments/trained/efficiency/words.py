@@ -190,6 +190,17 @@ def _needs(n: Numbers, condition: str) -> Said:
     )
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    margins = {c: [margin(n, c, rival) for rival in RIVALS] for c in CONDITIONS}
+    told = "; ".join(f"on {condition} digits, it is {_ahead(n, condition)}" for condition in CONDITIONS)
+    return Said(
+        all(f.holds for found in margins.values() for f in found),
+        yes=f"A layer with shared weights learns from fewer pictures, because it need not learn each position anew: {told}.",
+        no=f"A layer with shared weights is not ahead of both others in every case, or not beyond chance: {told}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Accuracies, counts and pictures needed."""
     units = " and ".join(f"{u:,}" for u in n.width.units[1:])
@@ -263,6 +274,9 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="efficiency",
     systems=("S15",),
+    title="How many pictures does a layer need to learn?",
+    definition="Efficient: good with few training pictures, few weights or few operations. These are three different "
+    "things.",
     shows="accuracy by number of training pictures for a convolution, an unshared and a dense layer of equal width, on centred "
     "and on moved digits; their costs",
     claim="A convolution is far more efficient than dense multiplication in memory and in statistics: one kernel learned at "
@@ -275,5 +289,6 @@ EXPERIMENT = Experiment(
     charts=charts,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
 )

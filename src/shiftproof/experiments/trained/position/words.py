@@ -199,6 +199,18 @@ def _behind(layer: str, by_pool: dict[int, Read]) -> list[Said | str]:
     ]
 
 
+def take_away(n: Numbers) -> Said:
+    """What to remember."""
+    leak = f"{percent(n.leak[0].mean_right, 1)} of the cells at the border are named correctly, by chance {percent(CHANCE, 1)}"
+    return Said(
+        n.located[SHARED].blind and n.leak[0].mean_right > LEAKS,
+        yes="Shared weights with an average behind them cannot say where an object is, unless something gives it away. Zero "
+        f"padding does: {leak}.",
+        no=f"Shared weights with an average name the correct cell in {percent(n.located[SHARED].mean_right, 1)} of cases; with "
+        f"zero padding, {leak}.",
+    )
+
+
 def tables(n: Numbers) -> list[Table]:
     """Cells, leak and pooling."""
     return [
@@ -286,6 +298,8 @@ def protocol(n: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="position",
     systems=("S18", "S29"),
+    title="Can a network tell where an object is?",
+    definition="Position: which of the cells of a grid the object is in, whatever the object.",
     shows="a task whose label is the position of the object: which networks keep, leak or lose position",
     claim="Shared weights and averaging lose position. If position matters, unshared layers or coordinates as channels keep it. "
     "Zero padding leaks it. Pooling after an unshared layer restores some invariance to small moves.",
@@ -298,5 +312,6 @@ EXPERIMENT = Experiment(
     pictures=pictures,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
 )

@@ -166,6 +166,18 @@ def finding(numbers: Numbers) -> list[Said | str]:
     ]
 
 
+def take_away(numbers: Numbers) -> Said:
+    """What to remember."""
+    fooled, shown = numbers.rate(BAG, SCRAMBLED), numbers.rate(SHOWN[DEEP], SCRAMBLED)
+    deep = f"a deeper network {percent(numbers.rate(DEEP, SCRAMBLED), 0)}, and {percent(shown, 0)} after shuffled ones"
+    return Said(
+        fooled > 0.5 and not numbers.apart(DEEP, SCRAMBLED) and numbers.apart(SHOWN[DEEP], SCRAMBLED),
+        yes="To see the parts is not to see the face. A network can learn where parts belong, if training shows it faces that "
+        f"are wrong: a bag of parts calls {percent(fooled, 0)} of the scrambled faces a face, {deep}.",
+        no=f"A bag of parts calls {percent(fooled, 0)} of the scrambled faces a face, {deep}.",
+    )
+
+
 def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     faces, backgrounds = (numbers.called[BAG][c].shape[1] for c in (WHOLE, OTHER))
@@ -224,6 +236,8 @@ def protocol(numbers: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="scrambled-face",
     systems=("S20", "S32"),
+    title="Is a scrambled face a face?",
+    definition="Bag of parts: a network that sees which parts are there, but not where.",
     shows="faces with parts in wrong places: whether a bag of parts, deeper, unshared and capsule networks call them faces",
     claim="A network that only checks which parts are present calls a scrambled face a face.",
     source=SOURCE,
@@ -236,5 +250,6 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
 )

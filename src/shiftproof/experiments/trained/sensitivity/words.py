@@ -157,6 +157,20 @@ def _farther(numbers: Numbers, effect: Effect) -> Said:
     )
 
 
+def take_away(numbers: Numbers) -> Said:
+    """What to remember."""
+    found = compare(numbers)
+    figure, least, most = found.figure, found.least.name, found.most.name
+    told = f"{least} minus {most}: {signed_fixed(figure.measured, 2)}"
+    return Said(
+        figure.holds and figure.low is not None,
+        yes="For moves like those in training, moving the training pictures does more than pooling, depth or wider filters "
+        f"({told}).",
+        no=f"For moves like those in training, moving the training pictures is not shown to do more than a change of "
+        f"architecture ({told}).",
+    )
+
+
 def tables(numbers: Numbers) -> list[Table]:
     """How the figures are laid out."""
     pictures = numbers.by_design[MAPPED[0]].near.shape[1]
@@ -234,6 +248,9 @@ def protocol(numbers: Numbers) -> dict[str, Any]:
 EXPERIMENT = Experiment(
     name="sensitivity",
     systems=("S12",),
+    title="What makes a network less sensitive to moves?",
+    definition="Sensitivity: how far the output moves when the picture does, over the typical distance between the "
+    "outputs of two pictures.",
     shows="translation-sensitivity maps, and a ranking of augmentation, pooling, depth and filter size",
     claim="Augmentation of the training data matters most for translation invariance; pooling, depth and filter size are "
     "secondary.",
@@ -246,5 +263,6 @@ EXPERIMENT = Experiment(
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,
+    take_away=take_away,
     trains=True,
 )

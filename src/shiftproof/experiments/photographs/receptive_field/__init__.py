@@ -1,0 +1,1 @@
+"""What one cell of a layer can see."""
