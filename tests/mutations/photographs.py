@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -252,6 +253,19 @@ def nothing_found(n: Numbers) -> Numbers:
     return replace(n, pictures=n.pictures | {PHOTOGRAPHS: photographs}, sign_p=0.3)
 
 
+def position_explains(*shares: float) -> Callable[[Numbers], Numbers]:
+    """Position explains these shares of the variation of the photographs' statistics."""
+
+    def changed(n: Numbers) -> Numbers:
+        photographs = n.pictures[PHOTOGRAPHS]
+        tests = {
+            s: replace(t, explained=share) for (s, t), share in zip(photographs.tests.items(), shares, strict=True)
+        }
+        return replace(n, pictures=n.pictures | {PHOTOGRAPHS: replace(photographs, tests=tests)})
+
+    return changed
+
+
 MUTATIONS = {
     "edges": Mutation(
         lambda: pictures_of(edges.HEIGHT, edges.WIDTH),
@@ -311,7 +325,13 @@ MUTATIONS = {
     ),
     "stationarity": Mutation(
         stationary,
-        [other_way_round, nothing_found, errs_often],
+        [
+            other_way_round,
+            nothing_found,
+            errs_often,
+            position_explains(0.01, 0.02, 0.03),
+            position_explains(0.01, 0.02, 0.3),
+        ],
         {
             "In simulated pictures with darker": "measured numbers only",
             "In theory": "theory, nothing measured",

@@ -78,3 +78,20 @@ def test_a_loss_that_chance_explains_is_called_not_shown_everywhere(measured):
     about_peaks = [s for s in (*EXPERIMENT.finding(by_chance), *EXPERIMENT.footnotes(by_chance)) if "peak" in s]
     assert len(about_peaks) == 2
     assert all("not shown to" in s for s in about_peaks)
+
+
+def test_mostly_is_decided_by_what_position_explains(measured):
+    """The strict claim is decided by p; the one of the paper by the share that position explains."""
+    photographs = measured.pictures["photographs"]
+
+    def told(*shares):
+        tests = {
+            s: replace(t, explained=share, p=0.001)
+            for (s, t), share in zip(photographs.tests.items(), shares, strict=True)
+        }
+        rows = measured.pictures | {"photographs": replace(photographs, tests=tests)}
+        return [c.outcome for c in EXPERIMENT.claims(replace(measured, pictures=rows))]
+
+    assert told(0.01, 0.02, 0.04) == ["does not hold", "holds"]
+    assert told(0.01, 0.02, 0.06) == ["does not hold", "holds in part"]
+    assert told(0.06, 0.07, 0.08) == ["does not hold", "does not hold"]
