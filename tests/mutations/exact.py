@@ -26,6 +26,7 @@ from shiftproof.experiments.exact import (
 from shiftproof.experiments.exact.body import numbers as body
 from shiftproof.experiments.exact.body.legs import BODY, FACE, KINDS
 from shiftproof.experiments.exact.body.readout import PENALTIES
+from shiftproof.experiments.exact.derivation import numbers as derivation
 from shiftproof.models import PARTS
 
 
@@ -151,6 +152,29 @@ def short_rules_right(n: convolution_gradients.Numbers) -> convolution_gradients
     return convolution_gradients.Numbers(1.0, 1.0, 1.0, wrong, wrong, 0.0, 0.0, 0.5)
 
 
+def no_equation_follows(n: derivation.Numbers) -> derivation.Numbers:
+    """No equation is equal to the one before under its condition, all are without; and no count is as printed."""
+    off = {name: derivation.Step(1.0, None if s.otherwise is None else 0.0) for name, s in n.steps.items()}
+    few = derivation.Count(100, 1)
+    return replace(
+        n,
+        steps=off,
+        given_back=False,
+        moves={name: float(name == derivation.SHARED_MOVES) for name in n.moves},
+        free=3,
+        sums=1.0,
+        hidden=few,
+        dense=few,
+        tied=few,
+        local={reach: derivation.Count(4 * reach**2, 1) for reach in n.local},
+    )
+
+
+def kernels_of_the_printed_size(n: derivation.Numbers) -> derivation.Numbers:
+    """Every local kernel has 4 Δ² weights."""
+    return replace(n, local={reach: derivation.Count(4 * reach**2, 1) for reach in n.local})
+
+
 def faces_found() -> body.Numbers:
     """Made-up numbers of a detector that works: measuring them takes long."""
     maps = dict.fromkeys([*PARTS, "face", "legs", "body"], body.Map(0.0, 1.0))
@@ -256,6 +280,22 @@ MUTATIONS = {
             "interval:": "names the interval",
         },
         [(nothing_lags, "lags behind")],
+    ),
+    "derivation": Mutation(
+        as_measured("derivation"),
+        [no_equation_follows, kernels_of_the_printed_size],
+        {
+            "Each equation against": "names the quantity",
+            "4 x 5 pixels": "names the data",
+            "a dot, moved": "names the data",
+            "dimensions: parameters": "names the quantity",
+            "counted from the shapes": "names the source of the count",
+            "The section does not say": "limits the result",
+            "The counts of the section": "says what the source counts",
+            "(2 Δ + 1)² is": "a theorem, nothing measured",
+            "Equations 7.1.4": "names what was measured",
+        },
+        [(no_equation_follows, "exactly the layers")],
     ),
     "convolution-gradients": Mutation(
         as_measured("convolution-gradients"),

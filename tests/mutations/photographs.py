@@ -10,7 +10,9 @@ import numpy as np
 from mutations import Mutation
 from shiftproof.experiments.photographs import edges, weight_sharing
 from shiftproof.experiments.photographs.locality import numbers as locality
-from shiftproof.experiments.photographs.locality.numbers import DIRECTIONS, DISTANCES, LAGS, MEASURES, Curve, Reach
+from shiftproof.experiments.photographs.locality.boxes import CONTENTS, FAR, STEPS, Boxes
+from shiftproof.experiments.photographs.locality.curves import DIRECTIONS, Curve
+from shiftproof.experiments.photographs.locality.numbers import DISTANCES, LAGS, MEASURES, Reach
 from shiftproof.experiments.photographs.neighbours import Tally
 from shiftproof.experiments.photographs.receptive_field import numbers as receptive_field
 from shiftproof.experiments.photographs.receptive_field.numbers import Field, Layer
@@ -92,7 +94,22 @@ def local() -> locality.Numbers:
         direct={d: falling(LAGS) for d in locality.STRAIGHT},
         reach={what: {d: Reach(30.0, 20.0, 40.0) for d in DIRECTIONS} for what in MEASURES},
         resamples=200,
+        boxes=boxes(0.4, 0.0),
     )
+
+
+def boxes(apart: float, between: float) -> Boxes:
+    """Boxes with the same correlation at every distance, the first of them if the boxes in between are not known."""
+    return Boxes(
+        apart={c: {d: level(apart, len(STEPS)) for d in DIRECTIONS} for c in CONTENTS},
+        shuffled={c: level(0.0, len(STEPS)) for c in CONTENTS},
+        between={c: {d: level(between, FAR) for d in DIRECTIONS} for c in CONTENTS},
+    )
+
+
+def boxes_apart(apart: float, between: float) -> Callable[[locality.Numbers], locality.Numbers]:
+    """Other correlations of boxes."""
+    return lambda n: replace(n, boxes=boxes(apart, between))
 
 
 def everywhere_alike(n: locality.Numbers) -> locality.Numbers:
@@ -286,7 +303,14 @@ MUTATIONS = {
     ),
     "locality": Mutation(
         local,
-        [everywhere_alike, near_only_in_some_directions, near_in_none, a_kernel_is_enough],
+        [
+            everywhere_alike,
+            near_only_in_some_directions,
+            near_in_none,
+            a_kernel_is_enough,
+            boxes_apart(0.4, 0.3),
+            boxes_apart(0.0, 0.0),
+        ],
         {
             "Neighbouring pixels": "measured numbers only",
             "The correlation is computed": "explains the measure",
@@ -297,6 +321,8 @@ MUTATIONS = {
             "95 %, clustered": "names the interval",
             "no correlation is above": "measured numbers",
             "Distance at which": "names the quantity",
+            "brightness: the mean": "names the quantities",
+            "Correlation of two boxes": "names the quantity",
         },
     ),
     "receptive-field": Mutation(

@@ -24,6 +24,7 @@ CHAPTERS = {  # of the reading order -> name on the command line -> the module t
     "What a convolution is": {
         "edges": "shiftproof.experiments.photographs.edges",
         "smoothing": "shiftproof.experiments.exact.smoothing",
+        "derivation": "shiftproof.experiments.exact.derivation.words",
         "dense-to-conv": "shiftproof.experiments.trained.dense_to_conv",
         "weight-sharing": "shiftproof.experiments.photographs.weight_sharing",
         "sparse": "shiftproof.experiments.exact.sparse",

@@ -1,14 +1,16 @@
 """Locality: on photographs dependence falls; on shuffled ones and on noise there is none, and the finding says so."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mutations.photographs import local
 from shiftproof.experiments import Lab
+from shiftproof.experiments.photographs.locality import boxes, words
 from shiftproof.experiments.photographs.locality import numbers as locality
-from shiftproof.experiments.photographs.locality import words
 
 
 def test_where_a_curve_falls_under_a_threshold():
@@ -57,6 +59,50 @@ def test_pictures_of_noise_have_no_fall(tmp_path):
     assert found.reach["correlation"]["horizontal"].found == 1
     far = {(f.table, f.row, f.column): f.holds for f in words.figures(found)}
     assert far["correlation", "horizontal", "64 px"] is False
+
+
+def test_boxes_hold_their_pixels_mean_and_standard_deviation():
+    rng = np.random.default_rng(0)
+    grey = rng.random((50, 70))  # two pixels of the height and six of the width belong to no box
+    found = boxes.contents(grey)
+    assert found["brightness"].shape == found["contrast"].shape == (3, 4)
+    for i in range(3):
+        for j in range(4):
+            box = grey[16 * i : 16 * i + 16, 16 * j : 16 * j + 16]
+            assert found["brightness"][i, j] == pytest.approx(box.mean())
+            assert found["contrast"][i, j] == pytest.approx(box.std())
+
+
+def test_boxes_correlate_on_smooth_pictures_through_what_lies_in_between(smooth):
+    assert smooth.boxes.apart["brightness"]["horizontal"].mean[0] > 0.5
+    assert abs(smooth.boxes.shuffled["brightness"].mean[0]) < 0.2
+    chain = boxes.partial_correlations(0.7 ** np.arange(1, boxes.FAR + 1))
+    assert chain.round(9).tolist() == [0.7, 0.0, 0.0, 0.0]
+
+
+def curve_of(low, high):
+    """A curve with this interval at every distance."""
+    ends = [np.full(len(boxes.STEPS), v) for v in ((low + high) / 2, low, high)]
+    return locality.Curve(*ends)
+
+
+@pytest.mark.parametrize(
+    ("interval", "outcome"),
+    [
+        ((0.3, 0.5), "does not hold"),
+        ((-0.5, -0.3), "does not hold"),
+        ((-0.05, 0.05), "holds"),
+        ((-0.2, 0.3), "not decided here"),
+    ],
+)
+def test_boxes_are_judged_by_their_interval(interval, outcome):
+    n = local()
+    one = {c: dict.fromkeys(by_direction, curve_of(*interval)) for c, by_direction in n.boxes.apart.items()}
+    told = words.claims(replace(n, boxes=replace(n.boxes, apart=one)))[-1]
+    assert told.outcome == outcome
+    some = one | {"contrast": dict.fromkeys(one["contrast"], curve_of(-0.05, 0.05))}
+    mixed = words.claims(replace(n, boxes=replace(n.boxes, apart=some)))[-1].outcome
+    assert mixed == {"does not hold": "holds in part"}.get(outcome, outcome)
 
 
 def test_distances_that_a_picture_is_too_small_for_have_no_value(tmp_path):

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from shiftproof.experiments.lab import Lab
-from shiftproof.measure import mean_interval, partial_correlations, pixel_correlation, pixel_information
+from shiftproof.experiments.photographs.locality.boxes import Boxes, compared
+from shiftproof.experiments.photographs.locality.curves import DIRECTIONS, Curve, curve
+from shiftproof.measure import partial_correlations, pixel_correlation, pixel_information
 from shiftproof.records import Citation
 
 DISTANCES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 IN_TABLE = (1, 2, 4, 8, 16, 32, 64, 128)  # the other distances are in the charts only
 FAR_PX = 64
-DIRECTIONS = {"horizontal": (0, 1), "vertical": (1, 0), "diagonal": (1, 1)}
 STRAIGHT = ("horizontal", "vertical")
 MEASURES = ("correlation", "information")
 LAGS = 16
@@ -51,21 +52,6 @@ def falls_under(distances: Float64[np.ndarray, " d"], curve: Float64[np.ndarray,
     return float(np.exp(np.log(distances[i - 1]) + part * np.log(distances[i] / distances[i - 1])))
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A mean over pictures at each distance, with its interval.
-
-    Args:
-        mean: over pictures.
-        low: lower ends of the 95 % intervals.
-        high: upper ends.
-    """
-
-    mean: Float64[np.ndarray, " d"]
-    low: Float64[np.ndarray, " d"]
-    high: Float64[np.ndarray, " d"]
-
-
 @dataclass(frozen=True)
 class Reach:
     """The distance at which a mean curve falls under its threshold, in pixels; infinite where it never does.
@@ -93,6 +79,7 @@ class Numbers:
         direct: direction -> the partial correlation over 1 .. `LAGS` px.
         reach: measure -> direction -> where the curve falls under its threshold.
         resamples: of the bootstrap that gives its interval.
+        boxes: correlations of two boxes.
     """
 
     album: str
@@ -102,6 +89,7 @@ class Numbers:
     direct: dict[str, Curve]
     reach: dict[str, dict[str, Reach]]
     resamples: int
+    boxes: Boxes
 
 
 def measured(pictures: list[np.ndarray], lab: Lab, stage: str) -> dict[str, dict[str, list[list[float]]]]:
@@ -115,17 +103,6 @@ def measured(pictures: list[np.ndarray], lab: Lab, stage: str) -> dict[str, dict
             found["correlation"][direction].append([pixel_correlation(grey, *m) for m in moves] + blank)
             found["information"][direction].append([pixel_information(grey, *m, levels=LEVELS) for m in moves] + blank)
     return found
-
-
-def curve(values: Float64[np.ndarray, "n d"], bounds: tuple[float, float]) -> Curve:
-    """The means over pictures with Student's intervals, cut at the bounds; NaN = no value.
-
-    An interval that uses the bounds would allow for one more picture at the far one: with 8 pictures, a photograph whose
-    neighbouring pixels have correlation -1 would decide how wide it is.
-    """
-    cells = [mean_interval(v) for v in values.T]
-    ends = (np.array([getattr(m, end) for m in cells], dtype=np.float64) for end in ("value", "low", "high"))
-    return Curve(*(np.clip(end, *bounds) for end in ends))
 
 
 def reaches(values: dict[str, dict[str, list[list[float]]]], resamples: int) -> dict[str, dict[str, Reach]]:
@@ -176,6 +153,7 @@ def measure(lab: Lab, *, resamples: int = RESAMPLES) -> Numbers:
         direct=direct,
         reach=reaches(real, resamples),
         resamples=resamples,
+        boxes=compared(pictures),
     )
 
 

@@ -1,0 +1,1 @@
+"""From the fully connected layer to the convolutional layer, equation by equation."""
