@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import sys
 import types
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 
 from shiftproof.cli import main
 from shiftproof.errors import DataError
-from shiftproof.experiments import EXPERIMENTS, Experiment, costs
+from shiftproof.experiments import CHAPTERS, EXPERIMENTS, Experiment, costs
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.records import Citation, ExperimentRecord, Table, load_experiment
 
@@ -70,18 +71,21 @@ def known(monkeypatch):
     For what no real experiment does on demand: to lack its data, to stop at a seed, or to be one of few under the word "all".
     """
 
+    real = dict(EXPERIMENTS)
+
     def known(**functions):
-        for name in list(EXPERIMENTS):
-            monkeypatch.delitem(EXPERIMENTS, name)
+        EXPERIMENTS.clear()
         for name, measure in functions.items():
             module = types.ModuleType(f"made_up_{name}")
             module.EXPERIMENT = Experiment(
                 name, ("S0",), f"shows {name}", "It is.", HERE, measure, **WORDS, trains=True
             )
             monkeypatch.setitem(sys.modules, module.__name__, module)
-            monkeypatch.setitem(EXPERIMENTS, name, module.__name__)
+            EXPERIMENTS[name] = module.__name__
 
-    return known
+    yield known
+    EXPERIMENTS.clear()
+    EXPERIMENTS.update(real)  # in their order, which is that of reading
 
 
 def test_an_experiment_is_run_printed_and_kept(run, tmp_path):
@@ -142,6 +146,30 @@ def test_the_list_names_every_experiment_with_its_source(run):
     assert first == again  # no name: the list too; how long it takes here is measured anew
     rows = json.loads(run("--list", "--json").stdout)
     assert [row["name"] for row in rows] == list(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("words", [("--list",), (), ("--list", "--json", "--seeds", "2")])
+def test_the_list_imports_no_torch(words):
+    code = (
+        "import sys\nfrom shiftproof.cli import main\n"
+        f"try:\n    main(['reproduce', *{words}])\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    assert "rabbit" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_list_is_in_chapters_with_titles(run):
+    lines = run("--list").stdout.splitlines()
+    headed = [lines.index(chapter) for chapter in CHAPTERS]
+    assert headed == sorted(headed)
+    assert any(line.startswith("rabbit  Seen at the bottom, known at the top?  ") for line in lines)
+    (row,) = [row for row in json.loads(run("--list", "--json").stdout) if row["name"] == "rabbit"]
+    assert row["title"] == "Seen at the bottom, known at the top?"
+    assert row["chapter"] == "What networks learn"
+    assert row["definition"]
+    assert row["trains"] is True
 
 
 def test_how_long_it_takes_here():

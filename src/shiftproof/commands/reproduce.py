@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shiftproof.commands.output import StoppedError, doing, put_json, say, warnings_on
+from shiftproof.commands.output import StoppedError, put_json, say, warnings_on
 from shiftproof.errors import RecordError, ShiftproofError
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def reproduce(
     If the run is interrupted, run the same command again: it continues where it stopped. Without MNIST, use
     --data digits: the experiment then runs on scikit-learn's digits, and the record says so.
     """
+    # Without a name, the list is what is needed to choose one.
+    if as_list or name is None:
+        _list(seeds, data, as_json)
+        return
+
     from rich.console import Console
 
     from shiftproof.data.memory import refuse_unknown
@@ -68,10 +74,6 @@ def reproduce(
     from shiftproof.records import OUR_TABLE, owned, refuse_unwritable, write_beside, writing
 
     stderr = Console(stderr=True)
-    # Without a name, the list is what is needed to choose one.
-    if as_list or name is None:
-        _list(seeds, data, as_json, stderr)
-        return
     names = list(EXPERIMENTS) if name == "all" else [find(name).name]
     refuse_unknown(data)
     with writing(out):
@@ -143,41 +145,30 @@ def _run(
     return made, skipped
 
 
-def _list(seeds: int, data: str, as_json: bool, stderr: Console) -> None:
-    """Prints every experiment, and how long it takes on this machine."""
+def _list(seeds: int, data: str, as_json: bool) -> None:
+    """Prints every experiment by chapter, and how long it takes on this machine. Without torch, which takes seconds to import."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
     from shiftproof.commands.progress import about
-    from shiftproof.experiments import EXPERIMENTS, find
     from shiftproof.experiments.costs import calibrate, expected_s, recorded
-    from shiftproof.records.layout import source_words
+    from shiftproof.records.catalogue import catalogue
 
-    found, costs = [find(name) for name in EXPERIMENTS], recorded()
-    step_s = 0.0
-    # Measuring takes seconds, and helps only if there is something to scale.
-    if any(e.name in costs["experiments"] for e in found):
-        with doing(stderr, "measuring the speed of this machine"):
-            step_s = calibrate()
+    found, costs = list(catalogue().values()), recorded()
+    step_s = calibrate()
     seconds = [expected_s(e, seeds=seeds, data=data, calibration_s=step_s, costs=costs) for e in found]
     if as_json:
-        rows: list[dict[str, Any]] = [
-            {
-                "name": e.name,
-                "systems": list(e.systems),
-                "shows": e.shows,
-                "source": source_words(e.source),
-                "seconds": s,
-            }
-            for e, s in zip(found, seconds, strict=True)
-        ]
+        rows = [{**asdict(e), "seconds": s} for e, s in zip(found, seconds, strict=True)]
         typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    console = Console()
+    console, chapter = Console(), ""
     for e, s in zip(found, seconds, strict=True):
-        console.print(Text.assemble((e.name, "bold"), "  ", (about(s), "cyan")))
-        shown = Text.assemble(e.shows, "\n", (source_words(e.source), "dim"))
+        if e.chapter != chapter:
+            console.print(Text(e.chapter, "bold underline"))
+            chapter = e.chapter
+        console.print(Text.assemble((e.name, "bold"), "  ", e.title, "  ", (about(s), "cyan")), soft_wrap=True)
+        shown = Text.assemble(e.shows, "\n", (e.source, "dim"))
         console.print(Padding(shown, (0, 0, 1, 4)), width=min(console.width, 110))
     if any(e.trains for e in found):
         shared = "experiments share trained networks, so `all` takes less than the sum"

@@ -334,7 +334,7 @@ EXPERIMENT = Experiment(
     shows="networks that have seen digits at the bottom of the picture only: which of them know a digit at the top",
     claim="A network without weight sharing that has seen an object only at the bottom does not know it at the top. Weight "
     "sharing lets it.",
-    source=NOTES,
+    source=BOOK,
     measure=measure,
     figures=figures,
     finding=finding,
