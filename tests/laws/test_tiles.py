@@ -1,10 +1,13 @@
 """What the window world says of tiles, against tiles cut from a large scene: halo, starts, and the smallest tile."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 import shiftproof as sp
+from shiftproof.records.verdict_words import tile_words
 from shiftproof.report.check.next_steps import next_steps
 
 SCENE = 96
@@ -35,14 +38,19 @@ def whole(net):
     return net.eval()
 
 
-def exact_cells(net, stride, tile, start):
-    """Which cells of a tile, cut at `start` from a scene, are those of the scene; rows and columns alike."""
+def exact_cells(net, stride, tile, start, *, diagonal=False):
+    """Which cells of a tile, cut at `start` from a scene, are those of the scene; rows and columns alike.
+
+    On the diagonal, where the middle of a small tile is not exact: padding reaches further in from one end.
+    """
     scene = torch.randint(-8, 9, (1, 1, SCENE, SCENE), generator=torch.Generator().manual_seed(1)).double()
     with torch.no_grad():
         # The scene is large enough that its own border is out of sight in the middle.
         large, mine = net(scene), net(scene[..., start : start + tile, start : start + tile])
     there = large[..., start // stride :, start // stride :][..., : mine.shape[-2], : mine.shape[-1]]
     same = (mine == there).all(1)[0]
+    if diagonal:
+        return same.diagonal()
     middle = same[same.shape[0] // 2]
     assert torch.equal(same[:, same.shape[1] // 2], middle)
     return middle
@@ -111,3 +119,49 @@ def test_no_smaller_step_is_advised_where_none_is_proved():
     proved = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3, stride=2))
     texts = [step.text for step in next_steps(sp.check(proved, (3, 33, 33), world="window"))]
     assert any(text.startswith("The step is 2 px") for text in texts)
+
+
+def enlarged():
+    """A map as fine as the picture, put together from one at every fourth pixel: a network for masks."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 2, 3, 2, 1), nn.Upsample(scale_factor=4), nn.Conv2d(2, 2, 3, padding=1)
+    )
+    return whole(net)
+
+
+@pytest.mark.parametrize("tile", [8, 12, 16, 32])
+def test_tiles_of_an_enlarged_map_differ_by_whole_steps(tile):
+    """One cell less is one pixel less, but a tile of that size is sampled elsewhere, or the network does not take it."""
+    net = enlarged()
+    claim = sp.check(net, (1, tile, tile), world="window").window
+    (smallest, _), start = claim.smallest_px, SCENE // 2
+    assert (tile - smallest) % 4 == 0
+    assert exact_cells(net, 1, smallest, start, diagonal=True).any()
+    assert not exact_cells(net, 1, smallest - 4, start, diagonal=True).any()
+    enough = smallest + 4
+    assert sp.check(net, (1, smallest, smallest)).window.status == "not_proved"
+    assert sp.check(net, (1, enough, enough)).window.status == "proved"
+    assert (claim.status == "proved") == (tile >= enough)
+    if claim.status != "proved":
+        assert any(f"{enough} px or more" in said for said in claim.told)
+
+
+@pytest.mark.parametrize(("make", "tile"), [(enlarged, 8), (strided, 8), (padded, 10)])
+def test_a_tile_that_is_advised_can_be_proved(make, tile):
+    net = make()
+    verdict = sp.check(net, (1, tile, tile), world="window")
+    verdict = replace(verdict, model=replace(verdict.model, word="net.py:build"))
+    (step,) = [s for s in next_steps(verdict) if "The tile is too small" in s.text]
+    words = step.command.split()
+    size = tuple(int(n) for n in words[words.index("--input") + 1].split(","))
+    assert sp.check(net, size, world="window").window.status == "proved"
+
+
+def test_a_halo_at_one_end_is_not_said_of_each_side():
+    """Who cuts half of it off at each side keeps cells that are not exact."""
+    claim = sp.check(enlarged(), (1, 32, 32), world="window").window
+    middle = exact_cells(enlarged(), 1, 32, SCENE // 2)
+    assert (int(middle.nonzero()[0]), 31 - int(middle.nonzero()[-1])) == (5, 1)
+    assert "halo of 6 px in all, the first 5 and the last 1 cells along each axis" in tile_words(claim)
+    even = sp.check(whole(padded()), (1, 24, 24), world="window").window
+    assert "halo of 5 px at each side" in tile_words(even)

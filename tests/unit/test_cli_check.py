@@ -269,8 +269,8 @@ def test_the_world_that_was_asked_for_is_the_headline(run):
 
 def test_a_tile_that_is_too_small_is_told_how_large_it_must_be(run):
     _, out, _ = run("net.py:deep", "--world", "window")
-    assert "the tile is too small, use 13 px or more" in " ".join(out.split())
-    (larger,) = [line for line in out.splitlines() if "$ shiftproof check net.py:deep --input 1,13,13" in line]
+    assert "the tile is too small, use 14 px or more (13 px hold an exact cell" in " ".join(out.split())
+    (larger,) = [line for line in out.splitlines() if "$ shiftproof check net.py:deep --input 1,14,14" in line]
     assert larger.endswith("--world window")
     _, out, _ = run("net.py:deep", "--world", "window", "--input", "1,13,13")
     assert "1 x 1 cells of each tile are exact" in out or "the smallest tile is 13 px" in out

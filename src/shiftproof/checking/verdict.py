@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import ceil, gcd
 
-from shiftproof.checking.types import AXES, Atom, Constant, Join, Signal, Type, Unknown, joined
+from shiftproof.checking.types import AXES, Atom, Constant, Join, Signal, Type, Unknown, grown, joined
 from shiftproof.records.conditions import UNIFORM, Condition, usual
 from shiftproof.records.verdict_parts import WORLDS, Claim, Finding
 from shiftproof.records.verdict_words import both_px
@@ -81,7 +81,7 @@ def _fixed(extent: tuple[int, int]) -> list[str]:
 def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
     fixed = _fixed(extent)
     margins, clean = [(0, 0), (0, 0)], [int(a in fixed) for a in AXES]
-    halo, smallest = [0, 0], [1, 1]
+    halo, smallest, enough = [0, 0], [1, 1], [1, 1]  # the last holds a step too, so that there is something to compare
     whole = output.whole if isinstance(output, Signal) else frozenset()
     # each part moves only within itself
     joined_up = any(isinstance(b, Join) for s in signals for d in s.dims for b in d)
@@ -96,7 +96,10 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
             # A tile that is one stride larger has one cell more. What padding reaches stays, however large the tile is.
             cells, stride = n - reach.before - reach.after, last[axis].stride
             halo[i] = ceil((extent[i] - cells * stride) / 2)
-            smallest[i] = ceil(extent[i] - (cells - 1) * stride)
+            # Only tiles that differ by whole steps are sampled alike: an enlarged map has cells finer than that.
+            unit = grown(steps[i], stride)
+            smallest[i] = ceil(extent[i] - (cells - 1) * stride // unit * unit)
+            enough[i] = ceil(extent[i] - (ceil((cells * stride - steps[i]) / unit) - 1) * unit)
     found = tuple(
         1
         if a in fixed and moving
@@ -112,7 +115,9 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
     ]
     found = tuple(None if a in vacuous else s for s, a in zip(found, AXES, strict=True))
     why += tuple(
-        f"the step along {a} spans all cells that padding does not reach: no cell is left to compare" for a in vacuous
+        f"the step along {a} spans all cells that padding does not reach: no cell is left to compare; use a tile of "
+        f"{enough[AXES.index(a)]} px or more"
+        for a in vacuous
     )
     # It sees no picture, so no border either.
     if isinstance(output, Constant) and not broken:
@@ -135,7 +140,8 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
     elif moving and not all(clean):
         why = (
             *why,
-            f"padding reaches every cell of the last map: the tile is too small, use {both_px(smallest)} or more",
+            f"padding reaches every cell of the last map: the tile is too small, use {both_px(enough)} or more "
+            f"({both_px(smallest)} hold an exact cell, but no step)",
         )
     status = "proved" if None not in found else lost or "not_proved"
     tiles = ((halo[0], halo[1]), (smallest[0], smallest[1])) if last and moving else (None, None)

@@ -169,7 +169,7 @@ class Claim:
         margins: window world: cells at the (low, high) end of y and of x that padding reaches, on the last map.
         clean: window world: (y, x) cells of the last map that padding does not reach.
         halo_px: window world: (y, x) pixels at each side of a tile whose cells are not exact; tiles overlap by twice that.
-        smallest_px: window world: (y, x) pixels of the smallest tile with an exact cell.
+        smallest_px: window world: (y, x) pixels of the smallest tile with an exact cell, of those that differ by whole steps.
         distance_px: canvas world: how far the object must stay from the border; None where no distance is enough.
         counterexample: what running the model found.
     """

@@ -152,13 +152,27 @@ def tile_words(claim: Claim) -> list[str]:
         found.append(f"{claim.clean[0]} x {claim.clean[1]} cells of each tile are exact")
     if claim.halo_px is not None and claim.smallest_px is not None:
         if claim.status == "proved":
-            found.append(f"halo of {both_px(claim.halo_px)} at each side")
+            found.append(f"halo of {_halo_words(claim)}")
             starts = [s for s in claim.step if s is not None]
             found.append(
                 "tiles may start at every pixel" if set(starts) == {1} else f"tiles may start every {both_px(starts)}"
             )
-        found.append(f"the smallest tile is {both_px(claim.smallest_px)}")
+            # Between those that differ by whole steps, a smaller tile may have as many cells.
+            of = "" if set(starts) == {1} else f", in steps of {both_px(starts)}"
+        else:
+            of = ", for an exact cell"
+        found.append(f"the smallest tile is {both_px(claim.smallest_px)}{of}")
     return found
+
+
+def _halo_words(claim: Claim) -> str:
+    """How much of a tile is not exact, and where: a layer with a stride may read its padding at one end only."""
+    halo, ends = claim.halo_px or (0, 0), claim.margins or ((0, 0), (0, 0))
+    if all(low == high for low, high in ends):
+        return f"{both_px(halo)} at each side"
+    along = [f"the first {low} and the last {high} cells" for low, high in ends]
+    where = f"{along[0]} along each axis" if along[0] == along[1] else f"{along[0]} along y, {along[1]} along x"
+    return f"{both_px([2 * n for n in halo])} in all, {where}"
 
 
 def moves_words(step: int) -> str:

@@ -78,15 +78,23 @@ def _most(worst: Finding) -> str:
 
 def _larger(verdict: Verdict) -> list[Next]:
     """In the window world: a tile that is large enough to prove something about."""
-    claim = verdict.window
-    small = claim.clean is not None and not all(claim.clean) and claim.smallest_px is not None
-    if verdict.world != "window" or claim.status != "not_proved" or not small or claim.smallest_px is None:
+    claim, output = verdict.window, verdict.output
+    if verdict.world != "window" or claim.status != "not_proved" or claim.smallest_px is None:
+        return []
+    assert claim.clean is not None
+    step = output.step or (1, 1)
+    small = [
+        stride is not None and cells * stride <= s
+        for cells, stride, s in zip(claim.clean, output.stride, step, strict=True)
+    ]
+    if not any(small):
         return []
     c, *size = verdict.input_size
-    tile = [max(n, least) for n, least in zip(size, claim.smallest_px, strict=True)]
-    text = (
-        f"The tile is too small: padding reaches every cell. The smallest tile that can be proved is {both_px(tile)}."
-    )
+    # A tile with one exact cell has room for a step if it is larger by that step.
+    tile = [
+        max(n, least + s) if less else n for n, least, s, less in zip(size, claim.smallest_px, step, small, strict=True)
+    ]
+    text = f"The tile is too small: no step fits between the cells that padding reaches. One fits into {both_px(tile)}."
     return [Next(text, _command(verdict, "check", "--world", "window", size=(c, *tile)))]
 
 
