@@ -197,6 +197,8 @@ def test_a_requirement_decides_the_exit_status(audit, option, requirement, statu
     done = audit(option, requirement, "--layers", "0")
     assert done.returncode == status, done.stderr
     assert ("required" in done.stderr) == bool(status)
+    never = option == "--require" and status == 1  # no interval of a fraction ends at its bound
+    assert ("no number of pictures brings it to" in done.stderr) == never
 
 
 def test_a_requirement_is_about_the_whole_interval_and_the_estimate_can_be_asked_for_alone(place, audit):
@@ -266,6 +268,9 @@ def test_a_metric_that_is_undefined_on_these_pictures_is_not_met(place, audit):
         (["audit", "net.py:build", "photos", "--require", "accuracy>=95"], "says nothing"),
         (["audit", "net.py:build", "photos", "--require", "consistency_adjusted>=1.5"], "at most 1"),
         (["audit", "net.py:build", "photos", "--require", "sensitivity<=-1"], "is at least 0, so"),
+        (["audit", "net.py:build", "photos", "--require", "sensitivity>=1e400"], "is at least 0, so"),
+        (["audit", "net.py:build", "photos", "--require", "consistency_adjusted<=-1e400"], "at most 1"),
+        (["audit", "net.py:build", "photos", "--require", "sensitivity_cosine<=2"], "is at least 0 and at most 2"),
         (["audit", "net.py:build", "photos", "--boundary", "polar"], "polar"),
         (["audit", "net.py:build", "photos", "--input", "3,224"], "3,224,224"),
         (["audit", "net.py:build", "photos", "--mean", "a,b"], "list of numbers"),

@@ -273,12 +273,15 @@ def test_a_file_that_is_something_else_is_not_overwritten(tmp_path):
     """A picture's name behind `--csv` must not cost the picture."""
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
     (tmp_path / "own.csv").write_text("file,label\na.png,1\n")
+    (tmp_path / "wider.csv").write_text("kind,name,part,dy_px,dx_px,length_px,value,low,high,n,my note\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "ours.csv").write_text(records_made.classification().to_csv())
-    for name in ("a.png", "own.csv"):
+    for name in ("a.png", "own.csv", "wider.csv"):
         before = (tmp_path / name).read_bytes()
         with pytest.raises(RecordError, match="not one that shiftproof wrote"):
             records.refuse_unwritable(tmp_path / name, records.OUR_TABLE)
+        with pytest.raises(RecordError, match="not one that shiftproof wrote"):  # it was not there when the run began
+            records.write_beside(tmp_path / name, b"figures", records.OUR_TABLE)
         assert (tmp_path / name).read_bytes() == before
     for name in ("empty.csv", "ours.csv"):
         records.refuse_unwritable(tmp_path / name, records.OUR_TABLE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shiftproof.auditing.forward import of_the_model, run
+from shiftproof.auditing.forward import features_of, of_the_model, run
 from shiftproof.auditing.pictures import Pictures
 from shiftproof.auditing.plan import rounding
 from shiftproof.errors import ModelError, is_out_of_memory
@@ -151,6 +151,22 @@ def classes_of(model: LoadedModel, kind: Answer, outputs: Tensor) -> int:
             remedy="give one name per class, in the order of the output (--classes, labels)",
         )
     return classes
+
+
+def columns_of(model: LoadedModel, batch: Tensor, outputs: Tensor, features: str | None) -> int:
+    """Numbers per picture in the output of a layer; in the model's own if none is named.
+
+    Args:
+        model: the model.
+        batch: (b, c, h, w) a few pictures.
+        outputs: (b, k) of the model for them.
+        features: name of the layer.
+    """
+    with features_of(model, features) as layer:
+        if layer is None:
+            return outputs.shape[1]
+        run(model, batch.clone())
+        return layer.take(len(batch)).shape[1]
 
 
 def taken_of(model: LoadedModel, batch: Tensor) -> str:

@@ -48,7 +48,7 @@ def fitted(moves: TranslationSet, source: Source | None, model: LoadedModel | No
         model: whose input the pictures are prepared for; None with tensors.
     """
     margin = replace(moves, boundary="crop").margin_px
-    lacks = f"tensors have no margin of {margin} px around the model's input"
+    lacks = "a tensor is taken to be the model's input, without a margin around it"
     if source is not None and model is not None:
         lacks = _lack(source, model, margin)
     if not lacks:
@@ -69,23 +69,26 @@ def _lack(source: Source, model: LoadedModel, margin_px: int) -> str:
     """
     _, h, w = model.input_size
     count = min(LOOKED_AT, len(source))
-    seen, narrow, bare = 0, False, source.unlabelled()
+    seen, small, narrow, bare = 0, 0, 0, source.unlabelled()
     for k in range(count):
         try:
             height, width = bare.read(k * len(source) // count).picture.shape[:2]
         except BadItemError:
             continue
-        if min(height - h, width - w) <= 0:
-            return "the pictures are not larger than the model's input"
-        factor = scaling((height, width), model.input_size, model.crop_fraction)
-        narrow |= int(height * factor + 1e-6) < h + 2 * margin_px or int(width * factor + 1e-6) < w + 2 * margin_px
         seen += 1
+        small += min(height - h, width - w) <= 0
+        factor = scaling((height, width), model.input_size, model.crop_fraction)
+        narrow += int(height * factor + 1e-6) < h + 2 * margin_px or int(width * factor + 1e-6) < w + 2 * margin_px
     if not seen:
         return "no picture that was looked at can be read"
+    # One is enough: its scene would be partly mirrored.
+    lacking = "the pictures" if seen in (small, narrow) else f"{small or narrow} of {seen} pictures that were looked at"
+    if small:
+        return f"{lacking} are not larger than the model's input"
     if not narrow:
         return ""
     assumed = ", which nothing states" if "crop_fraction" in model.assumed else ""
     return (
-        f"resized for the model (crop fraction {model.crop_fraction:g}{assumed}), the pictures have no margin of {margin_px} px "
+        f"resized for the model (crop fraction {model.crop_fraction:g}{assumed}), {lacking} have no margin of {margin_px} px "
         "around its input"
     )

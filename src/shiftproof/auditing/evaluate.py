@@ -220,9 +220,9 @@ class _Answers(_Scores):
         # Four numbers per view, 16 bytes: the logits of 1,000 classes would be 4,000.
         self.answer = np.zeros((n, self.r), np.int32)
         self.probability = np.zeros((n, self.r), np.float32)
-        # A layer's output is a vector of features, whatever the model's own output is.
-        kinds: tuple[Distance, ...] = ("euclidean", "cosine") if features else setup.distances
-        self.distances: dict[Distance, np.ndarray] = {kind: np.zeros((n, self.r), np.float32) for kind in kinds}
+        self.distances: dict[Distance, np.ndarray] = {
+            kind: np.zeros((n, self.r), np.float32) for kind in setup.distances
+        }
         self.top: Tensor | None = None
         self.reference: Tensor | None = None
 

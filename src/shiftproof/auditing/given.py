@@ -25,6 +25,7 @@ from shiftproof.data import Source
 from shiftproof.errors import DataError, MeasureError, ModelError
 from shiftproof.models import LoadedModel, adopt, wrap
 from shiftproof.records import Note
+from shiftproof.records.numbers import count_words
 from shiftproof.translations import TranslationSet
 
 Model = nn.Module | LoadedModel | Callable[[Tensor], Tensor]
@@ -153,10 +154,17 @@ def _sized(
         margin: around the window, in px.
 
     Raises:
-        DataError: the pictures would fit the model, if no margin were cut off.
+        DataError: the pictures would fit the model, if no margin were cut off; or they have other channels than it states.
     """
-    if model.input_size == size or model.input_size[0] != size[0]:  # other channels fail in the model's own words
+    if model.input_size == size:
         return model, None
+    # A mean per channel would make three channels of one, in silence.
+    if model.input_size[0] != size[0] and "input_size" not in model.assumed:
+        raise DataError(
+            f"pictures of {count_words(size[0], 'channel')}, but the model states {model.input_size[0]}",
+            where="images",
+            remedy="give the channels that it takes, e.g. images.expand(-1, 3, -1, -1) for three of one",
+        )
     if margin and model.input_size[1:] == whole:
         h, w = (n + 2 * margin for n in whole)
         raise DataError(

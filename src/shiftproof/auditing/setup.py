@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from shiftproof import records
-from shiftproof.auditing.behaviour import classes_of, first_answers, kind_of_answer, steadiness, taken_of
+from shiftproof.auditing.behaviour import classes_of, columns_of, first_answers, kind_of_answer, steadiness, taken_of
 from shiftproof.auditing.described import described, loading
 from shiftproof.auditing.forward import MAX_BATCH, check_layer, measure_forward
 from shiftproof.auditing.grid import Grid, find_grid
@@ -83,7 +83,8 @@ class Setup:
         by_number: see `Pictures.by_number`.
         taken: which of several outputs was taken for the answer, in words; empty where there is no doubt.
         classes: number of classes (channels of a dense output).
-        columns: numbers per picture, or per cell of a map, in the output.
+        columns: numbers per picture, or per cell of a map, in the output of which distances are measured: the model's, or
+            that of the layer `options.features`.
         plan: which moves are run.
         measured: batch size, cost and period.
         border_px: how far the border of a dense output reaches in.
@@ -141,7 +142,10 @@ class Setup:
     @property
     def distances(self) -> tuple[Distance, ...]:
         """Which distances between two outputs mean something: between single numbers there is no angle."""
-        return self.answer.distances if self.columns > 1 else ("euclidean",)
+        if self.columns == 1:
+            return ("euclidean",)
+        # A layer's output is a vector of features, whatever the model's own output is.
+        return self.answer.distances if self.options.features is None else ("euclidean", "cosine")
 
     @property
     def words(self) -> str:
@@ -233,6 +237,7 @@ def prepare(
         task, taken = _task(outputs, batch), taken_of(model, batch)
         kind, settled = kind_of_answer(model, pictures, batch, outputs, options.answer)
         classes = classes_of(model, ANSWERS[kind], outputs)
+        columns = outputs.shape[1] if task == "dense" else columns_of(model, batch, outputs, options.features)
         if task == "dense" or not classes:
             pictures = pictures.unlabelled()
         else:
@@ -275,7 +280,7 @@ def prepare(
         by_number=pictures.by_number,
         taken=taken,
         classes=classes,
-        columns=outputs.shape[1],
+        columns=columns,
         plan=plan,
         measured=measured,
         border_px=border_px,

@@ -59,7 +59,7 @@ def _reason(row: Measure, setup: Setup) -> str | None:
     lacks = {
         "answers": kind.decide is None,
         "probability": kind.probability is None,
-        "distances_cosine": "cosine" not in setup.distances and setup.options.features is None,
+        "distances_cosine": "cosine" not in setup.distances,
         "per_move": kind.decide is None and row.needs_classes,
     }
     if any(lacks.get(name, False) for name in names) or (row.map in MAPS and kind.decide is None):

@@ -258,7 +258,7 @@ def audit(
         except KeyboardInterrupt:
             raise StoppedError("stopped; run the same command again to continue") from None
     if csv is not None:
-        write_beside(csv, record.to_csv().encode())
+        write_beside(csv, record.to_csv().encode(), OUR_TABLE)
     if as_json:
         put_json(record.to_dict())
     else:

@@ -152,7 +152,7 @@ def check(
                 verdict = refuted(verdict, loaded)
         page = None if out is None else _written(verdict, out)
     if csv is not None:
-        write_beside(csv, verdict.to_csv().encode())
+        write_beside(csv, verdict.to_csv().encode(), OUR_TABLE)
     new = None if earlier is None else new_findings(verdict, earlier)
     if form == Format.json:
         put_json(verdict.to_dict())

@@ -93,11 +93,12 @@ def learn(
     own = None if model is None or pictures is None else _own(model, pictures, how, stderr)
     if export is not None:
         from shiftproof.learning.export import page
+        from shiftproof.learning.pages import OUR_PAGE
         from shiftproof.records.disk import write_beside
 
         with doing(stderr, "asking the network at every move"):
             held = page(own).encode()
-        write_beside(export, held)
+        write_beside(export, held, OUR_PAGE)
         say(stderr, f"file: {export} ({len(held) / 1000:,.0f} kB; it loads nothing, so it opens from anywhere)")
         return
 

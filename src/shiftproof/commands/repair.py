@@ -192,7 +192,7 @@ def repair(
                 write_repair_page(mended.record, out, *mended.audits)
     record = mended.record
     if csv is not None:
-        write_beside(csv, record.to_csv().encode())
+        write_beside(csv, record.to_csv().encode(), OUR_TABLE)
     if as_json:
         put_json(record.to_dict())
     else:

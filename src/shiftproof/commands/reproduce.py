@@ -94,7 +94,7 @@ def reproduce(
     if csv is not None and made:
         tables = [record.to_csv() for record in made]
         # One line names the columns, whatever the number of experiments.
-        write_beside(csv, "".join([tables[0], *(t.partition("\n")[2] for t in tables[1:])]).encode())
+        write_beside(csv, "".join([tables[0], *(t.partition("\n")[2] for t in tables[1:])]).encode(), OUR_TABLE)
     page = out / (PAGE if name == "all" else f"{name}/{PAGE}")
     if made:
         say(stderr, f"page: {page}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import typer
@@ -40,7 +40,10 @@ def requirement(text: str, option: str) -> Required:
     if name not in METRICS:
         raise typer.BadParameter(f"{name!r} is not a metric; the metrics are {', '.join(METRICS)}", param_hint=option)
     low, high = METRICS[name].bounds
-    if not low < float(bound) < high and float(bound) != (high if sign == ">=" else low):
+    high = min(high, METRICS[name].most)
+    if not low < float(bound) < high and not (
+        isfinite(float(bound)) and float(bound) == (high if sign == ">=" else low)
+    ):
         within = f"{name} is at most {high:g}" if low == -inf else f"{name} is at least {low:g}"
         within += f" and at most {high:g}" if -inf < low and high < inf else ""
         fraction = "; 2 % is 0.02" if high == 1 else ""
@@ -53,6 +56,7 @@ def requirement(text: str, option: str) -> Required:
 
 def failure(record: AuditRecord, required: Required) -> str | None:
     """Why the requirement does not hold, in words; None if it holds."""
+    from shiftproof.records import METRICS
     from shiftproof.records.numbers import confidence_words, count_words
 
     metric = record.metrics.get(required.metric)
@@ -66,4 +70,9 @@ def failure(record: AuditRecord, required: Required) -> str | None:
     if not whole:
         return said
     end = f"the {'lower' if least else 'upper'} end of its {confidence_words(record.protocol.confidence)} interval"
-    return f"{said}, and {end} is {found:.6g} ({count_words(metric.n, 'picture')})"
+    said = f"{said}, and {end} is {found:.6g} ({count_words(metric.n, 'picture')})"
+    low, high = METRICS[required.metric].bounds
+    if required.bound != (high if least else low) or not -inf < low < high < inf:
+        return said
+    # An interval of a fraction allows for pictures that were not seen.
+    return f"{said}: no number of pictures brings it to {required.bound:g} (--require-estimate asks for the estimate alone)"

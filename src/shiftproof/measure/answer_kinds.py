@@ -193,8 +193,9 @@ def recognise(
             )
         return "logit", "recognised"
     if columns == 1:
-        # Every cell of such a map is above 0, so that the mask of class scores would be one class everywhere.
-        return "probabilities" if unit else "values" if bool((outputs >= 0).all()) else "mask", "guessed"
+        # On one side of 0 in every cell, the mask of class scores would be one class everywhere.
+        one_class = bool((outputs >= 0).all() or (outputs <= 0).all())
+        return "probabilities" if unit else "values" if one_class else "mask", "guessed"
     if unit and sums_to_one(outputs):
         return "probabilities", "recognised"
     if outputs.ndim == 4:

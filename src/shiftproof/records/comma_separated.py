@@ -263,5 +263,5 @@ TABLES: dict[type, tuple[tuple[str, ...], Callable[[Any], Iterator[Row]]]] = {
     RepairParts: (REPAIR, _of_repair),
 }
 
-OUR_TABLE = re.compile("|".join(re.escape(",".join(columns)) for columns, _ in TABLES.values()).encode())
-"""How a file begins that `to_csv` wrote."""
+OUR_TABLE = re.compile("|".join(re.escape(",".join(columns)) + "\n" for columns, _ in TABLES.values()).encode())
+"""How a file begins that `to_csv` wrote: with the whole first line, as somebody may have added columns."""

@@ -19,14 +19,22 @@ BESIDE = ".beside"  # how the name of a file that is being written ends
 UNFINISHED_S = 3600.0  # after so long, nobody is writing it any more
 
 
-def write_beside(path: Path, content: bytes) -> Path:
+def write_beside(path: Path, content: bytes, ours: re.Pattern[bytes] | None = None) -> Path:
     """Write `content` beside `path` and rename it over: a reader sees the old file or the new one, never half of one.
 
     Links are followed. A pipe or a device, such as `/dev/stdout`, is written to and stays what it is.
 
+    Args:
+        path: where it is written.
+        content: all of it.
+        ours: what a file of this kind begins with. No other file is overwritten: one may have been written there since
+            `refuse_unwritable` looked, if only by the same run.
+
     Raises:
-        RecordError: it cannot be written: the disk is full or read-only, or a folder has that name.
+        RecordError: it cannot be written: the disk is full or read-only, or a folder has that name, or another file.
     """
+    if ours is not None:
+        refuse_other(path, ours)
     with writing(path):
         real = Path(os.path.realpath(path))
         if is_stream(real):
@@ -129,7 +137,9 @@ def refuse_other(path: Path, ours: re.Pattern[bytes]) -> None:
             begins = file.read(LOOKED_AT)
     if not ours.match(begins):
         raise RecordError(
-            "the file is there, and is not one that shiftproof wrote", where=str(path), remedy="give another name"
+            "the file is there, and is not one that shiftproof wrote with this option",
+            where=str(path),
+            remedy="give another name",
         )
 
 

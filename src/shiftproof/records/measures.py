@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +65,7 @@ class Measure:
         plain: whether it is the accuracy that others publish for the model: the notes ask about the preprocessing where it
             is implausible.
         never: the headline for a figure of exactly 0, if it needs other words.
+        most: the largest value that arithmetic allows, where `bounds` has no upper end. Intervals do not use it.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Measure:
     never: str = ""
     short: str = ""
     plain: bool = False
+    most: float = math.inf
 
     @property
     def head(self) -> str:

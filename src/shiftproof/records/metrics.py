@@ -219,6 +219,7 @@ _MEASURES = (
         sources=(MYBURGH,),
         moves="moved",
         rounds=True,
+        most=2.0,
     ),
 )
 

@@ -46,5 +46,20 @@ def test_large_pictures_that_are_shrunk_to_the_input_are_said_to_be_shrunk(tmp_p
     assert "which nothing states" not in said(tmp_path, 40)[1]
 
 
-def test_tensors_have_no_margin():
-    assert "tensors have no margin of 2 px" in fitted(MOVES, None, None).why
+def test_a_tensor_is_taken_whole():
+    """Whether it holds a margin, nothing says: of one that does it would be false that there is none."""
+    why = fitted(MOVES, None, None).why
+    assert why.endswith("because a tensor is taken to be the model's input, without a margin around it")
+
+
+@pytest.mark.parametrize(
+    ("one", "reason"), [(10, "are not larger than the model's input"), (17, "have no margin of 2 px")]
+)
+def test_a_reason_that_holds_of_one_picture_is_not_said_of_all(tmp_path, one, reason):
+    for i, side in enumerate([64, 64, 64, one]):
+        Image.new("RGB", (side, side)).save(tmp_path / f"{i}.png")
+    net = replace(wrap(nn.Identity(), (3, 16, 16)), crop_fraction=0.9 if one > 16 else 0.5)
+    data = open_data(str(tmp_path))
+    why = fitted(MOVES, data, net).why
+    assert reason in why
+    assert ("1 of 4 pictures that were looked at" in why) == (one < 16), "resized, all of them lack the margin"

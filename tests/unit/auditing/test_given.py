@@ -1,5 +1,7 @@
 """Pictures given in Python in every form, and moves that nobody asked for: the figures are those of the plain tensor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -339,3 +341,12 @@ def test_a_camera_over_pictures_without_a_margin_is_refused(tensors):
     )
     assert [n.topic for n in sp.audit(pooled, tensors, **crop).notes].count("margin") == 1
     assert "margin" not in [n.topic for n in sp.audit(pooled, tensors, **HOW).notes]
+
+
+def test_pictures_of_other_channels_than_the_model_states_are_refused(tensors):
+    """A mean for each of three channels made three of one, and the size was then not compared either."""
+    pooled = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    stated = replace(sp.wrap(pooled, (3, 8, 8)), mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.3))
+    for moves in (HOW["translations"], sp.grid(1, boundary="crop")):
+        with pytest.raises(DataError, match="pictures of 1 channel, but the model states 3"):
+            sp.audit(stated, tensors[:, :1], **{**HOW, "translations": moves})

@@ -233,3 +233,26 @@ def test_between_single_probabilities_there_is_no_angle():
     assert "sensitivity_cosine" not in record.metrics
     with pytest.raises(MeasureError, match="cannot measure"):
         sp.audit(dense(1, nn.Sigmoid()), pictures(), answer="probabilities", required=["sensitivity_cosine"], **HOW)
+
+
+def test_a_map_that_is_nowhere_above_0_is_not_a_mask():
+    """Of negative depths, or logarithms of small ones, a mask would hold one class everywhere, too."""
+
+    class Below(nn.Module):
+        def forward(self, x):
+            return -1 - 5 * nn.functional.interpolate(nn.functional.max_pool2d(x[:, :1], 4), scale_factor=4)
+
+    record = sp.audit(Below(), pictures(5).sigmoid(), **HOW)
+    assert record.model.answer == "values"
+    assert not any("agreement" in name for name in record.metrics)
+
+
+def test_between_single_features_there_is_no_angle():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Linear(1, 4))
+    record = sp.audit(model, pictures(), answer="scores", features="1", **HOW)
+    assert "sensitivity" in record.metrics
+    assert "sensitivity_cosine" not in record.metrics
+    with pytest.raises(MeasureError, match="cannot measure"):
+        sp.audit(model, pictures(), answer="scores", features="1", required=["sensitivity_cosine"], **HOW)
+    wider = nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.Linear(2, 1))
+    assert "sensitivity_cosine" in sp.audit(wider, pictures(), answer="logit", features="1", **HOW).metrics

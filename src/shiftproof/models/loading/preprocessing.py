@@ -163,11 +163,33 @@ def _read(file: Path) -> Mapping[str, Any]:
         raise ModelError(f"it cannot be read: {said(e)}", where=str(file), remedy="write YAML or JSON") from e
     if not isinstance(found, Mapping):
         raise ModelError("it is not a list of names with values", where=str(file), remedy="write e.g. mean: [0.5]")
-    for name in found:
-        # Other names are about other things; one that is nearly ours was meant to be read.
-        if name not in KNOWN and (meant := difflib.get_close_matches(str(name), KNOWN, 1, NEARLY)):
-            raise ModelError(f"{str(name)!r:.40} is not read", where=str(file), remedy=f"did you mean {meant[0]}?")
+    for name, value in found.items():
+        inner = value if isinstance(value, Mapping) else {}
+        for near in [name, *(inner if name in CONFIGS else ())]:
+            # Other names are about other things; one that is nearly ours was meant to be read.
+            if near not in KNOWN and (meant := difflib.get_close_matches(_plain(near), PLAIN, 1, NEARLY)):
+                raise ModelError(
+                    f"{str(near)!r:.40} is not read", where=str(file), remedy=f"did you mean {PLAIN[meant[0]]}?"
+                )
+        if name not in KNOWN and {"mean", "std"} <= {PLAIN.get(_plain(key)) for key in inner}:
+            raise ModelError(
+                f"mean and std inside {str(name)!r:.40} are not read",
+                where=str(file),
+                remedy="write them at the top level",
+            )
     return {str(k): v for k, v in found.items()}
+
+
+def _plain(name: object) -> str:
+    """A name without what people write it differently by.
+
+    >>> _plain("Crop-Fraction"), _plain("cropFraction")
+    ('cropfraction', 'cropfraction')
+    """
+    return "".join(c for c in str(name).lower() if c.isalnum())
+
+
+PLAIN = {_plain(name): name for name in KNOWN}
 
 
 def _value(text: str, budget: Budget) -> Any:

@@ -23,6 +23,9 @@ from shiftproof.report.next_steps import (
 FINDINGS = {"aliasing": ("T1",), "border": ("T2",), "position": ("T4", "T5"), "undecided": ("T1", "T2")}
 """Which findings of a check explain a cause of a layer's error."""
 
+UNSTEADY = ("repeat", "neighbours")
+"""Topics of notes that say that answers change for another reason than a move: no layer is then to blame."""
+
 MENDED_BY = {
     "aliasing": "polyphase",
     "border": "circular_padding",
@@ -34,7 +37,9 @@ MENDED_BY = {
 
 def next_steps(record: AuditRecord) -> list[Next]:
     """What to do next, the most useful first."""
-    found = [*_weights(record), *_explained(record), *_mended(record)]
+    found = [*_weights(record), *_distrusted(record)]
+    if not any(note.topic in UNSTEADY for note in record.notes):
+        found += [*_explained(record), *_mended(record)]
     if record.command:
         found.append(Next("Repeat this run.", record.command))
         found += _guarded(record)
@@ -52,6 +57,15 @@ def _weights(record: AuditRecord) -> list[Next]:
         return []
     text = "The weights are random, so the figures say nothing about a trained model. Give its weights, and run again."
     return [Next(text, with_option(record.command, "--weights", "WEIGHTS-FILE"))]
+
+
+def _distrusted(record: AuditRecord) -> list[Next]:
+    if not any(note.fails for note in record.notes):
+        return []
+    text = (
+        "A note above the figures says why they cannot be trusted: mend that first. Until then every --require fails."
+    )
+    return [Next(text)]
 
 
 def _explained(record: AuditRecord) -> list[Next]:
@@ -76,17 +90,24 @@ def _explained(record: AuditRecord) -> list[Next]:
         return [
             Next(f"Find out which place in the network causes {figure}: a check needs no pictures.{python}", command)
         ]
-    last, guilty = record.layers[-1], words.worst_layers(record.layers, 1)[0]
+    last, guilty = record.layers[-1], _of_cause(record, cause)
     codes = " or ".join(f"{code} {CODES[code]}" for code in FINDINGS[cause])
     share = getattr(last.error, cause).value / last.error.total.value
-    own = guilty.error.local
-    adds = f", which adds {words.error_words(own.value)} by itself" if own is not None else ""
+    look = ""
+    if guilty:
+        own = guilty[0].error.local
+        adds = f", which adds {words.error_words(own.value)} by itself" if own is not None else ""
+        look = f", and the layer to look at is {guilty[0].name}{adds}"
     text = (
-        f"Find out what causes {figure}. Of the error of the last layer, {last.name}, {percent(share, 0)} is {cause}, and the "
-        f"layer to look at is {guilty.name}{adds}. A check gives the reason, as finding {codes}, with the line of code and a "
-        f"fix.{python}"
+        f"Find out what causes {figure}. Of the error of the last layer, {last.name}, {percent(share, 0)} is {cause}{look}. A "
+        f"check gives the reason, as finding {codes}, with the line of code and a fix.{python}"
     )
     return [Next(text, command)]
+
+
+def _of_cause(record: AuditRecord, cause: str) -> list[Layer]:
+    """The worst layers whose error is mostly of that cause, the worst first."""
+    return [layer for layer in words.worst_layers(record.layers, 6) if leading_cause(layer) == cause]
 
 
 def _mended(record: AuditRecord) -> list[Next]:
@@ -98,7 +119,7 @@ def _mended(record: AuditRecord) -> list[Next]:
     kind = MENDED_BY[cause]
     if kind == "circular_padding" and record.protocol.boundary != "circular":
         kind = "crop_padding"
-    same = [layer.name for layer in words.worst_layers(record.layers, 6) if leading_cause(layer) == cause]
+    same = [layer.name for layer in _of_cause(record, cause)]
     # The last layer's error may be the sum of what many layers add.
     where = f" ({', '.join(same[:3])})" if same else ", of which many layers add a little, and none of the worst most"
     # What is undecided has no cause that a change could remove: at such a size the profile can tell the causes apart.
@@ -149,7 +170,7 @@ def _steadier(record: AuditRecord) -> list[Next]:
 def _guarded(record: AuditRecord) -> list[Next]:
     """The bound that this run meets, for a test that fails as soon as the model becomes worse."""
     row = headline_row(record)
-    if "--require" in record.command:
+    if "--require" in record.command or any(note.fails for note in record.notes):
         return []
     if row is None or row.measure.better not in ("lower", "higher"):
         return []

@@ -192,3 +192,21 @@ def test_a_name_that_is_nearly_ours_is_not_passed_over(tmp_path, name, meant):
         beside(str(tmp_path / "net.pt2"))
     (tmp_path / "net.yaml").write_text("mean: [0.5]\nepochs: 90\nimage_size: 32\n")
     assert beside(str(tmp_path / "net.pt2"))["mean"] == (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Mean: [0.5]", "did you mean mean"),
+        ("STD: [0.5]", "did you mean std"),
+        ("Crop-Fraction: 0.5", "did you mean crop_fraction"),
+        ("pretrained_cfg: {means: [0.5]}", "did you mean mean"),
+        ("preprocessing: {mean: [0.5], std: [0.5]}", "at the top level"),
+    ],
+)
+def test_what_is_written_in_another_way_or_place_is_not_passed_over(tmp_path, text, words):
+    (tmp_path / "net.yaml").write_text(text)
+    with pytest.raises(ModelError, match=words):
+        beside(str(tmp_path / "net.pt2"))
+    (tmp_path / "net.yaml").write_text("optimizer: {scale: 3}\ndata: {mean: 2}\nmean: [0.5]")
+    assert beside(str(tmp_path / "net.pt2")) == {"mean": (0.5,)}

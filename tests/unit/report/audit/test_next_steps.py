@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import records_made as made
-from shiftproof.records import MENDS, Metric
+from shiftproof.records import MENDS, Metric, Note
 from shiftproof.report import render, words
 from shiftproof.report.audit.next_steps import leading_cause, next_steps
 from shiftproof.report.next_steps import model_options
@@ -158,3 +158,35 @@ def test_for_a_camera_the_repair_is_tried_on_the_same_pictures():
     (command,) = [c for c in steps(typed(record, said)) if " repair " in c]
     words = ["shiftproof", "repair", "net.py:build", "--goal", "crop", "--data", "my photos", "--input", "3,64,64"]
     assert shlex.split(command) == [*words, "--mean", "0.5", "--no-labels"], "prepared as in the audit"
+
+
+@pytest.mark.parametrize(("topic", "blamed"), [("repeat", False), ("neighbours", False), ("copies", True)])
+def test_figures_that_cannot_be_trusted_are_mended_first(topic, blamed):
+    """A bound would fail at once, and no layer is to blame for noise."""
+    command = "shiftproof audit a.py:b photos"
+    sound = typed(of_causes(made.classification(reach=1, layers=8), aliasing=1.0), command)
+    assert any("--require" in c for c in steps(sound))
+    record = replace(sound, notes=[*sound.notes, Note(topic, "It is so.", fails=True)])
+    found = next_steps(record)
+    assert any("mend that first" in s.text for s in found)
+    assert not any("--require" in s.command for s in found)
+    assert any("the layer to look at" in s.text for s in found) == blamed
+
+
+def test_the_layer_to_look_at_has_the_cause_that_is_named():
+    """The layer with the largest error may err for another reason than the last one does."""
+    record = of_causes(made.classification(reach=1, layers=8), aliasing=1.0)
+    *rest, last = record.layers
+
+    def erring(layer, own, **shares):
+        total = layer.error.total.value
+        parts = {cause: Metric(shares.get(cause, 0.0) * total, 0.0, total, 16) for cause in CAUSES}
+        return replace(layer, error=replace(layer.error, **parts, local=Metric(own, 0.0, 1.0, 16)))
+
+    worst, other = erring(rest[0], 0.8, border=1.0), erring(rest[1], 0.3, aliasing=1.0)
+    record = replace(record, layers=[worst, other, erring(last, 0.1, aliasing=1.0)])
+    explained, mended = (s.text for s in next_steps(record)[:2])
+    assert f"the layer to look at is {other.name}, which adds 30" in explained
+    assert mended.startswith(f"Against aliasing ({other.name}")
+    none = replace(record, layers=[worst, erring(other, 0.3, border=1.0), erring(last, 0.0, aliasing=1.0)])
+    assert "the layer to look at" not in next_steps(none)[0].text
