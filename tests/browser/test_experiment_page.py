@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,35 @@ def test_maps_are_square(page_of, watched):
     wide = max(b[2] for b in boxes) - min(b[0] for b in boxes)
     high = max(b[3] for b in boxes) - min(b[1] for b in boxes)
     assert wide == pytest.approx(high, rel=0.06)
+
+
+@pytest.fixture(scope="module")
+def widest(tmp_path_factory):
+    """The page of the committed record with the widest table: 11 columns, each beside a published figure."""
+    from shiftproof.records import load_experiment
+    from shiftproof.report import write_experiment_page
+
+    records = Path(__file__).parents[1] / "golden" / "experiments"
+    return write_experiment_page(load_experiment(records / "sparse.json"), tmp_path_factory.mktemp("widest"))
+
+
+@pytest.mark.parametrize("width", [1100, 390])
+def test_a_table_that_is_too_wide_scrolls_inside_its_box_and_keeps_its_row_names(width, widest, watched):
+    one = watched(widest, width=width)
+    found = one.page.evaluate(
+        """() => [...document.querySelectorAll('.scroll')].map(box => {
+            box.scrollLeft = 1e6;
+            const outer = box.getBoundingClientRect();
+            const [name, last] = ['tbody th', 'tbody td:last-child'].map(q => box.querySelector(q).getBoundingClientRect());
+            return [box.scrollLeft, name.left - outer.left, outer.right - last.right, outer.right];
+        })"""
+    )
+    assert max(moved for moved, *_ in found) > 300  # so there is a table that is wider than its box
+    for _, name, last, right in found:
+        assert abs(name) <= 1  # the names of the rows stay at the left
+        assert last >= -1  # the last column can be reached
+        assert right <= width
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_small_pictures_are_enlarged_by_pixels(page_of, watched):

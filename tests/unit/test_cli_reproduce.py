@@ -97,11 +97,14 @@ def test_an_experiment_is_run_printed_and_kept(run, tmp_path):
     assert record.systems == ["S9"]
 
 
-def test_csv_holds_every_figure(run, tmp_path):
+def test_csv_holds_every_claim_with_its_verdict_and_every_figure(run, tmp_path):
     assert run("softmax", "--csv", "made.csv").returncode == 0
     record = load_experiment(tmp_path / "shiftproof-reproduce" / "softmax")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "made.csv").read_text())))
-    assert [float(row["measured"]) for row in rows] == [f.measured for f in record.figures]
+    claims, figures = ([row for row in rows if row["kind"] == kind] for kind in ("claim", "figure"))
+    assert len(rows) == len(claims) + len(figures)
+    assert [(row["claim"], row["verdict"]) for row in claims] == [(c.claim, c.outcome) for c in record.claims]
+    assert [float(row["measured"]) for row in figures] == [f.measured for f in record.figures]
 
 
 def test_csv_of_all_names_the_columns_once(run, known, tmp_path):

@@ -54,7 +54,10 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON on standard output.")] = False,
     csv: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Also write every figure to this file, as comma-separated values."),
+        typer.Option(
+            dir_okay=False,
+            help="Also write every claim with its verdict and every figure to this file, as comma-separated values.",
+        ),
     ] = None,
 ) -> None:
     """Run a published experiment again and show the measured figures beside the published ones.

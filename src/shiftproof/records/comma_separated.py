@@ -51,6 +51,10 @@ CHECK = (
 
 EXPERIMENT = (
     "experiment",
+    "kind",
+    "claim",
+    "verdict",
+    "reason",
     "table",
     "row",
     "column",
@@ -66,7 +70,8 @@ EXPERIMENT = (
     "source",
     "values",
 )
-"""Columns of an experiment: one line per figure. `values` are those of each seed, separated by spaces."""
+"""Columns of an experiment: `kind` is claim (with its verdict and the reason) or figure. `values` are those of each seed,
+separated by spaces; `source` is that of the claim, or of the published figure."""
 
 REPAIR = (
     "kind",
@@ -189,10 +194,20 @@ def _of_verdict(verdict: VerdictParts) -> Iterator[Row]:
 
 
 def _of_experiment(record: ExperimentParts) -> Iterator[Row]:
-    """Every figure beside the published one."""
+    """Every claim with its verdict, and every figure beside the published one."""
+    for c in record.claims:
+        yield {
+            "experiment": record.name,
+            "kind": "claim",
+            "claim": c.claim,
+            "verdict": c.outcome,
+            "reason": c.reason,
+            "source": c.source.paper,
+        }
     for f in record.figures:
         yield {
             "experiment": record.name,
+            "kind": "figure",
             "table": f.table,
             "row": f.row,
             "column": f.column,

@@ -77,7 +77,7 @@ class ExperimentRecord(ExperimentParts):
         raise KeyError((table, row, column))
 
     def to_csv(self) -> str:
-        """Every figure beside the published one as comma-separated values; see `records.comma_separated`."""
+        """Every claim with its verdict and every figure, as comma-separated values; see `records.comma_separated`."""
         return comma_separated.to_csv(self)
 
     def to_pandas(self) -> Any:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+import experiments_made
 import records_made as made
 import shiftproof as sp
 from shiftproof.records import Citation, Figure
@@ -81,13 +82,27 @@ def test_an_experiment_has_a_line_for_each_figure():
     )
     record = sp.records.load_experiment(Path(__file__).parents[2] / "golden" / "experiments" / "softmax.json")
     record = record.__class__(**{**vars(record), "figures": [figure, *record.figures]})
-    first, *rest = table(record)
+    first, *rest = (row for row in table(record) if row["kind"] == "figure")
     assert first["experiment"] == "softmax"
     assert [first[k] for k in ("table", "row", "column", "source", "holds")] == ["t", "r", "c", "Somebody 2017", "True"]
     assert float(first["spread"]) == pytest.approx(0.125**0.5)
     assert float(first["deviation"]) == pytest.approx(0.1 / 0.125**0.5)
     assert [float(v) for v in first["values"].split()] == [0.25, 0.75]
     assert [float(row["measured"]) for row in rest] == [f.measured for f in record.figures[1:]]
+
+
+def test_an_experiment_has_a_line_for_each_claim_with_its_verdict():
+    record = experiments_made.whole()
+    claims = [row for row in table(record) if row["kind"] == "claim"]
+    assert [tuple(row[k] for k in ("experiment", "claim", "verdict", "reason", "source")) for row in claims] == [
+        ("pooling", c.claim, c.outcome, c.reason, c.source.paper) for c in record.claims
+    ]
+    assert {row["measured"] for row in claims} == {""}
+    assert len(table(record)) == len(record.claims) + len(record.figures)
+    frame = record.to_pandas()
+    assert list(frame.columns) == list(EXPERIMENT)
+    verdicts = frame[frame.kind == "claim"].verdict
+    assert list(verdicts) == ["holds in part", "does not hold", "not decided here"]
 
 
 @pytest.mark.parametrize("kind", [lambda: made.classification(reach=1, layers=4), verdict], ids=["audit", "check"])
