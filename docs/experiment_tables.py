@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,11 +64,16 @@ def figure_sources(record: ExperimentRecord) -> list[str]:
     return [f"Published figures: {'; '.join(source_link(s) for s in others)}", ""] if others else []
 
 
+def anchor(title: str) -> str:
+    """The anchor of a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
 def verdicts() -> str:
     """Every claim with its verdict, the reason and the figures that decide it."""
     rows = ["| experiment | claim | verdict | why | figures |", "| --- | --- | --- | --- | --- |"]
     for record in experiment_records():
-        link = f"[{record.name}](#{record.name})"
+        link = f"[{record.name}](#{anchor(about(record.name).title)})"
         if not record.claims:
             rows.append(f"| {link} | {escaped(record.claim)} | not judged in this record | | |")
         for c in record.claims:
@@ -87,8 +93,6 @@ def experiments() -> str:
         lines += [f"## {known.chapter}", ""] if known.chapter != chapter else []
         chapter = known.chapter
         lines += [
-            f'<a id="{record.name}"></a>',
-            "",
             f"### {known.title}",
             "",
             f"`{record.name}`. {known.definition}",
