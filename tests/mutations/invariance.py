@@ -254,22 +254,26 @@ OF_ATTRIBUTION = Mutation(
 )
 
 
-def faces(scrambled: Mapping[str, float], *, tiles: Mapping[str, float] | None = None) -> scrambled_face.Numbers:
+def faces(
+    scrambled: Mapping[str, float], *, tiles: Mapping[str, float] | None = None, eye: Mapping[str, float] | None = None
+) -> scrambled_face.Numbers:
     """Networks that call every other picture a face as it is.
 
     Args:
         scrambled: fraction of the faces with exchanged parts that is called a face, by network.
         tiles: fraction of the shuffled tiles that is, where it is not 0.9.
+        eye: fraction of the faces with an eye below that is, where it is not 0.9.
     """
     called = {}
     for name in scrambled_face.NETWORKS:
         rates = dict.fromkeys(scrambled_face.CONDITIONS, 0.9) | {
             scrambled_face.SCRAMBLED: scrambled[name],
             scrambled_face.TILED: (tiles or {}).get(name, 0.9),
+            scrambled_face.EYE: (eye or {}).get(name, 0.9),
         }
         called[name] = {c: (np.arange(10) < round(10 * r)).astype(float)[None] for c, r in rates.items()}
-    large = {name: dict.fromkeys(scrambled_face.CONDITIONS[:3], 1.0) for name in called}
-    shown, picture = np.zeros((4, 2, 25, 25), dtype=np.float32), np.zeros((3, 125, 125), dtype=np.float32)
+    large = {name: dict.fromkeys(scrambled_face.CONDITIONS[:4], 1.0) for name in called}
+    shown, picture = np.zeros((5, 2, 25, 25), dtype=np.float32), np.zeros((4, 125, 125), dtype=np.float32)
     return scrambled_face.Numbers(called, large, shown, picture)
 
 
@@ -283,6 +287,10 @@ OF_SCRAMBLED_FACE = Mutation(
         lambda n: faces(ALL_FOOLED | {scrambled_face.BAG: 0.2}, tiles={scrambled_face.TILES: 0.0}),
         lambda n: faces(dict.fromkeys(scrambled_face.NETWORKS, 0.3)),
         lambda n: faces(ALL_FOOLED | dict.fromkeys(scrambled_face.SHOWN, 0.3)),
+        lambda n: faces(ALL_FOOLED, eye={scrambled_face.UNSHARED: 0.4}),
+        lambda n: faces(
+            ALL_FOOLED, eye={k: 0.4 for k in scrambled_face.NETWORKS if k.startswith(scrambled_face.UNSHARED)}
+        ),
     ],
     {
         "The networks call moved faces": "numbers only",

@@ -51,6 +51,7 @@ CHAPTERS = {  # of the reading order -> name on the command line -> the module t
         "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
         "attribution": "shiftproof.experiments.trained.attribution.words",
         "efficiency": "shiftproof.experiments.trained.efficiency.words",
+        "two-at-once": "shiftproof.experiments.trained.two_objects",
         "rabbit": "shiftproof.experiments.trained.rabbit",
         "scrambled-face": "shiftproof.experiments.trained.scrambled_face.words",
         "capsules": "shiftproof.experiments.trained.capsules.words",

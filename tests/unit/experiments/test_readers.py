@@ -7,7 +7,7 @@ from shiftproof.experiments import EXPERIMENTS, find
 from shiftproof.experiments.experiment import READS, findings, poor_readers, told
 
 MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **layers.MUTATIONS}
-READERS = ("attribution", "augmentation", "corrections", "pooling", "rabbit")
+READERS = ("attribution", "augmentation", "corrections", "pooling", "rabbit", "two-at-once")
 WITHOUT = {  # experiments that train, and why they have no readers
     "capsules": "accuracy is what it compares",
     "dense-to-conv": "accuracy is what it compares",

@@ -8,7 +8,18 @@ from few_digits import write_few_digits, written
 from shiftproof.checking import check
 from shiftproof.experiments import Lab, told
 from shiftproof.experiments.trained import rabbit
-from shiftproof.experiments.trained.rabbit import AVERAGE, DENSE, KINDS, PLACES, SEEN, build, map_of, measure, placed
+from shiftproof.experiments.trained.rabbit import (
+    AVERAGE,
+    DENSE,
+    KINDS,
+    LARGEST,
+    PLACES,
+    SEEN,
+    build,
+    map_of,
+    measure,
+    placed,
+)
 
 
 @pytest.mark.parametrize("side", [8, 28])
@@ -24,9 +35,9 @@ def test_a_digit_lies_at_its_place_and_nowhere_else(side):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_shared_layers_with_an_average_are_proved_invariant(kind):
+def test_only_shared_layers_with_an_average_or_a_maximum_are_proved_invariant(kind):
     claim = check(build(kind, 12), (1, 12, 12)).circular
-    assert (claim.status == "proved" and claim.step == (1, 1)) == (kind == AVERAGE)
+    assert (claim.status == "proved" and claim.step == (1, 1)) == (kind in (AVERAGE, LARGEST))
 
 
 def test_the_map_is_the_accuracy_at_each_place(tmp_path):
@@ -61,7 +72,8 @@ def test_the_whole_run_on_few_digits_is_resumed(tmp_path):
         np.testing.assert_array_equal(numbers.maps[kind], again.maps[kind])
         assert numbers.maps[kind].shape == (2, PLACES, PLACES)
     # Shared layers around the circle with an average: every place is one and the same picture, up to rounding.
-    flat = numbers.maps[AVERAGE].reshape(2, -1)
-    assert (flat.max(1) - flat.min(1) <= 0.1).all()
+    for kind in (AVERAGE, LARGEST):
+        flat = numbers.maps[kind].reshape(2, -1)
+        assert (flat.max(1) - flat.min(1) <= 0.1).all()
     record = told(rabbit.EXPERIMENT, numbers)
     assert next(claim.claim for claim in record.claims).startswith("A network without weight sharing")

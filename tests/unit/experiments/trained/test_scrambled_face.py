@@ -10,10 +10,12 @@ from shiftproof.experiments import reproduce
 from shiftproof.experiments.trained.scrambled_face import words
 from shiftproof.experiments.trained.scrambled_face.numbers import (
     BAG,
+    BELOW,
     BOX_PX,
     BOXES,
     CAPSULES,
     DEEP,
+    EYE,
     LARGE,
     MOVED,
     NETWORKS,
@@ -28,6 +30,7 @@ from shiftproof.experiments.trained.scrambled_face.numbers import (
     bag_of_tiles,
     called_a_face,
     exchanged,
+    eye_below,
     large_face,
     shuffled,
     with_tiles,
@@ -49,6 +52,23 @@ def test_parts_change_places_and_no_pixel_is_lost(faces):
         i, j = BOXES[TAKEN_FROM[part]]
         assert torch.equal(found[..., y : y + h, x : x + w], faces[..., i : i + h, j : j + w])
     assert ((found != faces).flatten(1).sum(1) == 4 * h * w).all()
+
+
+def test_an_eye_is_below_and_what_was_around_it_fills_its_place(faces):
+    found, (h, w), (y, x), (i, j) = eye_below(faces), BOX_PX, BOXES["left eye"], BELOW
+    assert torch.equal(found[..., i : i + h, j : j + w], faces[..., y : y + h, x : x + w])
+    around = [
+        faces[1, 0, r, c].item()
+        for r in range(y - 1, y + h + 1)
+        for c in range(x - 1, x + w + 1)
+        if not (y <= r < y + h and x <= c < x + w)
+    ]
+    assert len(around) == 2 * (h + w) + 4
+    filled = found[1, 0, y : y + h, x : x + w]
+    assert torch.allclose(filled, torch.full_like(filled, sum(around) / len(around)))
+    changed = (found != faces).flatten(1).sum(1)
+    assert (changed <= 2 * h * w).all()
+    assert (changed > h * w).all()
 
 
 def test_tiles_in_another_order(faces):
@@ -92,7 +112,7 @@ def test_a_large_face_is_changed_as_a_small_one():
     face, order = large_face(), torch.randperm(25)
     small = torch.nn.functional.avg_pool2d(face, LARGE)
     assert small.shape == (1, 1, 25, 25)
-    for change in (exchanged, lambda x: shuffled(x, order)):
+    for change in (exchanged, eye_below, lambda x: shuffled(x, order)):
         assert torch.allclose(torch.nn.functional.avg_pool2d(change(face), LARGE), change(small), atol=1e-6)
         assert not torch.allclose(change(small), small, atol=0.1)
 
@@ -118,6 +138,18 @@ def test_each_source_gets_its_verdict(name):
         for rates in ({}, {SHOWN[name]: 0.3}, {name: 0.3, SHOWN[name]: 0.3})
     ]
     assert found == ["does not hold", "holds in part", "holds"]
+
+
+def test_an_eye_below_is_judged_by_the_same_layers_with_and_without_shared_weights():
+    def outcome(*refusing):
+        numbers = made_up(dict.fromkeys(NETWORKS, 0.9), eye=dict.fromkeys(refusing, 0.3))
+        return next(c.outcome for c in words.claims(numbers) if c.claim.startswith("A face with an eye below"))
+
+    assert outcome() == "does not hold"
+    assert outcome(UNSHARED) == "holds in part"
+    assert outcome(UNSHARED, SHOWN[UNSHARED]) == "holds"
+    assert outcome(UNSHARED, SHOWN[UNSHARED], DEEP, SHOWN[DEEP]) == "does not hold"  # then sharing makes no difference
+    assert EYE in made_up(dict.fromkeys(NETWORKS, 0.9)).called[DEEP]
 
 
 def test_on_faces_and_again(tmp_path):

@@ -20,14 +20,16 @@ from shiftproof.translations import translate
 BOX_PX = (5, 9)  # rows and columns that are moved about, none of them twice
 BOXES = {"left eye": (6, 2), "right eye": (6, 11), "nose": (11, 7), "mouth": (16, 7)}  # upper left corners
 TAKEN_FROM = {"left eye": "mouth", "right eye": "nose", "nose": "left eye", "mouth": "right eye"}  # none stays
+BELOW = (20, 7)  # where an eye is put that is not at its place: at the chin
 TILE_PX, MOVE_PX = 5, 3
 BAG, TILES, TWO_STAGES = "bag of parts", "bag of tiles", "parts at their places"
 DEEP, UNSHARED, CAPSULES = "cpcp", "unshared", "capsules"
 SHOWN = {name: f"{name}, shown tiles" for name in (DEEP, UNSHARED, CAPSULES)}  # shuffled tiles are no face in training
 NETWORKS = (BAG, TILES, TWO_STAGES, *SHOWN, *SHOWN.values())
-CONDITIONS = WHOLE, SCRAMBLED, TILED, MOVED, OTHER = (
+CONDITIONS = WHOLE, SCRAMBLED, EYE, TILED, MOVED, OTHER = (
     "whole",
     "parts exchanged",
+    "an eye below",
     "tiles shuffled",
     f"moved by {MOVE_PX} px",
     "no face",
@@ -51,6 +53,22 @@ def exchanged(faces: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
     for part, other in TAKEN_FROM.items():
         (y, x), (i, j) = ((k * n for n in BOXES[at]) for at in (part, other))
         found[..., y : y + h, x : x + w] = faces[..., i : i + h, j : j + w]
+    return found
+
+
+def eye_below(faces: Float[Tensor, "n c s s"]) -> Float[Tensor, "n c s s"]:
+    """The faces with the left eye at the chin, and in its place the mean of the pixels around it.
+
+    Args:
+        faces: of 25 x 25 px or a multiple.
+    """
+    found, k = faces.clone(), faces.shape[-1] // 25
+    h, w, y, x, i, j = (k * n for n in (*BOX_PX, *BOXES["left eye"], *BELOW))
+    eye = faces[..., y : y + h, x : x + w]
+    wider = faces[..., y - k : y + h + k, x - k : x + w + k]
+    rim = (wider.sum((-2, -1)) - eye.sum((-2, -1))) / (wider[0, 0].numel() - eye[0, 0].numel())
+    found[..., y : y + h, x : x + w] = rim[..., None, None]
+    found[..., i : i + h, j : j + w] = eye
     return found
 
 
@@ -87,6 +105,7 @@ def conditions(faces: Tensor, others: Tensor, order: Tensor) -> dict[str, Float[
     return {
         WHOLE: faces[None],
         SCRAMBLED: exchanged(faces)[None],
+        EYE: eye_below(faces)[None],
         TILED: shuffled(faces, order)[None],
         MOVED: translate(faces, COMPASS, "circular").transpose(0, 1),
         OTHER: others[None],
@@ -108,7 +127,7 @@ class Numbers:
             networks in which nothing is random.
         large: by network and condition, the fraction of seeds with which one large face is called a face.
         shown: some of the faces in every condition but the last, in [0, 1].
-        picture: the large face: whole, with parts exchanged, its tiles shuffled.
+        picture: the large face: whole, with parts exchanged, an eye below, its tiles shuffled.
     """
 
     called: Mapping[str, Mapping[str, Float64[np.ndarray, "seeds pictures"]]]
@@ -159,7 +178,7 @@ def models_of(lab: Lab, name: str, data: Labelled) -> list[nn.Module]:
 
 
 def measure(lab: Lab) -> Numbers:
-    """What each network calls held-out faces: whole, with parts exchanged, in shuffled tiles, moved; and no face."""
+    """What each network calls held-out faces: whole, changed in each way, moved; and no face."""
     train, labels = face_patches("train")
     test, kinds = face_patches("test")
     data = Labelled((train * 255).round().to(torch.uint8), labels, "scikit-image's face patches")
@@ -169,7 +188,7 @@ def measure(lab: Lab) -> Numbers:
     order = torch.randperm(25, generator=torch.Generator().manual_seed(0))
     views = conditions(test[kinds == 1], test[kinds == 0], order)
     face = large_face()
-    large = {WHOLE: face, SCRAMBLED: exchanged(face), TILED: shuffled(face, order)}
+    large = {WHOLE: face, SCRAMBLED: exchanged(face), EYE: eye_below(face), TILED: shuffled(face, order)}
     called, of_large = {}, {}
     for name in lab.each("scrambled-face", NETWORKS):
         models = models_of(lab, name, data)

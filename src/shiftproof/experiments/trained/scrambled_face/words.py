@@ -13,11 +13,13 @@ from shiftproof.experiments.judging import judged
 from shiftproof.experiments.sources import NOTES
 from shiftproof.experiments.trained.scrambled_face.numbers import (
     BAG,
+    BELOW,
     BOX_PX,
     BOXES,
     CAPSULES,
     CONDITIONS,
     DEEP,
+    EYE,
     LARGE,
     LESS,
     MOVE_PX,
@@ -110,7 +112,34 @@ def claims(numbers: Numbers) -> list[Judged]:
         refuses(DEEP, "A deeper network tells a scrambled face from a face."),
         refuses(CAPSULES, "A capsule network tells a scrambled face from a face."),
         refuses(UNSHARED, "A network of unshared layers refuses a face whose parts are in wrong places."),
+        _eye(numbers),
     ]
+
+
+def _eye(numbers: Numbers) -> Judged:
+    """The same layers with and without shared weights, and the bag of parts, on faces with an eye below."""
+
+    def rate(name: str) -> str:
+        return f"{percent(numbers.rate(name, EYE), 0)} ({percent(numbers.rate(name, WHOLE), 0)} of whole faces)"
+
+    pairs = [(DEEP, UNSHARED), (SHOWN[DEEP], SHOWN[UNSHARED])]
+    tell = [not numbers.apart(shared, EYE) and numbers.apart(unshared, EYE) for shared, unshared in pairs]
+    said = "; ".join(f"{shared}: {rate(shared)}, {unshared}: {rate(unshared)}" for shared, unshared in pairs)
+    start = (
+        f"With an eye below, the bag of parts calls {rate(BAG)} a face; the same layers with shared and with unshared weights: "
+        f"{said}"
+    )
+    return judged(
+        "A face with an eye below is refused by a network of unshared layers and accepted by one with shared weights.",
+        NOTES,
+        tell,
+        holds=f"{start}.",
+        in_part=f"{start}: it depends on what was shown in training.",
+        does_not=f"{start}: unshared weights alone do not make the difference.",
+        rests_on=[
+            ("face", n, c) for n in (BAG, *dict.fromkeys(n for pair in pairs for n in pair)) for c in (EYE, WHOLE)
+        ],
+    )
 
 
 def finding(numbers: Numbers) -> list[Said | str]:
@@ -199,8 +228,10 @@ def pictures(numbers: Numbers) -> dict[str, tuple[bytes, str]]:
     """A large face, and some of the small ones, in every condition."""
     framed = np.pad(numbers.shown, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=1.0)
     rows = np.concatenate([np.concatenate(list(row), axis=1) for row in framed])
-    caption = f"Held-out faces: whole, parts exchanged, tiles shuffled, moved by ({MOVE_PX}, {MOVE_PX}) px."
-    large = "A large face: whole, parts exchanged, tiles shuffled."
+    caption = (
+        f"Held-out faces: whole, parts exchanged, an eye below, tiles shuffled, moved by ({MOVE_PX}, {MOVE_PX}) px."
+    )
+    large = "A large face: whole, parts exchanged, an eye below, tiles shuffled."
     return {
         "large.png": (side_by_side(list(numbers.picture), gap_px=5, zoom=3), large),
         "faces.png": (png(rows, zoom=4), caption),
@@ -224,6 +255,7 @@ def protocol(numbers: Numbers) -> dict[str, Any]:
     return {
         "data": "scikit-image's lfw_subset, 25 x 25 px: even patches train, odd ones are held out",
         "parts exchanged": {p: f"{h} x {w} px at {BOXES[p]} from the {TAKEN_FROM[p]}" for p in BOXES},
+        "an eye below": f"the left eye at {BELOW}, and in its place the mean of the pixels around it",
         "tiles shuffled": f"tiles of {TILE_PX} x {TILE_PX} px in one random order, the same for all faces",
         "moved": f"8 directions, {MOVE_PX} px along each axis, circular",
         "shown tiles": "each training face once more, its tiles in a random order, as no face",
