@@ -27,6 +27,8 @@ from shiftproof.experiments.exact.body import numbers as body
 from shiftproof.experiments.exact.body.legs import BODY, FACE, KINDS
 from shiftproof.experiments.exact.body.readout import PENALTIES
 from shiftproof.experiments.exact.derivation import numbers as derivation
+from shiftproof.experiments.exact.frequency_response import numbers as frequency_response
+from shiftproof.experiments.exact.reused_weights import numbers as reused_weights
 from shiftproof.models import PARTS
 
 
@@ -175,6 +177,26 @@ def kernels_of_the_printed_size(n: derivation.Numbers) -> derivation.Numbers:
     return replace(n, local={reach: derivation.Count(4 * reach**2, 1) for reach in n.local})
 
 
+def all_frequencies_pass(n: frequency_response.Numbers) -> frequency_response.Numbers:
+    """Every kernel leaves every frequency as it is, against theory; and a convolution adds frequencies, what is none does not."""
+    same = {name: replace(r, gain=np.ones_like(r.gain), off=1.0, moved=1.0) for name, r in n.responses.items()}
+    others = {name: float(name == frequency_response.CIRCULAR) for name in n.others}
+    return replace(n, responses=same, others=others, two=1.0, plane_off=1.0)
+
+
+def weights_used_otherwise(n: reused_weights.Numbers) -> reused_weights.Numbers:
+    """Dense weights are used twice, a kernel's once; sharing changes the multiplications and saves nothing; no derivative is
+    as written."""
+    uses = n.uses | {
+        reused_weights.DENSE: reused_weights.Uses(np.full(4, 2.0), np.full(4, 3.0)),
+        reused_weights.UNSHARED: reused_weights.Uses(np.full(2, 2.0), np.full(2, 3.0)),
+        reused_weights.SHARED: reused_weights.Uses(np.ones(9), np.full(9, 3.0)),
+        reused_weights.PADDED: reused_weights.Uses(np.ones(9), np.full(9, 3.0)),
+    }
+    wrong = dict.fromkeys(n.off, 2.0)
+    return replace(n, uses=uses, off=wrong, differences=wrong, one_place=0.0, terms=(1, 1))
+
+
 def faces_found() -> body.Numbers:
     """Made-up numbers of a detector that works: measuring them takes long."""
     maps = dict.fromkeys([*PARTS, "face", "legs", "body"], body.Map(0.0, 1.0))
@@ -280,6 +302,34 @@ MUTATIONS = {
             "interval:": "names the interval",
         },
         [(nothing_lags, "lags behind")],
+    ),
+    "frequency-response": Mutation(
+        as_measured("frequency-response"),
+        [all_frequencies_pass],
+        {
+            "mean of 3 (0.333": "names the kernels",
+            "share of the energy": "names the quantity",
+            "Measured gains against": "names the quantity",
+            "Gain of": "names the quantity",
+            "a gain over 1": "a definition",
+            "over 0: amplified": "says how to read the map",
+            "A grating that": "describes the picture",
+            "The signals and pictures": "limits the result",
+            "The convolution of torch": "a theorem, nothing measured",
+        },
+    ),
+    "reused-weights": Mutation(
+        as_measured("reused-weights"),
+        [weights_used_otherwise],
+        {
+            "a picture of 12 x 12": "names the data",
+            "of the sum of all outputs": "names the quantity",
+            "a signal of 9": "names the data",
+            "2: this weight": "says how to read the map",
+            "convolution: each column": "says how to read the map",
+            "Counted for one input": "says what is counted",
+            "Central differences": "a theorem, nothing measured",
+        },
     ),
     "derivation": Mutation(
         as_measured("derivation"),

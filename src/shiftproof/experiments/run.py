@@ -24,9 +24,11 @@ CHAPTERS = {  # of the reading order -> name on the command line -> the module t
     "What a convolution is": {
         "edges": "shiftproof.experiments.photographs.edges",
         "smoothing": "shiftproof.experiments.exact.smoothing",
+        "frequency-response": "shiftproof.experiments.exact.frequency_response.words",
         "derivation": "shiftproof.experiments.exact.derivation.words",
         "dense-to-conv": "shiftproof.experiments.trained.dense_to_conv",
         "weight-sharing": "shiftproof.experiments.photographs.weight_sharing",
+        "reused-weights": "shiftproof.experiments.exact.reused_weights.words",
         "sparse": "shiftproof.experiments.exact.sparse",
         "receptive-field": "shiftproof.experiments.photographs.receptive_field.words",
     },

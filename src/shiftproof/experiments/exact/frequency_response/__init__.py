@@ -1,0 +1,1 @@
+"""Which frequencies a kernel amplifies and which it attenuates."""
