@@ -1,6 +1,7 @@
 """The package as a user gets it: built, installed into a clean environment, run; and what its documents promise of it."""
 
 import ast
+import configparser
 import hashlib
 import importlib
 import importlib.metadata
@@ -71,6 +72,15 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel):
         assert f"shiftproof/{needed}" in held
     for needed in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "licenses/NOTICE"):
         assert f"shiftproof-{shiftproof.__version__}.dist-info/{needed}" in held
+
+
+def test_the_wheel_brings_the_command_and_the_pytest_plugin(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
+        points = configparser.ConfigParser()
+        points.read_string(archive.read(name).decode())
+    assert dict(points["console_scripts"]) == {"shiftproof": "shiftproof.cli:main"}
+    assert dict(points["pytest11"]) == {"shiftproof": "shiftproof.pytest_plugin"}
 
 
 def test_the_source_distribution_builds_the_same_wheel(wheel, sdist, tmp_path):
@@ -205,7 +215,8 @@ def undeclared(packages: set[str], requirements: list[str]) -> set[str]:
 
 def test_every_package_that_the_source_imports_is_declared():
     extras = PROJECT["optional-dependencies"]
-    requirements = [*PROJECT["dependencies"], *extras["timm"], *extras["onnx"], *extras["pandas"]]
+    # pytest loads the plugin, so it is there where the plugin runs; who does not test needs none
+    requirements = [*PROJECT["dependencies"], *extras["timm"], *extras["onnx"], *extras["pandas"], "pytest"]
     packages = set().union(*(imported(ast.parse(p.read_text())) for p in (ROOT / "src").rglob("*.py")))
     assert {"torch", "scipy", "msgspec", "onnxruntime"} <= packages
     assert undeclared(packages, requirements) == set()

@@ -6,12 +6,14 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+INSTALLED = any(e.value == "shiftproof.pytest_plugin" for e in entry_points(group="pytest11"))
 TEXT = (ROOT / "docs" / "ci.md").read_text("utf-8")
 NET = """
 from torch import nn
@@ -96,3 +98,18 @@ def test_the_hook_is_valid_and_the_page_names_it(tmp_path):
     file.write_text(config)
     valid = [sys.executable, "-m", "pre_commit", "validate-config", str(file)]
     assert subprocess.run(valid, capture_output=True, text=True, check=False).returncode == 0
+
+
+def test_the_test_of_the_page_passes_for_an_invariant_model_and_fails_for_another(tmp_path):
+    (block,) = blocks("python")
+    for pool, status in (("nn.Identity()", 1), ("nn.AdaptiveAvgPool2d(1)", 0)):
+        # a constant scene, or one with an edge that a crop of 4 px more moves into the picture
+        scene = "torch.ones(1, 3, 24, 24)" if status == 0 else "torch.arange(24.0).expand(1, 3, 24, 24)"
+        head = f"import torch\nfrom torch import nn\nmodel = nn.Sequential({pool}, nn.Flatten())\nimages = {scene}\n"
+        (tmp_path / "test_it.py").write_text(head + block)
+        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        plugin = [] if INSTALLED else ["-p", "shiftproof.pytest_plugin"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stdout
+        assert list((tmp_path / "shiftproof-witnesses").glob("*.png")), done.stdout

@@ -11,7 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from shiftproof.experiments.experiment import Experiment
-    from shiftproof.records.catalogue import About
+    from shiftproof.records import About
 
 COSTS = Path(__file__).parent / "costs.json"  # made by tests/golden/make_experiments.py from the records of real runs
 REPEATS, PICTURES, CELLS, TAPS, FILTERS = 20, 8, 26 * 26, 9, 32

@@ -27,6 +27,7 @@ from shiftproof.records.audit_parts import (
     Witness,
 )
 from shiftproof.records.baseline import new_findings
+from shiftproof.records.catalogue import About
 from shiftproof.records.citation import Citation
 from shiftproof.records.comma_separated import OUR_TABLE
 from shiftproof.records.conditions import Condition
@@ -78,6 +79,7 @@ __all__ = [
     "OUTCOMES",
     "SCHEMA",
     "WORLDS",
+    "About",
     "AnswerKind",
     "AuditRecord",
     "BadItem",
