@@ -15,8 +15,13 @@ OWN = "shiftproof.experiments"
 EXPERIMENTS = sorted((SOURCE / "experiments").rglob("*.py"))
 
 
-# Rooms of plain functions for every floor: how numbers are written, and how files are kept.
-PLAIN = {"shiftproof.records.numbers", "shiftproof.records.owned", "shiftproof.records.sealed"}
+# Rooms of plain functions for every floor: how numbers are written, which colours there are, and how files are kept.
+PLAIN = {
+    "shiftproof.records.colours",
+    "shiftproof.records.numbers",
+    "shiftproof.records.owned",
+    "shiftproof.records.sealed",
+}
 
 
 def unshown(text: str) -> list[str]:

@@ -111,6 +111,20 @@ def test_a_table_that_is_too_wide_scrolls_inside_its_box_and_keeps_its_row_names
     assert one.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_large_picture_scrolls_on_a_phone_and_stays_readable(tmp_path, watched):
+    from shiftproof.report import write_experiment_page
+
+    record = replace(made.whole(), images={"digit.png": made.png(700), "sheet.png": made.png(300, 1)})
+    one = watched(write_experiment_page(record, tmp_path), width=390)
+    large, other = one.page.locator(".sheet img").all()
+    assert large.bounding_box()["width"] >= 480
+    assert other.bounding_box()["width"] <= 358
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert (
+        one.page.evaluate("(b => { b.scrollLeft = 1e6; return b.scrollLeft })(document.querySelector('.across'))") > 50
+    )
+
+
 def test_small_pictures_are_enlarged_by_pixels(page_of, watched):
     one = watched(page_of("whole"))
     image = one.page.locator("img.pixels")

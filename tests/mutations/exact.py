@@ -257,12 +257,17 @@ MUTATIONS = {
     "equivariance": Mutation(
         as_measured("equivariance"),
         [all_wrong, all_invariant],
-        {"Circular moves": "names the pictures", "|f(T x)": "names the quantity"},
+        {
+            "A digit, the maps": "describes the picture",
+            "Circular moves": "names the pictures",
+            "|f(T x)": "names the quantity",
+        },
     ),
     "max-pooling": Mutation(
         as_measured("max-pooling"),
         [pooling_notices_everything],
         {
+            "A corner-shaped stroke, the map": "describes the picture",
             "200,000 independent values": "names the data",
             "The stroke begins at": "names the position",
             "pooled cells that change": "names the quantity",
@@ -272,17 +277,21 @@ MUTATIONS = {
     "stride-and-padding": Mutation(
         as_measured("stride-and-padding"),
         [no_move_is_kept, every_move_is_kept],
-        {"On a circle of": "says how to read the table"},
+        {"On a circle of": "says how to read the table", "Above: the mean over": "describes the picture"},
     ),
     "readout": Mutation(
         as_measured("readout"),
         [ties_broken],
-        {"3 patterns at all": "names the pictures"},
+        {"3 patterns at all": "names the pictures", "Above: a corner on": "describes the picture"},
     ),
     "softmax": Mutation(
         as_measured("softmax"),
         [nothing_kept, everything_kept],
-        {"1,000 random vectors": "names the data", "100 random maps": "names the data, and what a tick means"},
+        {
+            "Six scores, in a row": "describes the picture",
+            "1,000 random vectors": "names the data",
+            "100 random maps": "names the data, and what a tick means",
+        },
     ),
     "sparse": Mutation(
         as_measured("sparse"),
@@ -350,12 +359,20 @@ MUTATIONS = {
     "convolution-gradients": Mutation(
         as_measured("convolution-gradients"),
         [short_rules_right],
-        {"V 7 x 8 x 3": "names the data", "x a triangle": "names the data"},
+        {
+            "Above: inputs, kernel": "describes the picture",
+            "V 7 x 8 x 3": "names the data",
+            "x a triangle": "names the data",
+        },
     ),
     "recurrent-gradients": Mutation(
         as_measured("recurrent-gradients"),
         [not_autograds, large_weights_grow],
-        {"12 steps": "names the network", "Zeros come before the input": "says what the input is"},
+        {
+            "The network unrolled": "describes the picture",
+            "12 steps": "names the network",
+            "Zeros come before the input": "says what the input is",
+        },
     ),
     "body": Mutation(
         faces_found,

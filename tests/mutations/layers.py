@@ -262,6 +262,7 @@ MUTATIONS = {
         {
             "On centred digits, with 30": "measured numbers only",
             "On moved digits, with 30": "measured numbers only",
+            "The three networks: the maps": "describes the picture",
             "mean over all sizes": "says what is averaged",
             "288 and": "names what was compared",
             "hidden layers and readout": "names what was counted",

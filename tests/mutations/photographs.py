@@ -153,7 +153,9 @@ def seen() -> receptive_field.Numbers:
     first = Field().through(3, 1, 1, 1)
     layers = (layer("0", first), layer("1", first.through(3, 2, 1, 1)))
     energy = np.ones((28, 28))
-    return receptive_field.Numbers("8 photographs", 4, {"C": layers, "R": layers}, {"C": energy, "R": energy})
+    return receptive_field.Numbers(
+        "8 photographs", 4, {"C": layers, "R": layers}, {"C": energy, "R": energy}, {"C": energy, "R": energy}
+    )
 
 
 def leaking(n: receptive_field.Numbers) -> receptive_field.Numbers:
@@ -334,6 +336,7 @@ MUTATIONS = {
             "The field depends": "limits the result",
             "px along each axis": "names the unit",
             "How strongly": "describes the picture",
+            "What one cell in the middle": "describes the picture",
         },
         [(leaking, "do not widen")],
     ),
@@ -346,6 +349,7 @@ MUTATIONS = {
             "The pictures wrap": "limits the result",
             "8 photographs": "names what was measured",
             "one filter": "names what was measured",
+            "Random weights, on": "describes the picture",
         },
         [(only_unshared, "makes no difference"), (only_unshared, "does not distinguish")],
     ),

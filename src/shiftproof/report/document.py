@@ -20,6 +20,7 @@ from shiftproof.report.chart import Figure
 
 TEMPLATES = Path(__file__).parent / "templates"
 SMALL_PX = 100  # pictures narrower than this are shown enlarged, pixel by pixel
+LARGE_PX = 480  # pictures wider than this scroll on narrow screens, so that words in them can be read
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -101,6 +102,7 @@ class EmbeddedPicture:
     width: int
     height: int
     small: bool
+    large: bool
 
 
 def embedded(png: bytes | None) -> EmbeddedPicture | None:
@@ -109,7 +111,9 @@ def embedded(png: bytes | None) -> EmbeddedPicture | None:
     if png is None or len(png) < 24 or not png.startswith(_PNG):
         return None
     width, height = struct.unpack(">II", png[16:24])
-    return EmbeddedPicture("data:image/png;base64," + base64.b64encode(png).decode(), width, height, width < SMALL_PX)
+    return EmbeddedPicture(
+        "data:image/png;base64," + base64.b64encode(png).decode(), width, height, width < SMALL_PX, width > LARGE_PX
+    )
 
 
 def _printable(value: object) -> object:

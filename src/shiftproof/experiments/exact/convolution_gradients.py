@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shiftproof.experiments.drawing import Cells, laid_out
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -27,6 +28,21 @@ SHORT_KERNEL, SHORT_INPUT = "dJ/dK: V itself, no sum over positions", "dJ/dV: K 
 ROUNDED = 1e-12  # a relative error below this is rounding
 AGREE = 1e-7  # the best that central differences of a curved function can do in float64, with a margin
 GRID = 1e-4  # relative error that the grid of the one-dimensional example leaves, with a margin
+DIGIT = [
+    "............",
+    "............",
+    "..########..",
+    "..########..",
+    "........##..",
+    ".......##...",
+    "......##....",
+    ".....##.....",
+    "....##......",
+    "....##......",
+    "............",
+    "............",
+]  # a seven, drawn by hand
+SLANTED = [[1, 1, 1], [0, 0, -1], [0, -1, -1]]  # a kernel that its flip does not equal
 STEPS = [10.0**-k for k in range(1, 11)]  # of the finite differences
 
 
@@ -305,6 +321,38 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def shown_gradients() -> list[Cells]:
+    """A digit V, a kernel K, what the layer makes of them, and the gradients of J = sum of Z^2 / 2, for which delta is Z.
+
+    The last two are the gradient by the input, and the same with a kernel that is not flipped.
+    """
+    v = torch.tensor([[float(c == "#") for c in line] for line in DIGIT], dtype=torch.float64)[:, :, None]
+    k = torch.tensor(SLANTED, dtype=torch.float64)[:, :, None, None]
+    z = convolve(v, k)
+    by_kernel, by_input = kernel_gradient(v, z), input_gradient(k, z)
+    maps = [
+        v[..., 0],
+        k[..., 0, 0],
+        z[..., 0],
+        by_kernel[..., 0, 0],
+        by_input[..., 0],
+        input_gradient(k.flip(0, 1), z)[..., 0],
+    ]
+    return [Cells(m.numpy(), "signed", side_px=24 if len(m) == len(k) else 10) for m in maps]
+
+
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The gradients as images."""
+    v, k, z, by_kernel, by_input, unflipped = shown_gradients()
+    rows = [[v, k, z, None], [by_input, by_kernel, None, unflipped]]
+    above = ("inputs V", "kernel K", "outputs Z", "inputs, K\nnot flipped")
+    caption = (
+        "Above: inputs, kernel and outputs of a convolution; J is half the sum of squares of Z, so delta is Z. Below: dJ/dV and "
+        "dJ/dK, and what comes out for dJ/dV if K is not flipped. Red is above 0, blue below."
+    )
+    return {"gradients.png": (laid_out(rows, above=above, beside=("forward", "gradients")), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {"seed": 0, "dtype": "float64", "steps": STEPS}
@@ -325,6 +373,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from shiftproof.experiments.drawing import Cells, laid_out
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -265,6 +267,57 @@ def tables(n: Numbers) -> list[Table]:
     ]
 
 
+DIGIT = [".....", "#####", "...#.", "..#..", ".#...", ".#..."]  # a seven, drawn by hand
+EDGES = torch.tensor([[[1.0, 1, 1], [0, 0, 0], [-1, -1, -1]], [[1.0, 0, -1], [1, 0, -1], [1, 0, -1]]])[:, None].double()
+SHOWN_MOVE = (6, 5)
+
+
+def digit() -> Float[Tensor, "1 1 12 12"]:
+    """The seven near the upper left corner of an empty picture."""
+    picture = torch.zeros(1, 1, SIDE, SIDE, dtype=torch.float64)
+    picture[0, 0, : len(DIGIT), : len(DIGIT[0])] = torch.tensor([[c == "#" for c in line] for line in DIGIT])
+    return picture.roll((0, 1), (2, 3))
+
+
+def edges(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 2 h w"]:
+    """Where the upper and the left edges of strokes are, around the circle."""
+    return nn.functional.conv2d(nn.functional.pad(x, (1, 1, 1, 1), mode="circular"), EDGES).relu()
+
+
+def moving_digit() -> list[list[Cells]]:
+    """A digit and what a convolution, a mean and a dense layer make of it; the same after a move; and the differences."""
+    head = whole((2 * SIDE * SIDE, 6), 4)
+    still = digit()
+    moved = still.roll(SHOWN_MOVE, (2, 3))
+    back = tuple(-v for v in SHOWN_MOVE)
+    a, b = edges(still), edges(moved)
+    maps = [a[0], b[0], b[0].roll(back, (1, 2)) - a[0]]
+    shown = [still[0, 0], moved[0, 0], moved[0, 0].roll(back, (0, 1)) - still[0, 0]]
+    means, dense = ([f(a), f(b), f(b) - f(a)] for f in (lambda m: m.mean((2, 3)).T, lambda m: (m.flatten(1) @ head).T))
+    rows = []
+    for x, m, mean, d in zip(shown, maps, means, dense, strict=True):
+        parts = [Cells(x.numpy(), "signed", 1.0), *(Cells(one.numpy(), "signed", float(a.max())) for one in m)]
+        ends = [(mean, float(means[0].abs().max())), (d, float(dense[0].abs().max()))]
+        rows.append([*parts, *(Cells(v.numpy(), "signed", most, side_px=24) for v, most in ends)])
+    return rows
+
+
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The moving digit, with its maps and what two readouts make of them."""
+    above = ("the picture", "its upper edges", "its left edges", "means", "dense\nlayer")
+    beside = (
+        "at one place",
+        f"moved {SHOWN_MOVE[0]} px down,\n{SHOWN_MOVE[1]} px right",
+        "moved back,\nminus the first row",
+    )
+    caption = (
+        "A digit, the maps of a convolution with circular padding, and two readouts of these maps: the mean of each map, and a "
+        "dense layer with weights drawn at random. Red is above 0, blue below, pale is 0. Last row: the second row minus the "
+        "first, pictures and maps moved back."
+    )
+    return {"moving.png": (laid_out(moving_digit(), above=above, beside=beside), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {
@@ -288,6 +341,7 @@ EXPERIMENT = Experiment(
     figures=figures,
     finding=finding,
     tables=tables,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

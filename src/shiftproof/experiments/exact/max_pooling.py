@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from shiftproof.experiments.exact.corner_stroke import changed_cells, drawn
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.sources import NOTES
 from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed, percent
-from shiftproof.translations import translate
 
 BOOK = Citation(
     "Goodfellow, Bengio and Courville 2016, Deep Learning",
@@ -30,7 +30,6 @@ WINDOWS = {  # three patterns in a window, which all have the same maximum
 }
 DETECTOR = [0.3, 0.1, 1.0, 0.2, 0.1]  # figure 9.8's row, with its left neighbour
 CHANCE = 0.006  # 5 standard errors of a share of 200,000 places
-CORNER = [[1, 0, 0], [1, 0, 0], [1, 1, 1]]  # an L-shaped stroke
 POOLINGS = ((2, 2), (3, 3), (3, 2), (2, 1), (3, 1), (4, 4), (4, 2))  # window, stride
 LONGEST_PX = 12
 MATCHED, PARTIAL = "partial matches count as nothing", "partial matches count"
@@ -109,21 +108,6 @@ def theory(window: int) -> list[float]:
     return [1 - max(window - v, 0) / (window + v) for v in range(LONGEST_PX + 1)]
 
 
-def stroke(y: int, x: int) -> Float[Tensor, "1 1 12 12"]:
-    """The corner-shaped pattern with its top left at (y, x) on an empty 12 x 12 picture."""
-    picture = torch.zeros(1, 1, 12, 12, dtype=torch.float64)
-    picture[0, 0, y : y + 3, x : x + 3] = torch.tensor(CORNER, dtype=torch.float64)
-    return picture
-
-
-def detected(picture: Float[Tensor, "1 1 h w"], *, whole: bool = True) -> Float[Tensor, "1 1 h w"]:
-    """Where the stroke is: the convolution with its own pattern, if `whole` minus what a part of it would give."""
-    kernel = torch.tensor(CORNER, dtype=torch.float64)[None, None]
-    found = nn.functional.conv2d(picture, kernel, padding=1)
-    # The whole stroke answers with kernel.sum(), and any part of it with at most one less, which becomes 0.
-    return (found - kernel.sum() + 1).relu() if whole else found
-
-
 def measure(lab: Lab) -> Numbers:
     """Windows, moves, the stroke and the textbook's row, all by running the pooling."""
     row = torch.tensor(DETECTOR, dtype=torch.float64)
@@ -142,13 +126,6 @@ def measure(lab: Lab) -> Numbers:
         pooled=(pooled[0] != pooled[1]).double().mean().item(),
         changes={window: changes(pool_row(noise, window)) for window in (2, 3, 5, 9)},
     )
-
-
-def changed_cells(move: tuple[int, int], at: tuple[int, int] = (1, 1), *, whole: bool = True) -> int:
-    """Pooled cells that change when the stroke at `at`, found by its own filter and pooled 2 x 2, moves by (dy, dx) pixels."""
-    pool, here = nn.MaxPool2d(2), stroke(*at)
-    moved = translate(here, [move], "zero")[:, 0]
-    return int((pool(detected(moved, whole=whole)) != pool(detected(here, whole=whole))).sum())
 
 
 def changes(maxima: Float[Tensor, " n"]) -> list[float]:
@@ -363,6 +340,15 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The stroke's map and its pooled map, before and after the move, wherever the stroke begins."""
+    caption = (
+        "A corner-shaped stroke, the map of the filter that looks for it, and the pooled map of 2 x 2 windows, before and after "
+        "a move by one pixel down. Rings: pooled cells that change. Above, partial matches count as nothing."
+    )
+    return {"windows.png": (drawn(), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {
@@ -387,6 +373,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

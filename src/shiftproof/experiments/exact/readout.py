@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftproof.checking import check
+from shiftproof.experiments.drawing import Cells, laid_out
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -22,7 +24,7 @@ SOURCE = Citation(
     "section 3.2: one feature map per class, averaged over positions, then softmax",
     "https://arxiv.org/abs/1312.4400",
 )
-SIDE, CLASSES = 5, 3
+SIDE, CLASSES, SHOWN_PX = 5, 3, 20
 CHANGE = "largest change of a probability over all positions"
 RIGHT, STRICT = "correct class, all positions, ties to the first", "correct class without a tie"
 TIE = 1e-12
@@ -103,13 +105,21 @@ def pictures() -> Float[Tensor, "k m 1 h w"]:
     return torch.stack([strokes.roll(v, (2, 3)) for v in moves], 1)
 
 
+def fitted(every: Float[Tensor, "k m 1 h w"]) -> Float[Tensor, "k f"]:
+    """The least weights that are correct for each pattern in the middle."""
+    maps = Reader(tied()).conv(every[:, 0]).relu().flatten(1).detach()
+    return (torch.linalg.pinv(maps) @ (4 * torch.eye(CLASSES, dtype=torch.float64))).T
+
+
+def drawn_at_random() -> Float[Tensor, "k f"]:
+    """Standard normal weights."""
+    return torch.randn(CLASSES, CLASSES * 25, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
 def measure(lab: Lab) -> Numbers:
     """The class and its probability at each position, with tied weights, random ones, and ones fitted at one position."""
     every = pictures()
-    maps = Reader(tied()).conv(every[:, 0]).relu().flatten(1).detach()
-    fitted = (torch.linalg.pinv(maps) @ (4 * torch.eye(CLASSES, dtype=torch.float64))).T  # right where it was fitted
-    random = torch.randn(CLASSES, CLASSES * 25, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Numbers(*(_readout(weights, every) for weights in (tied(), fitted, random)))
+    return Numbers(*(_readout(weights, every) for weights in (tied(), fitted(every), drawn_at_random())))
 
 
 def _readout(weights: Float[Tensor, "k f"], every: Float[Tensor, "k m 1 h w"]) -> Readout:
@@ -234,6 +244,40 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def _map(values: Float[Tensor, "h w"], colours: Literal["heat", "signed"], most: float) -> Cells:
+    return Cells(values.numpy(), colours, most, side_px=SHOWN_PX)
+
+
+def weights_and_maps() -> list[list[Cells | None]]:
+    """The maps of a corner in the middle and after a move, and what three dense layers give the class "corner" for each cell."""
+    every = pictures()
+    rows: list[list[Cells | None]] = []
+    for at in (0, every.shape[1] // 2 + 1):
+        maps = Reader(tied()).conv(every[:1, at]).relu()[0].detach()
+        picture = Cells(every[0, at, 0].numpy(), side_px=SHOWN_PX)
+        rows.append([picture, *(_map(m, "heat", float(maps.max())) for m in maps)])
+    for weights in (tied(), fitted(every), drawn_at_random()):
+        corner = weights[0].reshape(CLASSES, SIDE, SIDE)
+        rows.append([None, *(_map(m, "signed", float(corner.abs().max())) for m in corner)])
+    return rows
+
+
+def drawings(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The maps and the weights of the three dense layers."""
+    beside = (
+        "corner in the middle",
+        "corner, moved",
+        f"weights: {TIED}",
+        "weights: fitted\nin the middle",
+        "weights: random",
+    )
+    caption = (
+        "Above: a corner on the circle and the maps of three filters. Below: the weights by which three dense layers make the "
+        'score of the class "corner" from these maps; red is above 0, blue below, pale is 0.'
+    )
+    return {"weights.png": (laid_out(weights_and_maps(), above=("the picture", *PATTERNS), beside=beside), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {
@@ -259,6 +303,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=drawings,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from shiftproof.experiments.drawing import SOFT, Sheet
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -279,6 +280,41 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def unrolled(n: Numbers) -> bytes:
+    """The network unrolled over time, with a bar for what each step adds to the gradient, by the size of the weights, as PNG."""
+    wide, high, tall, between = 46, 30, 60, 14
+    left, top = 112, 16
+    height = top + len(n.gradients) * (tall + between) + high + 84
+    sheet = Sheet(left + STEPS * wide + 16, height)
+    for i, (scale, g) in enumerate(n.gradients.items()):
+        ground, most = top + i * (tall + between) + tall, max(g.sizes)
+        sheet.words(16, ground - tall / 2, f"weights x {scale:g}")
+        for t, size in enumerate(g.sizes):
+            bar = max(1.0, size / most * tall)
+            sheet.bar(left + t * wide + 9, ground - bar, wide - 22, bar)
+        sheet.draw.line((left, ground, left + STEPS * wide, ground), fill=SOFT)
+    y = top + len(n.gradients) * (tall + between) + 12
+    sheet.words(16, y + high / 2, "state h")
+    sheet.words(16, y + high + 44, "input x")
+    for t in range(STEPS):
+        x = left + t * wide
+        sheet.box(x + 4, y, wide - 16, high, str(t + 1))
+        sheet.arrow(x + 4 + (wide - 16) / 2, y + high + 34, x + 4 + (wide - 16) / 2, y + high + 3)
+        if t + 1 < STEPS:
+            sheet.arrow(x + wide - 11, y + high / 2, x + wide + 3, y + high / 2)
+    sheet.words(left + STEPS * wide / 2, y + high + 48, "the same weights w at every step", anchor="mm", colour=SOFT)
+    return sheet.png()
+
+
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The unrolled network with each step's share."""
+    caption = (
+        f"The network unrolled over its {STEPS} steps. Bars: the size of what each step adds to the gradient of the last state, "
+        "over the largest of them, for small, middle and large weights."
+    )
+    return {"unrolled.png": (unrolled(n), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {"f": "tanh(w [x, h])", "steps": STEPS, "state": STATE, "input": INPUT, "seed": 0}
@@ -298,6 +334,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shiftproof.experiments.drawing import Cells, laid_out
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -26,7 +27,7 @@ STAYED = "over positions, compared with the original result"
 BY_CLASS = "over classes at each position, compared with the permuted result"
 AVERAGED = "over positions, then averaged over positions"
 ROUNDING = 1e-14  # of probabilities in float64, of scores of some tens
-VECTORS, SCORES, MAPS, CELLS = 1000, 10, 100, 25
+VECTORS, SCORES, MAPS, CELLS, SQUARE_PX = 1000, 10, 100, 25, 46
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,24 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def shown() -> list[Cells]:
+    """Six scores and their probabilities; with a constant added, doubled, and moved by two places around the circle."""
+    scores = torch.tensor([0.0, 1.0, 3.0, 2.0, -1.0, 0.5], dtype=torch.float64)
+    probabilities = [s.softmax(0) for s in (scores, scores + 3, 2 * scores, scores.roll(2))]
+    most = float(torch.stack(probabilities).max())
+    rows = [(scores, 1, None), *((p, 2, most) for p in probabilities)]
+    return [Cells(v[None].numpy(), "signed", m, written=digits, side_px=SQUARE_PX) for v, digits, m in rows]
+
+
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """What softmax makes of a row of scores, and of the same row changed in three ways."""
+    beside = ("scores z", "softmax(z)", "softmax(z + 3)", "softmax(2 z)", "z moved by 2,\nthen softmax")
+    caption = (
+        "Six scores, in a row of positions, and the probabilities that softmax makes of them and of changed scores."
+    )
+    return {"scores.png": (laid_out([[cells] for cells in shown()], beside=beside, gap_px=12), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {
@@ -250,6 +269,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

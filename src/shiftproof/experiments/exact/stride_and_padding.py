@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from shiftproof.checking import check
+from shiftproof.experiments.drawing import Cells, laid_out
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -114,8 +116,8 @@ def measure(lab: Lab) -> Numbers:
     return Numbers(kept, {mode: places(mode) for mode in PADDINGS})
 
 
-def places(mode: str) -> dict[str, Place]:
-    """How a corner, an edge and the centre fare with this padding, by place."""
+def white(mode: str) -> tuple[Float[Tensor, "i j"], Float[Tensor, "h w"]]:
+    """With this padding, the response of a 3 x 3 mean to a white picture, and how many times each pixel is used."""
     ones = torch.ones(1, 1, SIDE, SIDE, dtype=torch.float64)
     conv = layer(mode, 1)
     conv.weight.data = torch.full_like(conv.weight, 1 / 9)
@@ -123,7 +125,12 @@ def places(mode: str) -> dict[str, Place]:
     # The gradient of the sum of all outputs by a pixel is 1/9 for each window and
     # channel that uses it; there are 4 channels.
     used = torch.autograd.functional.vjp(conv, ones, torch.ones_like(conv(ones)))[1][0, 0] * 9 / 4  # type: ignore[index]
-    found = {}
+    return seen, used
+
+
+def places(mode: str) -> dict[str, Place]:
+    """How a corner, an edge and the centre fare with this padding, by place."""
+    (seen, used), found = white(mode), {}
     for place, (i, j) in {"corner": (0, 0), "edge": (0, SIDE // 2), "centre": (SIDE // 2, SIDE // 2)}.items():
         mean = seen[min(i, len(seen) - 1), min(j, len(seen) - 1)].item()
         found[place] = Place(mean, round(used[i, j].item(), 9))
@@ -277,6 +284,19 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """What becomes of a white picture with each padding, and how many times each of its pixels is used."""
+    whites = {mode: white(mode) for mode in PADDINGS}
+    means = [Cells(seen.numpy(), "light", 1.0, side_px=7) for seen, _ in whites.values()]
+    uses = [Cells(used.numpy(), "heat", 2 * 9.0, side_px=7) for _, used in whites.values()]
+    beside = ("mean of\nneighbours", "uses of\na pixel")
+    caption = (
+        "Above: the mean over 3 x 3 neighbours of a white picture, by padding. Below: how many times each pixel is used, from "
+        "pale, 0, to dark, 18 times."
+    )
+    return {"border.png": (laid_out([means, uses], above=PADDINGS, beside=beside), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, object]:
     """How to repeat it."""
     return {
@@ -301,6 +321,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,

@@ -15,13 +15,16 @@ from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
+from shiftproof.experiments.photographs.kernel_picture import drawn
 from shiftproof.layers import UnsharedConv2d
 from shiftproof.measure import project_to_convolution
 from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import fixed, percent
+from shiftproof.training import untrained
 from shiftproof.translations import translate
 
 SIDE, FILTERS, KERNEL, MOVES = 28, 32, 3, 16
+SHOWN_PX = 6  # side of the picture whose weights are drawn
 NOISE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 SHOWN = NOISE.index(0.1)  # the noise that the finding speaks of
 SMALL = 12  # side of the pictures where kernels are moved apart: the whole matrix of the layer is looked at
@@ -344,6 +347,22 @@ def charts(n: Numbers) -> list[Chart]:
     ]
 
 
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The three layers with weights drawn at random, on a small picture."""
+    layers = {
+        "one kernel\nfor all": untrained(lambda: shared(1)),
+        "one for each\nposition": untrained(lambda: unshared(1, side=SHOWN_PX)),
+        "dense": untrained(
+            lambda: nn.Sequential(nn.Flatten(), nn.Linear(SHOWN_PX**2, SHOWN_PX**2, dtype=torch.float64))
+        ),
+    }
+    caption = (
+        f"Random weights, on a picture of {SHOWN_PX} x {SHOWN_PX} that wraps around. Red is above 0, blue below, pale is 0: no "
+        "connection. From above: a convolution, the same layer with a kernel for each position, a dense layer."
+    )
+    return {"kernels.png": (drawn(layers, SHOWN_PX), caption)}
+
+
 def footnotes(n: Numbers) -> list[Said | str]:
     """How far the result reaches."""
     return ["The pictures wrap around. With zero padding, a convolution is equivariant only away from the border."]
@@ -371,6 +390,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     footnotes=footnotes,
     protocol=protocol,
     claims=claims,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -16,6 +19,7 @@ from shiftproof.experiments.trained.accuracy_report import (
     digits_used,
     gain,
 )
+from shiftproof.experiments.trained.digit_pictures import digits_and_networks
 from shiftproof.experiments.trained.moved_digits import (
     CONDITIONS,
     LEGENDS,
@@ -54,6 +58,7 @@ class Numbers:
         plain: accuracies by model, trained on unmoved digits.
         augmented: by model, trained on moved digits; the same seeds and test moves.
         other: the augmented networks under other protocols; None where the digits are not MNIST's, which were published.
+        digit: a test digit.
     """
 
     setting: Setting
@@ -62,6 +67,7 @@ class Numbers:
     plain: ByModel
     augmented: ByModel
     other: OtherProtocols | None
+    digit: UInt8[np.ndarray, "h w"]
 
 
 def measure(lab: Lab) -> Numbers:
@@ -69,7 +75,7 @@ def measure(lab: Lab) -> Numbers:
     digits = digits_used(lab)
     plain, augmented = measure_models(lab, augmented=False), measure_models(lab, augmented=True)
     other = measure_other_protocols(lab, augmented=True, longer=tuple(MODELS)) if not lab.stand_in else None
-    return Numbers(*digits, plain, augmented, other)
+    return Numbers(*digits, plain, augmented, other, lab.digits("test").pictures[0, 0].numpy())
 
 
 def gain_of(numbers: Numbers, model: str, condition: str) -> Figure:
@@ -179,6 +185,11 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [curve_chart("Accuracy over distance, with and without augmentation", plain | augmented)]
 
 
+def pictures(numbers: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The networks as diagrams, and a digit as it is moved."""
+    return digits_and_networks(numbers.setting, MODELS, numbers.digit)
+
+
 def footnotes(numbers: Numbers) -> list[Said | str]:
     """Which digits were used, and why figures differ from the published ones."""
     return all_footnotes(numbers.augmented, PUBLISHED, numbers.other, (numbers.train_digits, numbers.test_digits))
@@ -209,6 +220,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     footnotes=footnotes,
     protocol=how,
     claims=claims,

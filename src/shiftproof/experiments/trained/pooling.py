@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -17,6 +20,7 @@ from shiftproof.experiments.trained.accuracy_report import (
     digits_used,
     gain,
 )
+from shiftproof.experiments.trained.digit_pictures import digits_and_networks
 from shiftproof.experiments.trained.moved_digits import (
     CONDITIONS,
     LEGENDS,
@@ -71,6 +75,7 @@ class Numbers:
         accuracy: by model.
         apart: of the models that have two convolutions, as C has, and fewer poolings.
         other: the same networks under other protocols; None where the digits are not MNIST's, which were published.
+        digit: a test digit.
     """
 
     setting: Setting
@@ -79,6 +84,7 @@ class Numbers:
     accuracy: ByModel
     apart: ByModel
     other: OtherProtocols | None
+    digit: UInt8[np.ndarray, "h w"]
 
 
 def measure(lab: Lab) -> Numbers:
@@ -86,7 +92,7 @@ def measure(lab: Lab) -> Numbers:
     digits, accuracy = digits_used(lab), measure_models(lab, augmented=False)
     apart = measure_models(lab, augmented=False, models=APART)
     other = measure_other_protocols(lab, augmented=False, longer=("A",)) if not lab.stand_in else None
-    return Numbers(*digits, accuracy, apart, other)
+    return Numbers(*digits, accuracy, apart, other, lab.digits("test").pictures[0, 0].numpy())
 
 
 def gain_of(numbers: Numbers, more: str, less: str, condition: str) -> Figure:
@@ -227,6 +233,11 @@ def charts(numbers: Numbers) -> list[Chart]:
     return [curve_chart("Accuracy over distance, trained without moves", rows)]
 
 
+def pictures(numbers: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The networks as diagrams, and a digit as it is moved."""
+    return digits_and_networks(numbers.setting, {**MODELS, **APART}, numbers.digit)
+
+
 def footnotes(numbers: Numbers) -> list[Said | str]:
     """Which digits were used, and why figures differ from the published ones."""
     return all_footnotes(numbers.accuracy, PUBLISHED, numbers.other, (numbers.train_digits, numbers.test_digits))
@@ -255,6 +266,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     footnotes=footnotes,
     protocol=how,
     claims=claims,

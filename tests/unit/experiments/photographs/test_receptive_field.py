@@ -53,4 +53,4 @@ def test_the_networks_of_the_record(tmp_path):
     assert (sizes[0], sizes[-1], len(sizes)) == (3, 81, 19)
     assert all(f.holds for f in words.figures(found) if f.holds is not None)
     assert "at 4 of 4 layers" in words.finding(found)[2]
-    assert set(words.pictures(found)) == {"gradients.png"}
+    assert set(words.pictures(found)) == {"unfolding.png", "gradients.png"}

@@ -10,7 +10,7 @@ from torch import nn
 
 import shiftproof as sp
 from few_digits import write_few_digits, written
-from mutations.invariance import OFF, OURS_NEAREST, accuracies, one_seed, others, scattered, two_convolutions
+from mutations.invariance import DIGIT, OFF, OURS_NEAREST, accuracies, one_seed, others, scattered, two_convolutions
 from shiftproof.data.memory import Labelled
 from shiftproof.experiments import Lab
 from shiftproof.experiments.trained import augmentation, moved_digits, other_protocols, pooling
@@ -124,7 +124,7 @@ def test_a_difference_is_explained_only_where_there_is_one():
 def numbers(rows, seeds=None):
     found = accuracies(rows)
     seeds = seeds or (lambda found: found)
-    return pooling.Numbers(Setting(28), 10, 10, seeds(found), seeds(two_convolutions()), None)
+    return pooling.Numbers(Setting(28), 10, 10, seeds(found), seeds(two_convolutions()), None, DIGIT)
 
 
 def test_the_finding_says_what_was_measured():
@@ -149,7 +149,7 @@ def test_the_finding_says_what_was_measured():
 
 def augmented(plain, rows, seeds=lambda found: found):
     both = (seeds(accuracies(r)) for r in (plain, rows))
-    return augmentation.Numbers(Setting(28), 10, 10, *both, None)
+    return augmentation.Numbers(Setting(28), 10, 10, *both, None, DIGIT)
 
 
 PLAIN = {"A": (0.98, 0.95, 0.68), "B": (0.98, 0.95, 0.71), "C": (0.98, 0.95, 0.84)}

@@ -193,12 +193,14 @@ class Numbers:
         inputs: how many windows of them.
         layers: network -> its layers, in the order in which they run.
         energy: network -> the squared gradient of the last layer's middle cell at each pixel.
+        shown: network -> the window with the most contrast, without colour, in [0, 1].
     """
 
     album: str
     inputs: int
     layers: dict[str, tuple[Layer, ...]]
     energy: dict[str, Float64[np.ndarray, "h w"]]
+    shown: dict[str, Float64[np.ndarray, "h w"]]
 
 
 def measure(lab: Lab, *, inputs: int = INPUTS) -> Numbers:
@@ -208,7 +210,7 @@ def measure(lab: Lab, *, inputs: int = INPUTS) -> Numbers:
         lab: where the photographs come from.
         inputs: how many windows of them.
     """
-    album, layers, energies = lab.photographs(), {}, {}
+    album, layers, energies, shown = lab.photographs(), {}, {}, {}
     for network, (build, size) in NETWORKS.items():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -220,7 +222,9 @@ def measure(lab: Lab, *, inputs: int = INPUTS) -> Numbers:
             energy, cell = gradient(given[name], traced)
             found.append(examined(model, name, x[:2], known[name], energy, cell))
         layers[network], energies[network] = tuple(found), energy.numpy()
-    return Numbers(album.word, inputs, layers, energies)
+        grey = max(x.mean(1), key=lambda window: float(window.std()))
+        shown[network] = ((grey - grey.min()) / (grey.max() - grey.min())).numpy()
+    return Numbers(album.word, inputs, layers, energies, shown)
 
 
 def examined(

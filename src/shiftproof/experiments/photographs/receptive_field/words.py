@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from shiftproof.experiments.drawing import side_by_side
+from shiftproof.experiments.drawing import Cells, laid_out, side_by_side
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.photographs.receptive_field.numbers import ENERGY, Numbers, measure
@@ -15,6 +15,7 @@ from shiftproof.records.numbers import percent
 
 AS_COMPUTED = "The field is as computed."
 SHARE = percent(ENERGY, 0)
+UNFOLDED_PX = 290  # about the side of a photograph with the fields in it
 SHOWN_PX = 112  # the least width of a gradient in the picture, before all of it is enlarged
 SOURCE = Citation(
     "Araujo, Norris and Sim 2019, Computing Receptive Fields of Convolutional Neural Networks",
@@ -118,18 +119,43 @@ def charts(n: Numbers) -> list[Chart]:
     return [Chart("fields", "Receptive field", "lines", "layer", "px", series)]
 
 
+def unfolding(n: Numbers) -> list[Cells]:
+    """For each network, a photograph and the field of the middle cell of every layer, one frame per size."""
+    found = []
+    for network, layers in n.layers.items():
+        shown = n.shown[network]
+        side = shown.shape[-1]
+        frames = []
+        for layer in {layer.field.size: layer for layer in layers}.values():
+            # The cell whose field lies in the middle of the picture.
+            low, high = layer.field.box(
+                round((side / 2 + layer.field.before - layer.field.size / 2) / layer.field.jump)
+            )
+            frames.append((low, low, high + 1 - low, high + 1 - low))
+        found.append(Cells(shown, "light", 1.0, boxes=frames, side_px=max(1, UNFOLDED_PX // side)))
+    return found
+
+
 def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
     """How strongly the middle cell depends on each pixel; small pictures are enlarged to a readable size."""
     shown = []
     for energy in n.energy.values():
         zoom = max(1, SHOWN_PX // energy.shape[-1])
         shown.append(np.kron(np.sqrt(energy / energy.max()), np.ones((zoom, zoom))))
+    sizes = "; ".join(
+        f"{network}: {', '.join(map(str, dict.fromkeys(layer.field.size for layer in layers)))} px"
+        for network, layers in n.layers.items()
+    )
     return {
+        "unfolding.png": (
+            laid_out([unfolding(n)], above=list(n.layers)),
+            f"What one cell in the middle sees, layer after layer: a frame for each size of the field. {sizes}.",
+        ),
         "gradients.png": (
             side_by_side(shown, zoom=2),
             "How strongly the middle cell of the last layer depends on each pixel (root of the squared gradient over "
             f"{n.inputs} pictures): {' and '.join(n.energy)}. Black is 0 or nearly 0.",
-        )
+        ),
     }
 
 

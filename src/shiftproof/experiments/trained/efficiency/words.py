@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from shiftproof.experiments.drawing import Box, chains
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.figures import line_over_seeds, over_seeds
 from shiftproof.experiments.judging import judged
@@ -254,6 +255,32 @@ def charts(n: Numbers) -> list[Chart]:
     return found
 
 
+def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
+    """The three networks as diagrams: what joins a cell to the layer before, and how many parameters there are."""
+    layers = list(zip(n.width.layers, n.width.shapes[1:], strict=True))
+    joined = {CONVOLUTION: "one {k} x {k} for all", UNSHARED: "{k} x {k} for each", DENSE: "all"}
+    rows = [
+        (
+            kind,
+            [
+                Box(f"{n.width.size} x {n.width.size}"),
+                *(
+                    Box(f"{maps} x {side} x {side}: {joined[kind].format(k=k)}", True)
+                    for (_, k, _), (maps, side) in layers
+                ),
+                Box(f"{CLASSES}"),
+            ],
+        )
+        for kind in KINDS
+    ]
+    caption = (
+        "The three networks: the maps of each hidden layer, and the weights by which a cell reads the layer before: one kernel "
+        "for all cells, a kernel for each, or all cells. Parameters: "
+        f"{'; '.join(f'{kind} {parameters:,}' for kind, (parameters, _) in n.formula.items())}."
+    )
+    return {"networks.png": (chains(rows), caption)}
+
+
 def protocol(n: Numbers) -> dict[str, Any]:
     """Everything needed to repeat it."""
     maps = zip(n.width.layers, n.width.shapes[1:], strict=True)
@@ -287,6 +314,7 @@ EXPERIMENT = Experiment(
     finding=finding,
     tables=tables,
     charts=charts,
+    pictures=pictures,
     protocol=protocol,
     claims=claims,
     take_away=take_away,
