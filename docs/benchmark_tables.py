@@ -1,0 +1,152 @@
+"""Tables of the documents that are made from the results of benchmarks (benchmarks/results)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from shiftproof.learning.pages import words as learning_words
+from shiftproof.records.numbers import fixed
+
+ROOT = Path(__file__).parents[1]
+LOOPS = {
+    "bare": "plain forward passes",
+    "roll": "loop with torch.roll",
+    "hooks": "forward hooks",
+}  # names in the benchmarks
+
+
+def benchmark(name: str) -> dict[str, Any] | None:
+    """A benchmark's committed result, or None."""
+    path = ROOT / "benchmarks/results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def speed() -> str:
+    """README and results: the benchmarks' ratios."""
+    rows = ["| what | cost | memory | command, hardware, date |", "| --- | --- | --- | --- |"]
+    titles = {
+        "audit": "consistency and flip rate, ResNet-18, 224 px, {images} images x {moves} moves",
+        "layers": "all layers, propagated and local, ResNet-18, {images} images x {moves} moves",
+    }
+    for name, title in titles.items():
+        if result := benchmark(name):
+            where = f"`python benchmarks/{name}.py`, {result['hardware']}, {result['date'][:10]}"
+            for row in result["rows"]:
+                what = f"{title.format(**result)}: {LOOPS.get(row['what'], row['what'])}"
+                memory = f"{fixed(row['memory_ratio'], 2)} x plain"
+                rows.append(f"| {what} | {fixed(row['fe_per_view'], 2)} FE per view | {memory} | {where} |")
+    if (result := benchmark("training")) and result["pictures"] == 60_000:
+        where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
+        words = f"an epoch of model C, {result['pictures']:,} pictures, {result['threads']} threads"
+        least = result["rows"][0]["median_s"]
+        rows.extend(
+            f"| {words}: {r['what']} | {fixed(r['median_s'], 1)} s, {fixed(r['median_s'] / least, 2)} x | | {where} |"
+            for r in result["rows"]
+        )
+    if result := benchmark("unshared"):
+        where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
+        words = f"unshared convolution 3 x 3 on {tuple(result['shape'])}, forward and backward"
+        names = {"unfold": "unfold + einsum", "views": "views + einsum"}
+        rows.extend(
+            f"| {words}: {names.get(r['what'], r['what'])} | {fixed(r['both_s'], 2)} s, {fixed(r['ratios']['both'], 2)} x "
+            f"| {fixed(r['memory_ratio'], 2)} x | {where} |"
+            for r in result["rows"]
+        )
+    if result := benchmark("startup"):
+        where = f"`python benchmarks/startup.py`, {result['hardware']}, {result['date'][:10]}"
+        rows.extend(f"| `{r['what']}` | {fixed(r['median_s'], 2)} s | | {where} |" for r in result["rows"])
+    return "\n".join(rows)
+
+
+def exhibits() -> str:
+    """The exhibits of `shiftproof learn`: what each shows, how large it is, and how long its script takes."""
+    result = benchmark("learn")
+    if result is None:
+        return "Not measured yet: `python benchmarks/learn.py`."
+    said = learning_words("en")
+    rows = [
+        "| exhibit | rows | corrects | script | works on | script for a move, median and 95th percentile | until alive |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for k, row in enumerate(result["rows"], 1):
+        shown, claims = ", ".join(row["rows"]) or "–", ", ".join(map(str, row["claims"])) or "–"
+        works_on = f"{row['material'] / 1000:.1f} kB" if row["material"] else "–"
+        sizes = f"{row['script'] / 1000:.1f} kB | {works_on}"
+        times = f"{row['median']:.1f} ms, {row['p95']:.1f} ms | {row['alive']:.0f} ms"
+        rows.append(f"| {k}. {said[row['id'] + '.title']} | {shown} | {claims} | {sizes} | {times} |")
+    where = f"`python benchmarks/learn.py`, Chromium {result['chromium']}, {result['hardware']}, {result['date'][:10]}"
+    return "\n".join([*rows, "", f"Measured by {where}. Times are CPU time of the page's script."])
+
+
+def continued() -> str:
+    """docs/results.md: what is left of layers' errors without a border, by four ways to continue the scene."""
+    result = benchmark("continued") or {}
+    kinds = {
+        "scene": "real scene",
+        "mirror": "mirror images",
+        "circle": "circle",
+        "tiles": "repeated on a larger input",
+    }
+    lines = [f"| layer of ResNet-20 | {' | '.join(kinds.values())} |", "| --- " * 5 + "|"]
+    lines += [f"| {row['layer']} | {' | '.join(f'{row[kind]:.3f}' for kind in kinds)} |" for row in result["rows"]]
+    words = [
+        f"{kinds[kind]}, {result[f'{kind}_median']:.3f} in the median and {result[f'{kind}_most']:.3f} at most"
+        for kind in ("mirror", "circle")
+    ]
+    lines += ["", f"Differences from the real scene: {'; '.join(words)}. `{result['command']}`, {result['hardware']}, "]
+    return "\n".join(lines) + f"{result['date'][:10]}, {result['photographs']} photographs."
+
+
+def coverage() -> str:
+    """docs/intervals.md: the interval in use, by population and number of pictures."""
+    result = benchmark("coverage") or {}
+    used = result["fractions"][0]["method"]
+    rows = [row for row in result["fractions"] if row["method"] == used]
+    return "\n".join(_coverage_rows("population", rows, "population", result["pictures"]))
+
+
+def coverage_methods() -> str:
+    """docs/intervals.md: every method that was compared."""
+    result = benchmark("coverage") or {}
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for row in result["fractions"]:
+        by_method.setdefault(row["method"], []).append(row)
+    rows = [
+        {
+            "method": method,
+            "coverage": [min(row["coverage"][i] for row in found) for i in range(len(result["pictures"]))],
+            "width": [sum(row["width"][i] for row in found) / len(found) for i in range(len(result["pictures"]))],
+        }
+        for method, found in by_method.items()
+    ]
+    return "\n".join(_coverage_rows("method", rows, "method", result["pictures"]))
+
+
+def coverage_unbounded() -> str:
+    """docs/intervals.md: figures without finite bounds."""
+    result = benchmark("coverage") or {}
+    head = ["figure", "population", *map(str, result["pictures"])]
+    rows = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in result["unbounded"]:
+        cells = [fixed(100 * v, 1) for v in row["coverage"]]
+        rows.append(f"| {row['method']} | {row['population']} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def coverage_run() -> str:
+    """docs/intervals.md: where the tables come from."""
+    result = benchmark("coverage") or {}
+    return f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}."
+
+
+def _coverage_rows(head: str, found: list[dict[str, Any]], key: str, pictures: list[int]) -> list[str]:
+    """A row per population or method: coverage and width, in per cent, by the number of pictures."""
+    rows = [f"| {head} | {' | '.join(map(str, pictures))} |", f"|{' --- |' * (len(pictures) + 1)}"]
+    for row in found:
+        cells = [
+            f"{fixed(100 * c, 1)} / {fixed(100 * w, 0)}" for c, w in zip(row["coverage"], row["width"], strict=True)
+        ]
+        rows.append(f"| {row[key]} | {' | '.join(cells)} |")
+    return rows
