@@ -65,6 +65,11 @@ def with_cost(costs: dict[str, Any], record: dict[str, Any], calibration_s: floa
     return {"calibration_s": base, "experiments": dict(sorted(known.items()))}
 
 
+def tells(costs: dict[str, Any], name: str, load: float, cores: int) -> bool:
+    """Whether the seconds of a run tell how long it takes: not where other programs took their part, unless none are known."""
+    return load <= cores + 1 or name not in costs.get("experiments", {})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
@@ -92,7 +97,10 @@ def main() -> None:
             if size > MOST_BYTES:
                 print(f"{path.name} is large: {size:,} characters, more than {MOST_BYTES:,}", file=sys.stderr)
             costs = json.loads(COSTS.read_text()) if COSTS.exists() else {}
-            COSTS.write_text(json.dumps(with_cost(costs, record, calibrate()), indent=1) + "\n")
+            if tells(costs, name, os.getloadavg()[1], os.cpu_count() or 1):
+                COSTS.write_text(json.dumps(with_cost(costs, record, calibrate()), indent=1) + "\n")
+            else:
+                print(f"{name}: other programs run, so how long it took is not noted", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,14 @@ def test_seconds_of_another_machine_are_put_into_those_of_the_first():
     assert second["experiments"]["a"] == first["experiments"]["a"]
 
 
+def test_seconds_of_a_busy_machine_are_not_noted():
+    known = {"experiments": {"a": {}}}
+    assert make.tells(known, "a", load=2.5, cores=2)
+    assert not make.tells(known, "a", load=7.0, cores=2)
+    assert make.tells(known, "new", load=7.0, cores=2)
+    assert make.tells({}, "a", load=7.0, cores=2)
+
+
 CHEAP = [f for f in FILES if json.loads(f.read_text())["seconds"] < CHEAP_S]
 
 

@@ -239,7 +239,7 @@ def take_away(n: Numbers) -> Said:
         yes=Said(
             bool(kept) and bool(lost),
             yes="The maps of a convolution move with the picture. Whether the answer stays is up to the readout: it does with "
-            f"{' and '.join(kept)}, and not with {' and '.join(lost)}.",
+            f"the {' and the '.join(kept)}, and not with the {' and the '.join(lost)}.",
             no="The maps of a convolution move with the picture. The readouts that were tried do not differ.",
         ),
         no="Here, the maps of a convolution do not move with the picture.",

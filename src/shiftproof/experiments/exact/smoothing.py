@@ -272,7 +272,7 @@ def take_away(n: Numbers) -> Said:
     least, longest = n.windows[NONE], n.windows[LONGEST]
     return Said(
         longest.variance < least.variance and longest.lag > least.lag,
-        yes=f"A long average removes noise and lags behind. Of the windows that were tried, {best} has the smallest total error.",
+        yes=f"A long average removes noise and lags behind. Of the windows tried, “{best}” has the smallest total error.",
         no=f"From no averaging to the longest window, the noise goes from {fixed(least.variance, 2)} to "
         f"{fixed(longest.variance, 2)} and the lag from {fixed(least.lag, 2)} to {fixed(longest.lag, 2)}.",
     )

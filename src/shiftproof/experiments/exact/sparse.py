@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import nn
 
-from shiftproof.experiments.drawing import side_by_side
+from shiftproof.experiments.drawing import Cells, laid_out
 from shiftproof.experiments.experiment import Experiment, Said
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
@@ -293,12 +293,13 @@ def charts(n: Numbers) -> list[Chart]:
 
 def pictures(n: Numbers) -> dict[str, tuple[bytes, str]]:
     """Which inputs reach which outputs, as matrices."""
-    matrices = [1.0 - (m > 0) for m in (n.dense, n.convolution, *n.deeper)]
+    matrices = [Cells((m > 0).astype(float), side_px=14) for m in (n.dense, n.convolution, *n.deeper)]
+    above = ("dense", "1 convolution", "2 convolutions", "3 convolutions")
     caption = (
         "Black: the input (column) reaches the output (row). From left: a dense layer; one, two and three convolutions with "
         "kernel 3 without padding."
     )
-    return {"connections.png": (side_by_side(matrices, gap_px=2, zoom=16), caption)}
+    return {"connections.png": (laid_out([matrices], above=above), caption)}
 
 
 def footnotes(n: Numbers) -> list[Said | str]:
