@@ -283,11 +283,11 @@ def finding(n: Numbers) -> list[Said | str]:
             f"pictures, no more than a detector for each place ({both[UNSHARED, ONE]}).",
         ),
         Said(
-            gap > 0,
+            gap > KEPT,
             yes=f"Trained at both places, they name both in {both[SHARED, EACH]} and {both[UNSHARED, EACH]}: what is seen at one "
             "place teaches the shared detector for the other.",
-            no=f"Trained at both places, they name both in {both[SHARED, EACH]} and {both[UNSHARED, EACH]}: with so many "
-            "pictures, sharing brings no more.",
+            no=f"Trained at both places, they name both in {both[SHARED, EACH]} and {both[UNSHARED, EACH]}: with "
+            f"{n.trained:,} pictures, sharing brings less than {percent(KEPT, 0)} more.",
         ),
     ]
 
