@@ -19,7 +19,7 @@ from shiftproof.experiments.trained.accuracy_report import (
     digits_used,
     gain,
 )
-from shiftproof.experiments.trained.digit_pictures import digits_and_networks
+from shiftproof.experiments.trained.digit_pictures import digits_and_networks, in_words
 from shiftproof.experiments.trained.moved_digits import (
     CONDITIONS,
     LEGENDS,
@@ -197,7 +197,8 @@ def footnotes(numbers: Numbers) -> list[Said | str]:
 
 def how(numbers: Numbers) -> dict[str, Any]:
     """The protocol."""
-    return protocol(numbers.setting, test_pictures=numbers.test_digits, augmented=True)
+    how = protocol(numbers.setting, test_pictures=numbers.test_digits, augmented=True)
+    return {"models": in_words(numbers.setting, MODELS), **how}
 
 
 def readers(numbers: Numbers) -> dict[str, float]:

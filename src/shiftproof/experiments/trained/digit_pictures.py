@@ -34,6 +34,16 @@ def boxes(model: nn.Sequential, side_px: int) -> list[Box]:
     return found
 
 
+def in_words(here: Setting, models: Mapping[str, str]) -> dict[str, str]:
+    """The layers of each network, from the picture to the scores.
+
+    >>> in_words(Setting(28), {"B": "cp"})
+    {'B': '28 x 28; conv 3 x 3, 32; max 2 x 2; dense, 10'}
+    """
+    built = {name: untrained(here.build(pattern)) for name, pattern in models.items()}
+    return {name: "; ".join(box.text for box in boxes(model, here.side_px)) for name, model in built.items()}
+
+
 def networks(here: Setting, models: Mapping[str, str]) -> bytes:
     """The networks as diagrams, as PNG.
 

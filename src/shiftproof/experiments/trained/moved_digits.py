@@ -18,7 +18,7 @@ from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.lab import Lab
 from shiftproof.models import ConvNet
 from shiftproof.records import Chart, Citation, Figure, Series
-from shiftproof.training import Training, draw_moves, moved, untrained
+from shiftproof.training import Training, draw_moves, moved
 
 REPORTED = "Unattributed table of accuracies"  # the figures are known, the text that printed them is not
 MODELS = {"A": "c", "B": "cp", "C": "cpcp"}
@@ -288,13 +288,10 @@ def curve_chart(title: str, rows: Mapping[str, Float64[np.ndarray, "seeds distan
     return Chart("distance", title, "lines", "distance of the move (px)", "accuracy", lines, percent=True, note=note)
 
 
-def protocol(
-    here: Setting, *, test_pictures: int, augmented: bool, models: Mapping[str, str] = MODELS
-) -> dict[str, Any]:
-    """Everything needed to repeat it."""
+def protocol(here: Setting, *, test_pictures: int, augmented: bool) -> dict[str, Any]:
+    """Everything needed to repeat it but the networks."""
     how = here.training(augmented=augmented)
     return {
-        "models": {m: repr(untrained(here.build(p))).replace("\n", "") for m, p in models.items()},
         "boundary": "zeros moved in; what leaves the picture is lost",
         "moves_px": {c: f"whole pixels, uniform in [-{r}, {r}] along each axis" for c, r in here.reach_px.items() if r},
         "training": {
