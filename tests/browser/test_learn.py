@@ -134,6 +134,47 @@ def test_an_address_restores_the_state_and_a_bad_one_is_as_at_the_start(learner)
     assert page.locator(".predict .option").count() == 4
 
 
+# what is chosen after the guess, so that the question of the state is another than the one that was answered
+CHANGED = {"ways": "ways.f.mean", "pool": "pool.stride.one", "seam": "seam.world.camera", "drag": "drag.edge.zero"}
+
+
+@pytest.mark.parametrize("exhibit", CHANGED)
+def test_what_was_said_comes_back_with_the_question_that_it_answered(exhibit, learner):
+    one = learner()
+    page = one.open(f"#{exhibit}")
+    page.locator(".predict .option").first.click()
+    page.wait_for_selector(".predict.done")
+    card = page.inner_text(".predict")
+    page.get_by_text(words("en")[CHANGED[exhibit]], exact=True).first.click()
+    assert page.inner_text(".predict") == card
+    page = one.open(one.state())
+    assert page.inner_text(".predict") == card
+
+
+def test_what_was_asked_of_another_state_than_the_first_comes_back(learner):
+    one = learner()
+    page = one.open("#ways?f=mean")
+    page.locator(".predict .option").first.click()
+    card = page.inner_text(".predict.done")
+    page.get_by_text(words("en")["ways.f.zeros"], exact=True).first.click()
+    page = one.open(one.state())
+    assert page.inner_text(".predict") == card
+    assert words("en")["ways.f.mean"] in card
+
+
+def test_the_neighbours_are_reached_from_a_slider_too_and_not_by_the_keys_of_the_browser(learner):
+    one = learner()
+    page = one.open("#pool?guess=skip")
+    page.locator("input[type=range]").first.focus()
+    page.keyboard.press("Meta+[")
+    page.wait_for_timeout(200)
+    assert page.evaluate("location.hash").startswith("#pool")
+    page.keyboard.press("]")
+    page.wait_for_selector("html[data-ready=forgets]")
+    page.keyboard.press("[")
+    page.wait_for_selector("html[data-ready=pool]")
+
+
 def test_who_skips_is_told_so_and_nothing_moves_by_itself(learner):
     one = learner()
     page = one.open("#drag")
@@ -232,6 +273,12 @@ def test_at_200_percent_nothing_scrolls_sideways(exhibit, learner):
     one = learner(width=640)
     page = one.open(f"#{exhibit}?guess=skip" if exhibit else "")
     assert page.evaluate("document.documentElement.scrollWidth") <= 640
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_on_a_phone_the_bars_of_what_each_stage_adds_have_room(language, learner):
+    page = learner(language=language, width=390).open("#credit?guess=skip")
+    assert min(page.evaluate("[...document.querySelectorAll('.track')].map((e) => e.clientWidth)")) >= 120
 
 
 def test_without_scripts_the_questions_are_there(chromium, address):

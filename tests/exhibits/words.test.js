@@ -24,6 +24,7 @@ test("a share is whole only where it is exact", () => {
   assert.equal(said({ share: 1e-9 }), "<0.1%");
   assert.equal(said({ share: 0.99999 }), ">99.9%");
   assert.equal(said({ share: 203 / 784 }), "25.9%");
+  assert.equal(said({ share: -0.0003 }), ">-0.1%");
 });
 
 test("words that are missing, and values that are missing, are errors", () => {

@@ -107,8 +107,11 @@ def _template(text: str, at: int, out: list[str]) -> int:
         elif text[at].isspace():
             end = re.compile(r"\s+").match(text, at)
             assert end is not None
-            out.append("\n" if "\n" in end.group() else end.group())
             at = end.end()
+            if "\n" not in end.group():
+                out.append(end.group())
+            elif text[at] != "<" and out[-1][-1] != ">":  # between tags htm drops it
+                out.append("\n")
         else:
             out.append(text[at])
             at += 1

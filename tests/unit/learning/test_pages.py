@@ -81,6 +81,44 @@ def test_korean_has_no_particle_that_depends_on_a_value():
     assert [k for k, text in words("ko").items() if re.search(r"[은을이]\([는를가]\)", text)] == []
 
 
+# one word for one thing: what else a teacher would say, or would not
+ONE_WORD = {
+    "화소": "픽셀",
+    "걸음": "시점",
+    "완전연결 층": "완전연결층",
+    "시험 숫자": "테스트 숫자",
+    "학습 그림": "학습 데이터",
+}
+# behind the first use in an exhibit stands the English term, by which the notes and the books are searched
+TERMS = {
+    "불변": "invarian", "등변": "equivarian", "합성곱": "convolution", "커널": "kernel", "필터": "filter",
+    "특징 맵": "feature map", "맥스 풀링": "max pooling", "가중치 공유": "weight sharing",
+    "완전연결": "FC|fully connected", "펼치기": "flatten", "소프트맥스": "softmax", "로짓": "logit",
+    "스트라이드": "stride", "패딩": "padding", "에일리어싱": "aliasing", "정상성": "stationarity",
+    "국소성": "locality", "수용 영역": "receptive field", "데이터 증강": "augmentation", "캡슐": "capsule",
+}  # fmt: skip
+
+
+def test_korean_has_one_word_for_one_thing():
+    assert [k for k, text in words("ko").items() if any(other in text for other in ONE_WORD)] == []
+
+
+def test_the_english_term_stands_in_brackets_at_its_first_use_in_each_korean_exhibit():
+    by_exhibit: dict[str, list[str]] = {}
+    for key, text in words("ko").items():
+        if not key.endswith(".title") or key.count(".") > 1:  # the name of an exhibit, which its question explains
+            by_exhibit.setdefault(key.split(".")[0], []).append(text)
+    bare = {
+        (exhibit, term)
+        for exhibit, texts in by_exhibit.items()
+        if exhibit not in {"room", "predict", "take", "number"}
+        for term, english in TERMS.items()
+        for first in [next((t for t in texts if term in t), None)]
+        if first and not re.search(rf"{term}[^()]*\(?[^()]*(?:{english})", first)
+    }
+    assert bare == set()
+
+
 def used() -> tuple[set[str], list[str]]:
     """The keys that the site's source names, and those that it makes from the name of an exhibit or a room, as patterns."""
     source = "".join(p.read_text() for p in SITE.rglob("*.js"))
@@ -114,6 +152,7 @@ def test_what_is_sent_has_no_comments_and_all_of_the_code():
         'f("a, // b",/[/ "]+ /g,a /b);g(`//  c ${d+`/* e */`}`);'
     )
     assert lean("x = a++ + ++b - -c; return /a b/.test(x)") == "x=a++ + ++b- -c;return /a b/.test(x)"
+    assert lean("html`<p>\n  a\n  ${b}\n  <b\n    c>\n</p>`") == "html`<p>a\n${b}<b\nc></p>`"  # as htm reads it
     held = files()
     for p in SITE.rglob("*.js"):
         sent, source = held[p.relative_to(SITE).as_posix()].decode(), p.read_text()

@@ -50,14 +50,20 @@ function guessOf(exhibit, text) {
   return Number(text) >= guessing.from && Number(text) <= guessing.to ? text : "";
 }
 
-/** What an address opens; `from` is the state in which the prediction is made. @param {string} hash */
+/** The state that is given, settled. @param {any} exhibit @param {URLSearchParams} given */
+function stood(exhibit, given) {
+  const held = stateOf(given, exhibit.start, exhibit.within);
+  return settled(exhibit, held, held);
+}
+
+/** What an address opens; `from` is the state in which the prediction is made, or was: what was said belongs to it. @param {string} hash */
 function visit(hash) {
   const { id, given } = opened(hash);
   const exhibit = EXHIBITS.find((e) => e.id === id) ?? null;
   if (!exhibit) return { exhibit: null, state: {}, from: {}, guess: "", playing: false };
-  const held = stateOf(given, exhibit.start, exhibit.within);
-  const state = settled(exhibit, held, held);
-  return { exhibit, state, from: state, guess: guessOf(exhibit, given.get("guess")), playing: false };
+  const state = stood(exhibit, given);
+  const guess = guessOf(exhibit, given.get("guess"));
+  return { exhibit, state, from: guess ? stood(exhibit, new URLSearchParams(given.get("from") ?? "")) : state, guess, playing: false };
 }
 
 /** The language of an address, else the one chosen last, else the browser's. */
@@ -126,16 +132,17 @@ function App() {
   useEffect(() => {
     if (!exhibit) return undefined;
     const more = opened(location.hash).given.has("lang") ? { lang: language } : {};
-    const timer = setTimeout(() => history.replaceState(null, "", addressOf(exhibit.id, state, exhibit.start, { guess, ...more })), ADDRESS_MS);
+    const from = guess && addressOf("", at.from, exhibit.start, {}).slice(2);
+    const timer = setTimeout(() => history.replaceState(null, "", addressOf(exhibit.id, state, exhibit.start, { guess, from, ...more })), ADDRESS_MS);
     return () => clearTimeout(timer);
   }, [exhibit, state, guess, language]);
   useEffect(() => {
     const pressed = (/** @type {KeyboardEvent} */ event) => {
-      if (!exhibit || event.defaultPrevented || /** @type {Element} */ (event.target).matches("input, textarea, select")) return;
+      if (!exhibit || event.defaultPrevented || event.metaKey) return;
       const beside = { "[": -1, "]": 1 }[event.key];
       const other = beside && EXHIBITS[EXHIBITS.indexOf(exhibit) + beside];
       if (other) return void (location.hash = `#${other.id}`);
-      const step = exhibit.nudge ? stepOf(event) : null;
+      const step = /** @type {Element} */ (event.target).matches("input") ? null : stepOf(event);
       if (!step) return;
       event.preventDefault();
       stop.current();

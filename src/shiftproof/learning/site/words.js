@@ -34,7 +34,7 @@ function written(v, language, how) {
  */
 function percent(share, language) {
   const shown = (/** @type {number} */ v) => written(v, language, { style: "percent", maximumFractionDigits: 1 });
-  if (share > 0 && share < 0.001) return `<${shown(0.001)}`;
+  if (share && Math.abs(share) < 0.001) return share > 0 ? `<${shown(0.001)}` : `>${shown(-0.001)}`;
   if (share < 1 && share > 0.999) return `>${shown(0.999)}`;
   return shown(share);
 }

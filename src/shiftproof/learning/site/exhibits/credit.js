@@ -93,10 +93,13 @@ export function seen(s, m) {
   };
 }
 
+/** A difference of two shares, in points. @param {number} v */
+export const points = (v) => ({ size: 100 * v });
+
 /** The sentence: what the chosen stage adds, and whether its interval leaves out nothing. @param {Seen} r */
 export function take(r) {
   const [lo, hi] = r.interval[r.stage];
-  const values = { stage: { key: `credit.predict.${r.stage}` }, x: { share: r.here[r.stage] }, y: { share: r.mean[r.stage] }, n: r.orders, lo: { share: lo }, hi: { share: hi } };
+  const values = { stage: { key: `credit.predict.${r.stage}` }, x: points(r.here[r.stage]), y: points(r.mean[r.stage]), n: r.orders, lo: points(lo), hi: points(hi) };
   if (lo <= 0 && hi >= 0) return { key: "credit.take.nothing", values };
   return { key: lo > 0 ? "credit.take.adds" : "credit.take.costs", values };
 }

@@ -1,5 +1,5 @@
 // The screen of "Who is responsible?": a digit that two networks read; sixteen networks as points; what each stage adds.
-import { NAMES, SIDE } from "#learn/exhibits/credit.js";
+import { NAMES, points, SIDE } from "#learn/exhibits/credit.js";
 import { Choice } from "#learn/parts/Choice.js";
 import { Curve } from "#learn/parts/Curve.js";
 import { Handle } from "#learn/parts/Handle.js";
@@ -60,11 +60,11 @@ function Shares({ set, r, t }) {
   const most = Math.max(...NAMES.map((n) => r.mean[n]));
   const earlier = (/** @type {number} */ i) => set({ order: r.order.with(i - 1, r.order[i]).with(i, r.order[i - 1]).join(","), stage: r.order[i] });
   return html`<section>
-    <h2>${t("credit.shares")}</h2><p class="soft">${t("credit.shares.note", { all: { share: r.all } })}</p>
+    <h2>${t("credit.shares")}</h2><p class="soft">${t("credit.shares.note", { all: points(r.all) })}</p>
     <${Choice} label=${t("credit.stage")} value=${r.stage} options=${NAMES} say=${(/** @type {string} */ n) => t(`credit.predict.${n}`)} set=${(/** @type {string} */ stage) => set({ stage })} />
     <dl class="logs">${r.order.map((/** @type {string} */ n, /** @type {number} */ i) => html`<div><dt>${t(`credit.predict.${n}`)}</dt>
       <dd class="track" aria-hidden="true"><i style=${{ width: `${Math.max(0, (100 * r.mean[n]) / most)}%` }}></i></dd>
-      <dd>${t("credit.adds", { x: { share: r.here[n] }, y: { share: r.mean[n] } })} <button type="button" disabled=${i === 0} aria-label=${t.plain("predict.order.up", { item: { key: `credit.predict.${n}` } })} onclick=${() => earlier(i)}>↑</button></dd></div>`)}</dl>
+      <dd>${t("credit.adds", { x: points(r.here[n]), y: points(r.mean[n]) })} <button type="button" disabled=${i === 0} aria-label=${t.plain("predict.order.up", { item: { key: `credit.predict.${n}` } })} onclick=${() => earlier(i)}>↑</button></dd></div>`)}</dl>
   </section>`;
 }
 
