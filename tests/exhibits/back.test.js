@@ -69,6 +69,16 @@ test("with one position the short form is exact; with nine it is not, unless all
   assert.match(own, back.within.own.like);
 });
 
+test("a gradient that is zero because what comes from many places cancels is not that of one place", () => {
+  let own = "";
+  for (let i = 0; i < 25; i++) own = written(state({ own }), "v", i, 1).own;
+  for (let i = 0; i < 9; i++) own = written(state({ own }), "d", i, [1, -1][i] ?? 0).own;
+  const r = at({ own });
+  assert.deepEqual([...r.space.full], Array(9).fill(0));
+  assert.equal(r.space.wrong, 1);
+  assert.equal(take(r).key, "back.take.sum");
+});
+
 test("a delayed input gives the delayed state exactly, unless the weights change over time", () => {
   for (const delay of DELAYS) {
     const r = at({ tab: "time", delay }).time;

@@ -90,6 +90,7 @@ test("the parts of a wave add up to it, and a stride of one changes nothing", ()
 const CHOSEN = {
   "pixels.take.ghost": { f: 14 },
   "pixels.take.stays": { f: 2 },
+  "pixels.take.edge": { f: 4, stride: 4, dx: 1 },
   "pixels.take.gone": { f: 8, dx: 1 },
   "pixels.mended.ghost": { f: 14, remedy: "blur" },
   "pixels.mended.stays": { f: 2, remedy: "polyphase" },

@@ -67,6 +67,7 @@ test("what is shown of all test digits is the record", () => {
 const CHOSEN = {
   "position.take.knows": { net: "unshared" },
   "position.take.never": { net: "circular" },
+  "position.take.hint": { net: "none", digit: 0, margin: 2 },
   "position.take.size": { net: "flattened", margin: 2 },
 };
 for (const [key, change] of Object.entries(CHOSEN)) {

@@ -34,7 +34,7 @@ export function played(exhibit, from, set, done) {
   let frame = 0;
   const start = performance.now();
   const step = (/** @type {number} */ now) => {
-    const share = Math.min(1, (now - start) / PLAYED_MS);
+    const share = Math.max(0, Math.min(1, (now - start) / PLAYED_MS)); // a frame may have begun before
     set(exhibit.play(from, share));
     if (share < 1) frame = requestAnimationFrame(step);
     else done();

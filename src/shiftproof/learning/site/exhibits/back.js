@@ -50,7 +50,8 @@ const square = (/** @type {Float64Array} */ data, /** @type {number} */ side) =>
 const corner = (data, side, part) => Float64Array.from({ length: part ** 2 }, (_, i) => data[Math.floor(i / part) * side + (i % part)]);
 const apart = (/** @type {Float64Array} */ a, /** @type {Float64Array} */ b) => {
   const size = Math.hypot(...b);
-  return size === 0 ? 0 : Math.hypot(...a.map((v, i) => v - b[i])) / size;
+  const off = Math.hypot(...a.map((v, i) => v - b[i]));
+  return off && off / (size || off); // where the gradient is zero, all of what is taken for it is wrong
 };
 
 /** The two gradients of J = sum of delta Z, and what one place alone sends. @param {Float64Array} v @param {Float64Array} k @param {Float64Array} d @param {number} at */

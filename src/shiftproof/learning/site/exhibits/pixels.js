@@ -91,7 +91,7 @@ export function take(r) {
   const values = { f: r.f, g: r.ghost, s: r.stride, m: r.alone, n: r.moves.kept.length, a: { size: r.size } };
   const became = r.gone ? "gone" : r.ghost === r.f ? "stays" : "ghost";
   if (r.remedy === "none") {
-    return { key: { gone: "pixels.take.gone", stays: "pixels.take.stays", ghost: "pixels.take.ghost" }[became], values };
+    return { key: { gone: "pixels.take.gone", stays: r.f === r.fold ? "pixels.take.edge" : "pixels.take.stays", ghost: "pixels.take.ghost" }[became], values };
   }
   return {
     key: { gone: "pixels.mended.gone", stays: "pixels.mended.stays", ghost: "pixels.mended.ghost" }[became],

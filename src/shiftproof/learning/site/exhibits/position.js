@@ -3,6 +3,7 @@ import { chain } from "#learn/engine/chain.js";
 import { argmax, bytes, largestDifference, maps } from "#learn/engine/tensor.js";
 import { View } from "#learn/exhibits/position/View.js";
 import { inks, paint } from "#learn/parts/Picture.js";
+import { isRounding } from "#learn/words.js";
 
 export const CELLS = 4; // along an axis
 const STEP = 3; // pixels from cell to cell
@@ -81,7 +82,8 @@ export function take(r) {
   const values = { k: r.able, all: r.nets.length, net: { key: `position.net.${n.name}` }, h: n.right, cells: CELLS ** 2, m: r.margin, e: { size: n.spread } };
   if (!n.hits) return { key: "position.take.size", values };
   if (n.knows) return { key: "position.take.knows", values };
-  return { key: n.depends ? "position.take.some" : "position.take.never", values };
+  if (n.depends) return { key: "position.take.some", values };
+  return { key: n.spread === 0 || isRounding(n.spread) ? "position.take.never" : "position.take.hint", values };
 }
 
 /** The digit stays on the board. @param {State} next @returns {State} */
