@@ -175,6 +175,20 @@ def test_the_neighbours_are_reached_from_a_slider_too_and_not_by_the_keys_of_the
     page.wait_for_selector("html[data-ready=pool]")
 
 
+def test_who_goes_on_right_after_a_move_is_not_held_back(learner):
+    one = learner()
+    one.page.add_init_script(
+        "const wait = setTimeout; window.late = []; window.setTimeout = (f, ms) => (ms === 250 ? late.push(f) : wait(f, ms))"
+    )
+    page = one.open("#pool?guess=skip")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(100)
+    page.evaluate(
+        "location.hash = '#forgets'; late.forEach((f) => f())"
+    )  # the address is written before the browser says that it changed
+    page.wait_for_selector("html[data-ready=forgets]", timeout=5_000)
+
+
 def test_who_skips_is_told_so_and_nothing_moves_by_itself(learner):
     one = learner()
     page = one.open("#drag")

@@ -133,7 +133,9 @@ function App() {
     if (!exhibit) return undefined;
     const more = opened(location.hash).given.has("lang") ? { lang: language } : {};
     const from = guess && addressOf("", at.from, exhibit.start, {}).slice(2);
-    const timer = setTimeout(() => history.replaceState(null, "", addressOf(exhibit.id, state, exhibit.start, { guess, from, ...more })), ADDRESS_MS);
+    // not over an address that the reader has just chosen, of which the browser has not told yet
+    const write = () => opened(location.hash).id === exhibit.id && history.replaceState(null, "", addressOf(exhibit.id, state, exhibit.start, { guess, from, ...more }));
+    const timer = setTimeout(write, ADDRESS_MS);
     return () => clearTimeout(timer);
   }, [exhibit, state, guess, language]);
   useEffect(() => {
