@@ -295,6 +295,22 @@ def test_on_a_phone_the_bars_of_what_each_stage_adds_have_room(language, learner
     assert min(page.evaluate("[...document.querySelectorAll('.track')].map((e) => e.clientWidth)")) >= 120
 
 
+@pytest.mark.parametrize(
+    ("exhibit", "verdict"), [(e, ".glance") for e in ("drag", "credit", "faces", "position")] + [("ways", ".verdict")]
+)
+def test_on_a_phone_what_is_moved_and_its_verdict_stand_side_by_side(exhibit, verdict, learner):
+    one = learner(width=390)
+    page = one.open(f"#{exhibit}")
+    said = page.locator(f"main {verdict}").first
+    assert "?" in said.inner_text()  # nothing before the guess
+    page = one.open(f"#{exhibit}?guess=skip")
+    assert "?" not in said.inner_text()
+    moved, told = page.locator(DRAGGED[exhibit]).first.bounding_box(), said.bounding_box()
+    assert told["x"] >= moved["x"] + moved["width"] or moved["x"] >= told["x"] + told["width"]
+    assert told["y"] < moved["y"] + moved["height"]
+    assert moved["y"] < told["y"] + told["height"]
+
+
 def test_without_scripts_the_questions_are_there(chromium, address):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -8,6 +8,7 @@ STRING = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*\1""", re.S)
 PATTERN = re.compile(r"/(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\[])+/\w*")
 WORD = re.compile(r"[\w$#]")
 BEFORE_PATTERN = "(,=:[!&|?{};>+\n"  # after these a slash begins a regular expression; after a name it divides
+QUOTED = re.compile(r'="([\w-]+)"(?=[\s>])')  # an attribute's value that needs no quotes, in HTML
 OPEN, CLOSING = ";,{([", "})],;:?."  # after and before these the end of a line never ends a statement
 KEEPING = re.compile(r"(?:^|[^\w$.])(?:return|typeof|of|in|case)$")
 
@@ -16,20 +17,23 @@ def lean_style(text: str) -> str:
     """The style without its comments and the white space that means nothing.
 
     >>> lean_style("/* a */ .b > i, u { margin: 0 1px; }")
-    '.b > i,u{margin:0 1px}'
+    '.b>i,u{margin:0 1px}'
     """
     bare = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
-    return re.sub(r": +", ":", re.sub(r"\s*([{};,])\s*", r"\1", bare)).replace(";}", "}").strip()
+    return re.sub(r": +", ":", re.sub(r"\s*([{};,>])\s*", r"\1", bare)).replace(";}", "}").strip()
 
 
 def lean(text: str) -> str:
     r"""The script without its comments and without white space between words that stand apart anyway: half its size.
 
     Strings and regular expressions stay as they are. In a template, a run of white space with a line's end in it becomes one
-    line's end, as HTML reads it. Line ends stay where JavaScript could put a semicolon.
+    line's end, as HTML reads it; in one of HTML, values that are words need no quotes. Line ends stay where JavaScript could put
+    a semicolon.
 
     >>> lean("/** @param {number} a */\nconst f = (a) =>\n  a + +`x ${a ? 'b // c' : 1} y`; // gone\n// gone")
-    "const f=(a)=>\na+ +`x ${a?'b // c':1} y`;"
+    "const f=(a)=>a+ +`x ${a?'b // c':1} y`;"
+    >>> lean('a = html`<b class="is one" id="c-d" k="e"><${F} g=${h} /></b>`; i = `j="k" l`')
+    'a=html`<b class="is one" id=c-d k=e><${F} g=${h}/></b>`;i=`j="k" l`'
     """
     out: list[str] = []
     at = _code(text, 0, out, inside=False)
@@ -83,7 +87,7 @@ def _space(text: str, at: int, out: list[str]) -> int:
         end += 1
     last, following = (out[-1][-1] if out else ""), text[end : end + 1]
     if "\n" in text[at:end]:
-        if not (last and last in OPEN) and not (following and following in CLOSING):
+        if not (last and last in OPEN) and "".join(out[-2:]) != "=>" and not (following and following in CLOSING):
             out.append("\n")
     elif (WORD.match(last) and WORD.match(following)) or (last and last in "+-" and following == last):
         out.append(" ")
@@ -94,9 +98,13 @@ def _space(text: str, at: int, out: list[str]) -> int:
 
 def _template(text: str, at: int, out: list[str]) -> int:
     """The rest of a template, after its first backtick; returns what follows its last."""
+    is_html = text.startswith("html", at - 5)
     out.append("`")
     while text[at] != "`":
-        if text[at] == "\\":
+        if is_html and (quoted := QUOTED.match(text, at)):
+            out.append(f"={quoted[1]}")
+            at = quoted.end()
+        elif text[at] == "\\":
             out.append(text[at : at + 2])
             at += 2
         elif text.startswith("${", at):
@@ -108,7 +116,9 @@ def _template(text: str, at: int, out: list[str]) -> int:
             end = re.compile(r"\s+").match(text, at)
             assert end is not None
             at = end.end()
-            if "\n" not in end.group():
+            if text.startswith("/>", at) and out[-1][-1] in '}"':
+                pass  # the end of a tag, behind a value that ends by itself
+            elif "\n" not in end.group():
                 out.append(end.group())
             elif text[at] != "<" and out[-1][-1] != ">":  # between tags htm drops it
                 out.append("\n")

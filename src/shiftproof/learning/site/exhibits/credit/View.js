@@ -14,9 +14,9 @@ export function View({ state, set, seen: r, t, asked }) {
   return html`<div class="stage three credit">
       <section>
         <h2>${t("drag.picture.title")}</h2><p class="soft">${t("drag.picture.hint")}</p>
-        <${Handle} class="picture" rows=${SIDE} columns=${SIDE} label=${label} at=${() => ({ dy, dx })} drag=${(/** @type {number} */ y, /** @type {number} */ x, /** @type {any} */ from) => set({ dy: from.dy + y, dx: from.dx + x })}>
+        <div class="pair"><${Handle} class="picture" rows=${SIDE} columns=${SIDE} label=${label} at=${() => ({ dy, dx })} drag=${(/** @type {number} */ y, /** @type {number} */ x, /** @type {any} */ from) => set({ dy: from.dy + y, dx: from.dx + x })}>
           <${Picture} values=${r.picture} w=${SIDE} h=${SIDE} label=${label} />
-        </${Handle}>
+        </${Handle}><div class="glance" aria-hidden="true">${r.nets.map((/** @type {any} */ n) => html`<span>${t(`credit.net.${n.name}`)}</span><b class=${asked ? (n.map.includes(0) ? "other" : "") : "hidden"}>${asked ? n.answer : "?"}</b>`)}</div></div>
         <div class="sliders">
           ${["dx", "dy"].map((name) => html`<${Slider} label=${t(`drag.move.${name}`)} value=${state[name]} from=${-SIDE / 2} to=${SIDE / 2 - 1} set=${(/** @type {number} */ v) => set({ [name]: v })} />`)}
           <${Slider} label=${t("credit.digit")} value=${state.digit} from=${0} to=${9} set=${(/** @type {number} */ digit) => set({ digit })} />

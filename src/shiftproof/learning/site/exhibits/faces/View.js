@@ -21,10 +21,10 @@ export function View({ state, set, seen: r, t, asked }) {
   return html`<div class="stage three faces">
       <section>
         <h2>${t("faces.picture")}</h2><p class="soft">${t("faces.hint")}</p>
-        <div class="album">
+        <div class="pair"><div class="album">
           ${handle("face", SIDE, SIDE, html`<${Picture} values=${r.picture.data} w=${SIDE} h=${SIDE} label=${t.plain("faces.picture")} />`)}
           ${NAMES.map((n, i) => html`<div class=${`over ${n === state.which ? "now" : ""}`} style=${{ top: part(at(r.boxes[i][0], state.fy)), left: part(at(r.boxes[i][1], state.fx)), width: part(SIZE[1]), height: part(SIZE[0]) }}>${handle(n, SIZE[0], SIZE[1])}</div>`)}
-        </div>
+        </div><div class="glance" aria-hidden="true">${r.nets.map((/** @type {any} */ n) => html`<span>${t(`faces.predict.${n.name}`)} <b class=${asked ? (n.says ? "yes" : "no") : ""}>${asked ? t(n.says ? "faces.says" : "faces.not") : "?"}</b></span>`)}</div></div>
         <${Choice} label=${t("faces.which")} value=${state.which} options=${[...NAMES, "face"]} say=${(/** @type {string} */ o) => t(`faces.which.${o}`)} set=${(/** @type {string} */ which) => set({ which })} />
         <div class="sliders">${keys.map((/** @type {string} */ key, /** @type {number} */ i) => html`<${Slider} label=${t(`drag.move.${i ? "dx" : "dy"}`)} value=${state[key]} from=${-SIDE} to=${SIDE} set=${(/** @type {number} */ v) => set({ [key]: v })} />`)}</div>
         ${asked && html`<div class="row">${Object.entries({ scramble: scrambled, back: whole }).map(([name, to]) => html`<button type="button" onclick=${() => set(to)}>${t(`faces.${name}`)}</button>`)}</div>`}

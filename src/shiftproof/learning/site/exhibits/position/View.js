@@ -11,14 +11,15 @@ export function View({ state, set, seen: r, t, asked }) {
   const { dy, dx } = state;
   const [row, column] = [Math.floor(r.cell / CELLS), r.cell % CELLS];
   const label = t.plain("position.label", { i: row + 1, j: column + 1 });
+  const now = r.nets.find((/** @type {any} */ n) => n.name === state.net);
   const slide = (/** @type {string} */ name, /** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ add = 0) =>
     html`<${Slider} label=${t(`position.${name}`)} value=${state[name] + add} from=${from} to=${to} set=${(/** @type {number} */ v) => set({ [name]: v - add })} />`;
   return html`<div class="stage position">
     <section>
       <h2>${t("position.board")}</h2><p class="soft">${t("position.hint")}</p>
-      <${Handle} rows=${CELLS + 1} columns=${CELLS + 1} label=${label} class="picture" at=${() => ({ dy, dx })} drag=${(/** @type {number} */ y, /** @type {number} */ x, /** @type {any} */ from) => set({ dy: from.dy + y, dx: from.dx + x })}>
+      <div class="pair"><${Handle} rows=${CELLS + 1} columns=${CELLS + 1} label=${label} class="picture" at=${() => ({ dy, dx })} drag=${(/** @type {number} */ y, /** @type {number} */ x, /** @type {any} */ from) => set({ dy: from.dy + y, dx: from.dx + x })}>
         <${Picture} values=${r.picture.data} w=${r.picture.w} h=${r.picture.h} label=${label} />
-      </${Handle}>
+      </${Handle}><div class="glance" aria-hidden="true"><span>${t(`position.net.${state.net}`)}</span><b class=${asked ? (now.answer === r.cell ? "" : "other") : "hidden"}>${!asked ? "?" : now.hits ? now.answer + 1 : "–"}</b></div></div>
       <div class="sliders">${slide("dy", 1, CELLS, row + 1 - dy)}${slide("dx", 1, CELLS, column + 1 - dx)}${slide("digit", 0, 9)}${slide("margin", 0, FARTHEST)}</div>
     </section>
     <section>
