@@ -253,7 +253,7 @@ EXPERIMENT = Experiment(
     "picture: how often dark and bright alternate per pixel.",
     shows="sinusoids put through kernels: which frequencies are amplified, which attenuated, and that none is added",
     claim="A convolution amplifies or attenuates the frequencies of its input.",
-    source=NOTES,
+    source=SMITH,
     measure=measure,
     figures=figures,
     finding=finding,
