@@ -17,6 +17,20 @@ OPENS = (
 CLOSES = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
 
 
+class OnceEach(yaml.SafeLoader):
+    """A loader for which a name that stands twice in one mapping is an error: which of the two was meant cannot be known."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping, if every name stands in it once."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ValueError(f"{key.value!r:.40} stands twice (line {key.start_mark.line + 1})")
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(text: str, budget: Budget) -> Any:
     """The value that the text spells, of plain types.
 
@@ -26,7 +40,8 @@ def read_yaml(text: str, budget: Budget) -> Any:
 
     Raises:
         ShiftproofError: it exceeds the budget.
-        ValueError: it has aliases. An alias stands for a part of the text, and aliases of aliases for exponentially many.
+        ValueError: a name stands twice in one mapping, or it has aliases. An alias stands for a part of the text, and aliases
+            of aliases for exponentially many.
         yaml.YAMLError: it is not YAML, or uses a tag that is not of plain data.
     """
     level = 0
@@ -41,4 +56,4 @@ def read_yaml(text: str, budget: Budget) -> Any:
         # PyYAML may read a word that begins so as a number.
         if isinstance(token, yaml.ScalarToken) and token.plain and token.value.startswith(tuple("+-.0123456789")):
             budget.at_most("digits", len(token.value))
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=OnceEach)

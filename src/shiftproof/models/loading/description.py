@@ -133,7 +133,11 @@ def per_channel(value: Any, where: str = "") -> tuple[float, ...]:
     ((0.5,), (0.0, 1.0))
     """
     try:
-        return tuple(float(v) for v in value) if hasattr(value, "__iter__") else (float(value),)
+        found = tuple(value) if hasattr(value, "__iter__") else (value,)
+        # Python would read True as 1, and the text "12" as 1 and 2.
+        if isinstance(value, str) or any(isinstance(v, bool) for v in found):
+            raise TypeError
+        return tuple(float(v) for v in found)
     except (TypeError, ValueError, OverflowError):
         raise ModelError(f"{value!r:.{SHOWN}} is not a number per channel", where=where) from None
 

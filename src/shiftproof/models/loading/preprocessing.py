@@ -7,6 +7,7 @@ nothing has to be assumed.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -167,10 +168,8 @@ def _read(file: Path) -> Mapping[str, Any]:
         inner = value if isinstance(value, Mapping) else {}
         for near in [name, *(inner if name in CONFIGS else ())]:
             # Other names are about other things; one that is nearly ours was meant to be read.
-            if near not in KNOWN and (meant := difflib.get_close_matches(_plain(near), PLAIN, 1, NEARLY)):
-                raise ModelError(
-                    f"{str(near)!r:.40} is not read", where=str(file), remedy=f"did you mean {PLAIN[meant[0]]}?"
-                )
+            if near not in KNOWN and (meant := _meant(near)):
+                raise ModelError(f"{str(near)!r:.40} is not read", where=str(file), remedy=f"did you mean {meant}?")
         if name not in KNOWN and {"mean", "std"} <= {PLAIN.get(_plain(key)) for key in inner}:
             raise ModelError(
                 f"mean and std inside {str(name)!r:.40} are not read",
@@ -190,6 +189,25 @@ def _plain(name: object) -> str:
 
 
 PLAIN = {_plain(name): name for name in KNOWN}
+WORDS = {  # of names that others use, such as norm_mean and pixel_stdev
+    **dict.fromkeys(("mean", "means"), "mean"),
+    **dict.fromkeys(("std", "stds", "stdev", "stddev"), "std"),
+}
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+SHAPES = ("inputshape", "inputsize", "imgsize", "inputresolution")
+
+
+def _meant(name: object) -> str | None:
+    """Which of our names a name that is none of them was meant to be; None if it is about something else.
+
+    >>> _meant("means"), _meant("normMean"), _meant("PIXEL_STDEV"), _meant("input_shape"), _meant("meaning"), _meant("epochs")
+    ('mean', 'mean', 'std', 'input_size', None, None)
+    """
+    if near := difflib.get_close_matches(_plain(name), PLAIN, 1, NEARLY):
+        return PLAIN[near[0]]
+    if _plain(name) in SHAPES:
+        return "input_size"
+    return next((WORDS[w.lower()] for w in WORD.findall(str(name)) if w.lower() in WORDS), None)
 
 
 def _value(text: str, budget: Budget) -> Any:

@@ -202,6 +202,12 @@ def test_a_name_that_is_nearly_ours_is_not_passed_over(tmp_path, name, meant):
         ("Crop-Fraction: 0.5", "did you mean crop_fraction"),
         ("pretrained_cfg: {means: [0.5]}", "did you mean mean"),
         ("preprocessing: {mean: [0.5], std: [0.5]}", "at the top level"),
+        ("norm_mean: [0.5]", "did you mean mean"),
+        ("pixelStdev: [0.5]", "did you mean std"),
+        ("input_shape: [3, 8, 8]", "did you mean input_size"),
+        ("mean: true", "not a number per channel"),
+        ("mean: '12'", "not a number per channel"),
+        ("mean: [0.5]\nstd: [0.5]\nmean: [0.4]", "'mean' stands twice .line 3"),
     ],
 )
 def test_what_is_written_in_another_way_or_place_is_not_passed_over(tmp_path, text, words):
