@@ -165,3 +165,24 @@ def test_a_halo_at_one_end_is_not_said_of_each_side():
     assert "halo of 6 px in all, the first 5 and the last 1 cells along each axis" in tile_words(claim)
     even = sp.check(whole(padded()), (1, 24, 24), world="window").window
     assert "halo of 5 px at each side" in tile_words(even)
+
+
+def test_of_a_network_that_shares_any_map_out_into_cells_no_other_tile_is_promised():
+    """Adaptive pooling to 7 x 7 strides by 4 px on 28 cells and by less on fewer: another tile is another network."""
+    net = whole(nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(7), nn.Conv2d(3, 3, 3)))
+    claim = sp.check(net, (1, 30, 30)).window
+    assert claim.status == "proved"
+    assert claim.step == (4, 4)
+    assert claim.smallest_px is None
+    assert any("tiles have the size of this input" in c for c in map(str, claim.conditions))
+    said = "; ".join(tile_words(claim))
+    assert "tiles may start every 4 px" in said
+    assert "smallest" not in said
+    # what was promised before: on a tile of 14 px its one cell is another
+    scene = torch.randint(-8, 9, (1, 1, 30, 30), generator=torch.Generator().manual_seed(1)).double()
+    with torch.no_grad():
+        assert not torch.equal(net(scene)[..., :1, :1], net(scene[..., :14, :14])[..., :1, :1])
+    to_one = sp.check(whole(nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1))), (1, 30, 30)).window
+    plain = sp.check(whole(nn.Sequential(nn.Conv2d(1, 3, 3), nn.AvgPool2d(4), nn.Conv2d(3, 3, 3))), (1, 30, 30)).window
+    assert plain.smallest_px == (14, 14)
+    assert not any("tiles have the size" in c for one in (plain, to_one) for c in map(str, one.conditions))

@@ -16,7 +16,7 @@ from shiftproof.checking.agreement.agreement import agreement
 from shiftproof.checking.agreement.claims import held_against_moves
 from shiftproof.checking.answer_layout import output_of
 from shiftproof.checking.findings import mend
-from shiftproof.checking.graph.nodes import Graph, export
+from shiftproof.checking.graph.nodes import Graph, Node, export
 from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.inputs import on_rows, plain_module, size_of
 from shiftproof.checking.types import AXES, Atom, Choice, Origin, Signal, Type, Unknown, atoms
@@ -174,6 +174,7 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
             *_about_state(graph.kept),
             *_about_choices(graph, found),
         ),
+        of_one_size=any(_shares_out(n) for n in graph.nodes.values()),
     )
     seconds = {"export": round(graph.seconds, 3), "check": round(time.perf_counter() - started, 3)}
     return Verdict(
@@ -190,6 +191,11 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
         versions(),
         now(),
     )
+
+
+def _shares_out(node: Node) -> bool:
+    """Whether a node makes a map of a given size of any other, and not only its mean or largest."""
+    return node.operator.startswith("adaptive") and any(n != 1 for n in node.arguments.get("output_size", ()))
 
 
 def _identity(model: nn.Module | LoadedModel | torch.export.ExportedProgram) -> CheckedModel:

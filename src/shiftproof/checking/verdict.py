@@ -10,6 +10,8 @@ from shiftproof.records.conditions import UNIFORM, Condition, usual
 from shiftproof.records.verdict_parts import WORLDS, Claim, Finding
 from shiftproof.records.verdict_words import both_px
 
+ONE_SIZE = "tiles have the size of this input: adaptive pooling makes as many cells of any other, and so has another stride there"
+
 
 def judged(
     findings: tuple[Finding, ...],
@@ -18,6 +20,7 @@ def judged(
     input_size: tuple[int, int, int],
     distance: int,
     values: tuple[Condition | str, ...] = (),
+    of_one_size: bool = False,
 ) -> tuple[Claim, Claim, Claim, Type]:
     """(circular, window, canvas, type of the answer) from what the walk found.
 
@@ -28,6 +31,7 @@ def judged(
         input_size: (c, h, w).
         distance: pixels that an object must stay from the border in the canvas world.
         values: further conditions, such as those on parameter values.
+        of_one_size: whether the network's strides depend on the size of its input, so that nothing is known of other tiles.
     """
     unknown = next((o for o in outputs if isinstance(o, Unknown)), None)
     extent = input_size[1:]
@@ -57,7 +61,7 @@ def judged(
     )
     circular = Claim("proved" if proved else lost or "not_proved", (found[0], found[1])).under(*given, *note)
 
-    window = _window(output, signals, last, extent, broken["window"], steps, lost, given)
+    window = _window(output, signals, last, extent, broken["window"], steps, lost, given, of_one_size)
     # The smallest object, one pixel, that far from both borders and with room for one step.
     room = all(2 * distance + 1 + s <= n or n == 1 for s, n in zip(steps, extent, strict=True))
     # On a uniform background a move of the object is a circular move of the picture, so long as nothing wraps around.
@@ -78,7 +82,7 @@ def _fixed(extent: tuple[int, int]) -> list[str]:
     return [a for a, n in zip(AXES, extent, strict=True) if n == 1]
 
 
-def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
+def _window(output, signals, last, extent, broken, steps, lost, why, of_one_size) -> Claim:
     fixed = _fixed(extent)
     margins, clean = [(0, 0), (0, 0)], [int(a in fixed) for a in AXES]
     halo, smallest, enough = [0, 0], [1, 1], [1, 1]  # the last holds a step too, so that there is something to compare
@@ -115,8 +119,8 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
     ]
     found = tuple(None if a in vacuous else s for s, a in zip(found, AXES, strict=True))
     why += tuple(
-        f"the step along {a} spans all cells that padding does not reach: no cell is left to compare; use a tile of "
-        f"{enough[AXES.index(a)]} px or more"
+        f"the step along {a} spans all cells that padding does not reach: no cell is left to compare"
+        + ("" if of_one_size else f"; use a tile of {enough[AXES.index(a)]} px or more")
         for a in vacuous
     )
     # It sees no picture, so no border either.
@@ -138,12 +142,18 @@ def _window(output, signals, last, extent, broken, steps, lost, why) -> Claim:
     elif whole:
         why = (*why, "every cell of the answer depends on the whole window, so what enters and leaves changes it")
     elif moving and not all(clean):
+        too_small = (
+            ""
+            if of_one_size
+            else f": the tile is too small, use {both_px(enough)} or more ({both_px(smallest)} hold an exact cell, but no step)"
+        )
         why = (
             *why,
-            f"padding reaches every cell of the last map: the tile is too small, use {both_px(enough)} or more "
-            f"({both_px(smallest)} hold an exact cell, but no step)",
+            f"padding reaches every cell of the last map{too_small}",
         )
     status = "proved" if None not in found else lost or "not_proved"
     tiles = ((halo[0], halo[1]), (smallest[0], smallest[1])) if last and moving else (None, None)
     low_high, cells = (margins[0], margins[1]), (clean[0], clean[1])
+    if of_one_size and tiles[1] is not None:
+        tiles, why = (tiles[0], None), (*why, ONE_SIZE)
     return Claim(status, (found[0], found[1]), (), low_high, cells, *tiles).under(*why)

@@ -150,7 +150,8 @@ def tile_words(claim: Claim) -> list[str]:
     found = []
     if claim.clean is not None and claim.status == "proved":
         found.append(f"{claim.clean[0]} x {claim.clean[1]} cells of each tile are exact")
-    if claim.halo_px is not None and claim.smallest_px is not None:
+    of = ""
+    if claim.halo_px is not None:
         if claim.status == "proved":
             found.append(f"halo of {_halo_words(claim)}")
             starts = [s for s in claim.step if s is not None]
@@ -161,6 +162,7 @@ def tile_words(claim: Claim) -> list[str]:
             of = "" if set(starts) == {1} else f", in steps of {both_px(starts)}"
         else:
             of = ", for an exact cell"
+    if claim.smallest_px is not None:
         found.append(f"the smallest tile is {both_px(claim.smallest_px)}{of}")
     return found
 
