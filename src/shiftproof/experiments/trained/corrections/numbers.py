@@ -195,7 +195,7 @@ def measure(lab: Lab) -> Numbers:
     # Small batches: these networks need many steps.
     training, pictures, reach = Training(epochs=4, batch_size=16, pictures=5000, rate=1e-2), 200, 4
     if side < 28:
-        training, pictures, reach = Training(epochs=3, batch_size=32, rate=1e-2), 100, 2
+        training, pictures, reach = Training(epochs=12, batch_size=32, rate=5e-3), 100, 2
     networks = {}
     for name, kind in NETWORKS.items():
         found = np.array([lab.kept(audited, lab, kind, training, seed, pictures, reach) for seed in lab.seeds])
