@@ -36,7 +36,8 @@ SCORES = 3 * torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
         (SCORES[..., None, None].expand(-1, -1, 2, 2), {"classes": 7}, ("mask", "recognised")),
         (SOFTMAX[..., None, None].expand(-1, -1, 2, 2), {}, ("probabilities", "recognised")),
         (SCORES[:, :1, None, None].sigmoid(), {}, ("probabilities", "guessed")),
-        (SCORES[:, :1, None, None], {}, ("mask", "guessed")),
+        (SCORES[:, :1, None, None] + 2, {}, ("mask", "guessed")),  # above 0 for two pictures, below for two
+        (SCORES[:, :1, None, None], {}, ("values", "guessed")),  # below 0 everywhere: as a mask, one class everywhere
         (3 * SCORES[:, :1, None, None].abs() + 1, {}, ("values", "guessed")),
     ],
 )
