@@ -110,6 +110,12 @@ def test_a_small_budget_takes_fewer_views():
     assert mended.edits == (Edit("average", {"side": 2, "spacing": 1}),)
 
 
+SIGNS = nn.Conv2d(1, 2, 1)  # one answer above 0 and one below: they cannot be probabilities
+nn.init.zeros_(SIGNS.bias)
+with torch.no_grad():
+    SIGNS.weight.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1))
+
+
 @pytest.mark.parametrize(
     ("network", "given", "said"),
     [
@@ -117,7 +123,7 @@ def test_a_small_budget_takes_fewer_views():
         (EveryFourth(), {"data": scenes(4)[0], "budget": 3}, "4 views cost as many forward passes"),
         (nn.Conv2d(1, 2, 3, padding=1), {"data": scenes(4)[0]}, "its answer is a map"),
         (
-            nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            nn.Sequential(SIGNS, nn.AdaptiveAvgPool2d(1), nn.Flatten()),
             {"data": torch.full((4, 1, 20, 20), 0.5)},
             r"average: consistency \+0.0 points",
         ),
