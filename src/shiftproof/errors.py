@@ -97,7 +97,9 @@ class GuaranteeWarning(UserWarning):
 
 
 class InvarianceError(ShiftproofError, AssertionError):
-    """A model that was asserted to be invariant and is not."""
+    """A model that was asserted to be invariant and is not. `witness`: the image, from 0, and the move (dy, dx) that show it."""
+
+    witness: tuple[int, tuple[float, float]] | None = None
 
 
 class RestartWarning(UserWarning):

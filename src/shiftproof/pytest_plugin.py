@@ -16,7 +16,6 @@ import pytest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from shiftproof.testing import Change
     from shiftproof.translations import TranslationSet
 
 MARKER = "shift_invariant"
@@ -53,17 +52,19 @@ def shift_invariant(request: pytest.FixtureRequest) -> Callable[..., None]:
     moves, tolerance = _given(request)
 
     def check(model: Any, images: Tensor) -> None:
-        from shiftproof.testing import refuse_change, worst_change
+        from shiftproof.errors import InvarianceError
+        from shiftproof.testing import assert_invariant
 
-        worst = worst_change(model, images, moves)
-        if worst.difference > tolerance:
-            path = _drawn(images, worst, moves, _path(request))
-            dy, dx = worst.move
-            words = (
-                f"{path}\nleft: image {worst.image} unmoved; right: moved by dy={dy:g}, dx={dx:g} ({moves.boundary})"
-            )
+        try:
+            assert_invariant(model, images, moves, tolerance=tolerance)
+        except InvarianceError as error:
+            if error.witness is None:
+                raise
+            image, (dy, dx) = error.witness
+            path = _drawn(images[image : image + 1], (dy, dx), moves, _path(request))
+            words = f"{path}\nleft: image {image} unmoved; right: moved by dy={dy:g}, dx={dx:g} ({moves.boundary})"
             request.node.add_report_section("call", "shiftproof: the witness", words)
-        refuse_change(worst, moves, tolerance=tolerance)
+            raise
 
     return check
 
@@ -91,7 +92,7 @@ def _path(request: pytest.FixtureRequest) -> Path:
     return request.config.rootpath / request.config.getini(FOLDER) / f"{name[-LONGEST:]}-{sure}.png"
 
 
-def _drawn(images: Tensor, worst: Change, moves: TranslationSet, path: Path) -> Path:
+def _drawn(picture: Tensor, move: tuple[float, float], moves: TranslationSet, path: Path) -> Path:
     """Writes the picture unmoved and moved, side by side."""
     import numpy as np
     import torch
@@ -100,8 +101,8 @@ def _drawn(images: Tensor, worst: Change, moves: TranslationSet, path: Path) -> 
     from shiftproof.records import write_beside
     from shiftproof.translations import translate
 
-    picture = images[worst.image : worst.image + 1].detach().to("cpu", torch.float64)
-    both = torch.tensor([(0.0, 0.0), worst.move], dtype=torch.float64)
+    picture = picture.detach().to("cpu", torch.float64)
+    both = torch.tensor([(0.0, 0.0), move], dtype=torch.float64)
     views = translate(picture, both, moves.boundary, fill=moves.fill, margin_px=moves.carried_px)[0]
     views = views if views.shape[1] == 3 else views[:, :1].expand(-1, 3, -1, -1)
     low, high = float(picture.min()), float(picture.max())

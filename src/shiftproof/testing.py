@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -47,78 +46,23 @@ def assert_invariant(
     shiftproof.errors.InvarianceError: not invariant: ...
     """
     _not_negative("tolerance", tolerance)
-    worst = worst_change(model, images, translations)
-    refuse_change(worst, translations, tolerance=tolerance)
-
-
-@dataclass(frozen=True)
-class Change:
-    """The largest change of an output.
-
-    Args:
-        difference: abs(f(Tx)_k - f(x)_k), in the output's own unit; infinite where an output is not a number.
-        image: x, counted from 0.
-        move: T, (dy, dx) in pixels.
-        output: k, counted from 0 in the flattened output.
-    """
-
-    difference: float
-    image: int
-    move: tuple[float, float]
-    output: int
-
-
-def worst_change(
-    model: nn.Module | LoadedModel | Callable[[Tensor], Tensor], images: Tensor, translations: TranslationSet
-) -> Change:
-    """The largest change of an output, over all images and moves.
-
-    Args:
-        model: as for `assert_invariant`.
-        images: as for `assert_invariant`.
-        translations: the moves.
-
-    Raises:
-        MeasureError: no images.
-
-    >>> from shiftproof.translations import grid
-    >>> worst_change(torch.nn.Flatten(), torch.eye(4)[None, None] * 3, grid(1, boundary="circular")).difference
-    3.0
-    """
-    worst = Change(-1.0, 0, (0.0, 0.0), 0)
+    worst, image, move, output = -1.0, 0, (0.0, 0.0), 0
     for i, moves, difference, _ in _differences(model, images, translations):
         # NaN compares false with everything, and would pass as no difference.
         difference = difference.nan_to_num(nan=float("inf"))
         value, place = difference.flatten().max(dim=0)
-        if float(value) > worst.difference:
-            move, output = divmod(int(place), difference.shape[1])
-            dy, dx = moves[move].tolist()
-            worst = Change(float(value), i, (dy, dx), output)
-    return worst
-
-
-def refuse_change(worst: Change, translations: TranslationSet, *, tolerance: float) -> None:
-    """Raise what `assert_invariant` raises if the change is larger than the tolerance.
-
-    Args:
-        worst: what `worst_change` returned.
-        translations: the moves.
-        tolerance: largest absolute difference allowed.
-
-    Raises:
-        InvarianceError: the change is larger.
-        MeasureError: a tolerance below zero.
-
-    >>> from shiftproof.translations import grid
-    >>> refuse_change(Change(0.5, 0, (1.0, 0.0), 3), grid(1, boundary="zero"), tolerance=1)
-    """
-    _not_negative("tolerance", tolerance)
-    if worst.difference > tolerance:
-        raise InvarianceError(
-            f"not invariant: an output changes by {worst.difference:.3g}, more than the tolerance {tolerance:g}",
-            where=f"{_where(worst.image, torch.tensor(worst.move), translations)}, output {worst.output}",
+        if float(value) > worst:
+            k, output = divmod(int(place), difference.shape[1])
+            dy, dx = moves[k].tolist()
+            worst, image, move = float(value), i, (dy, dx)
+    if worst > tolerance:
+        error = InvarianceError(
+            f"not invariant: an output changes by {worst:.3g}, more than the tolerance {tolerance:g}",
+            where=f"{_where(image, move, translations)}, output {output}",
             remedy="`shiftproof.audit` shows in which layer the difference arises",
         )
+        error.witness = (image, move)
+        raise error
 
 
 def assert_keeps_position(
@@ -160,7 +104,8 @@ def assert_keeps_position(
         change = difference.nan_to_num(nan=0.0).amax(1).masked_fill(same, float("inf"))  # NaN shows nothing
         value, move = change.min(dim=0)
         if float(value) < smallest:
-            smallest, where = float(value), _where(i, moves[int(move)], translations)
+            dy, dx = moves[int(move)].tolist()
+            smallest, where = float(value), _where(i, (dy, dx), translations)
     if smallest == float("inf"):
         raise MeasureError("no move changes a picture", where="translations", remedy="give moves and pictures that do")
     if smallest < least:
@@ -193,8 +138,8 @@ def _differences(model, images: Tensor, translations: TranslationSet) -> Iterato
                 yield i, part, (answer(model(moved)) - unmoved).abs().flatten(1), same
 
 
-def _where(image: int, move: Tensor, translations: TranslationSet) -> str:
-    dy, dx = move.tolist()
+def _where(image: int, move: tuple[float, float], translations: TranslationSet) -> str:
+    dy, dx = move
     return f"image {image}, dy={dy:g}, dx={dx:g}, boundary={translations.boundary}"
 
 

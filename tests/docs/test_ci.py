@@ -1,19 +1,18 @@
 """docs/ci.md does what it says: its commands run, its workflow and its hook are valid, its settings are taken."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = any(e.value == "shiftproof.pytest_plugin" for e in entry_points(group="pytest11"))
 TEXT = (ROOT / "docs" / "ci.md").read_text("utf-8")
 NET = """
 from torch import nn
@@ -108,8 +107,8 @@ def test_the_test_of_the_page_passes_for_an_invariant_model_and_fails_for_anothe
         head = f"import torch\nfrom torch import nn\nmodel = nn.Sequential({pool}, nn.Flatten())\nimages = {scene}\n"
         (tmp_path / "test_it.py").write_text(head + block)
         (tmp_path / "pytest.ini").write_text("[pytest]\n")
-        plugin = [] if INSTALLED else ["-p", "shiftproof.pytest_plugin"]
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "shiftproof.pytest_plugin"]
+        env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=env)
         assert done.returncode == status, done.stdout
         assert list((tmp_path / "shiftproof-witnesses").glob("*.png")), done.stdout

@@ -4,14 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 
 import numpy as np
 import pytest
 from PIL import Image
 
-# Installed from this checkout, pytest finds the plugin by itself; a checkout on PYTHONPATH is not installed.
-INSTALLED = any(e.value == "shiftproof.pytest_plugin" for e in entry_points(group="pytest11"))
+# By name, so that a checkout on PYTHONPATH is tested as one that is installed (tests/api/test_package.py: pytest finds it there).
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "NO_COLOR": "1"}
 START = """
 import pytest, torch
 from torch import nn
@@ -27,9 +26,8 @@ def pytest_on(folder, test, *options, ini=""):
     """What pytest prints of a file with this test, and its status."""
     (folder / "test_it.py").write_text(START + test)
     (folder / "pytest.ini").write_text(f"[pytest]\naddopts = --strict-markers\n{ini}")
-    plugin = [] if INSTALLED else ["-p", "shiftproof.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *plugin, *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "shiftproof.pytest_plugin", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **ALONE})
     return done.returncode, done.stdout + done.stderr
 
 
@@ -120,7 +118,7 @@ def test_who_does_not_use_it_pays_nothing(tmp_path):
     (tmp_path / "test_none.py").write_text(test)
     run = "pytest.main(['-q', '-p', 'shiftproof.pytest_plugin', 'test_none.py'])"
     code = f"import sys, pytest; {run}; print('torch' in sys.modules)"
-    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = {**os.environ, **ALONE}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=env)
     assert "1 passed" in done.stdout
     assert done.stdout.endswith("False\n")

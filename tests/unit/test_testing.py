@@ -30,6 +30,17 @@ def test_the_error_is_an_assertion_and_names_the_worst_view():
         sp.testing.assert_invariant(lambda x: x[:, 0, :1, 0], images, sp.grid(1, boundary="circular"))
 
 
+def test_the_error_knows_its_witness():
+    images = torch.zeros(2, 1, 4, 4)
+    images[1, 0, 0, 0] = 3.0
+    with pytest.raises(InvarianceError) as found:
+        sp.testing.assert_invariant(nn.Flatten(), images, sp.grid(1, boundary="circular"))
+    image, move = found.value.witness
+    assert image == 1
+    assert move != (0, 0)
+    assert max(map(abs, move)) == 1
+
+
 def test_nan_is_not_invariance():
     with pytest.raises(InvarianceError, match="inf"):
         sp.testing.assert_invariant(

@@ -6,11 +6,9 @@ from dataclasses import replace
 from math import ceil, gcd
 
 from shiftproof.checking.types import AXES, Atom, Constant, Join, Signal, Type, Unknown, grown, joined
-from shiftproof.records.conditions import UNIFORM, Condition, usual
+from shiftproof.records.conditions import ONE_SIZE, UNIFORM, Condition, usual
 from shiftproof.records.verdict_parts import WORLDS, Claim, Finding
 from shiftproof.records.verdict_words import both_px
-
-ONE_SIZE = "tiles have the size of this input: adaptive pooling makes as many cells of any other, and so has another stride there"
 
 
 def judged(

@@ -17,11 +17,20 @@ def read_json(content: bytes, budget: Budget) -> Any:
 
     Raises:
         ShiftproofError: it has more parts than the budget.
-        ValueError: it is not JSON, is nested too deeply, or has a number of more than 4,300 digits.
+        ValueError: it is not JSON, is nested too deeply, has a number of more than 4,300 digits, or has a name twice in one
+            object: which of the two was meant cannot be known.
     """
     # One of these stands before every value but the first. Inside texts they count too: no value is missed.
     budget.spend("parts", content.count(b"[") + content.count(b"{") + content.count(b","))
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_once_each)
     except RecursionError as e:
         raise ValueError("it is nested too deeply") from e
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name in found if sum(name == other for other, _ in pairs) > 1)
+        raise ValueError(f"{twice!r:.40} stands twice")
+    return found

@@ -35,6 +35,10 @@ UNIFORM = Condition("uniform background", "background")
 SERIES = Condition("the network takes series (n, c, w), which move along x", "series")
 ASYMMETRIC = Condition("no map whose content chooses its phase equals a moved copy of itself", "asymmetric")
 
+ONE_SIZE = Condition(
+    "tiles have the size of this input: adaptive pooling makes as many cells of any other, and so has another stride there"
+)
+
 
 def one_picture(input_size: tuple[int, ...]) -> Condition:
     """That a claim is about one picture of that size.

@@ -22,7 +22,7 @@ from shiftproof.experiments.sources import NOTES
 from shiftproof.experiments.trained.corrections.numbers import Kind, network
 from shiftproof.experiments.trained.position.cells import reader
 from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
-from shiftproof.records.numbers import percent
+from shiftproof.records.numbers import percent, points
 from shiftproof.training import Training, untrained
 from shiftproof.translations import translate
 
@@ -231,8 +231,8 @@ def finding(n: Numbers) -> list[Said | str]:
         *(_away(n, kind) for kind in n.maps),
         Said(
             share > 0,
-            yes=f"Sharing the weights of the same layer brings {percent(share, 1)} more correct answers at the top.",
-            no=f"Sharing the weights of the same layer brings no more correct answers at the top ({percent(share, 1)}).",
+            yes=f"Sharing the weights of the same layer brings {points(share, 1)} more correct answers at the top.",
+            no=f"Sharing the weights of the same layer brings no more correct answers at the top ({points(share, 1)}).",
         ),
         *(_instead(n, kind) for kind in (AVERAGE, LARGEST)),
     ]
@@ -243,8 +243,8 @@ def _instead(n: Numbers, kind: str) -> Said:
     start = f"Behind the same convolutions, {'an average' if kind == AVERAGE else 'a maximum'} in place of flattening brings"
     return Said(
         more > 0,
-        yes=f"{start} {percent(more, 1)} more correct answers at the worst place.",
-        no=f"{start} no more correct answers at the worst place ({percent(more, 1)}).",
+        yes=f"{start} {points(more, 1)} more correct answers at the worst place.",
+        no=f"{start} no more correct answers at the worst place ({points(more, 1)}).",
     )
 
 

@@ -18,18 +18,14 @@ from shiftproof.experiments.figures import over_seeds
 from shiftproof.experiments.judging import judged
 from shiftproof.experiments.lab import Lab
 from shiftproof.experiments.sources import NOTES
+from shiftproof.experiments.trained.rabbit import CHANCE, CLASSES, FEW, KEPT, NEAR_CHANCE
 from shiftproof.layers import UnsharedConv2d
 from shiftproof.records import Chart, Citation, Figure, Judged, Series, Table
 from shiftproof.records.numbers import percent
 from shiftproof.training import Training
 
-CLASSES = 10
-CHANCE = 1 / CLASSES
-NEAR_CHANCE = 2 * CHANCE  # an accuracy up to this is called chance: guesses are not spread evenly over the digits
-KEPT = 0.01  # rates that differ by no more than this are called the same
 HIDDEN = 64  # features of each detector
 DRAWN = 8  # of them
-FEW = 10_000  # training pictures
 PLACES = LEFT, RIGHT, BOTH = ("left", "right", "both")
 TRAINED = ONE, EACH = ("left", "both")  # where digits were in training
 LAYERS = SHARED, UNSHARED = ("shared", "unshared")
@@ -83,12 +79,10 @@ class Numbers:
         return self.rate(layer, seen, LEFT) - self.rate(layer, seen, RIGHT) <= KEPT
 
 
-def side_by_side(
-    left: UInt8[Tensor, "n 1 h w"], right: UInt8[Tensor, "n 1 h w"] | None = None
-) -> UInt8[Tensor, "n 1 h v"]:
+def beside(left: UInt8[Tensor, "n 1 h w"], right: UInt8[Tensor, "n 1 h w"] | None = None) -> UInt8[Tensor, "n 1 h v"]:
     """Pictures with a digit on the left and one on the right, or nothing there.
 
-    >>> side_by_side(torch.full((1, 1, 1, 1), 9, dtype=torch.uint8)).tolist()
+    >>> beside(torch.full((1, 1, 1, 1), 9, dtype=torch.uint8)).tolist()
     [[[[9, 0]]]]
     """
     return torch.cat([left, torch.zeros_like(left) if right is None else right], -1)
@@ -151,7 +145,7 @@ def pictures_of(digits: Labelled, seen: str) -> Labelled:
     left, labels = digits.pictures[:FEW], digits.labels[:FEW]
     right = left[partners(labels)] if seen == EACH else None
     word = f"{digits.word}, {'on the left' if seen == ONE else 'on the left and on the right'}"
-    return Labelled(side_by_side(left, right), labels, word)
+    return Labelled(beside(left, right), labels, word)
 
 
 def trained(lab: Lab, layer: str, seen: str, seed: int) -> nn.Module:
@@ -202,7 +196,7 @@ def measure(lab: Lab, *, tests: int = 1000) -> Numbers:
     digits, test = lab.digits("train"), lab.digits("test")
     side = digits.pictures.shape[-1]
     labels = test.labels[:tests]
-    pictures = side_by_side(test.pictures[:tests], test.pictures[:tests][partners(labels)])
+    pictures = beside(test.pictures[:tests], test.pictures[:tests][partners(labels)])
     found, kernels = {}, {}
     for kind in lab.each("two objects", KINDS):
         models = [trained(lab, *kind, seed) for seed in lab.seeds]

@@ -194,7 +194,7 @@ WORDS = {  # of names that others use, such as norm_mean and pixel_stdev
     **dict.fromkeys(("std", "stds", "stdev", "stddev"), "std"),
 }
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-SHAPES = ("inputshape", "inputsize", "imgsize", "inputresolution")
+SHAPES = ("inputshape", "imgsize", "inputresolution")
 
 
 def _meant(name: object) -> str | None:

@@ -185,6 +185,12 @@ def test_a_mobilenet_with_a_yaml_beside_it_has_its_published_accuracy(shared, tm
     assert round(record.metrics["accuracy_unmoved"].value * 125) == 114  # 91.2 %
 
 
+def test_a_name_that_stands_twice_in_json_is_refused_too(tmp_path):
+    (tmp_path / "net.json").write_text('{"mean": [0.5], "std": [0.5], "mean": [0.4]}')
+    with pytest.raises(ModelError, match="'mean' stands twice"):
+        beside(str(tmp_path / "net.pt2"))
+
+
 @pytest.mark.parametrize(("name", "meant"), [("means", "mean"), ("stds", "std"), ("interpolations", "interpolation")])
 def test_a_name_that_is_nearly_ours_is_not_passed_over(tmp_path, name, meant):
     (tmp_path / "net.yaml").write_text(f"{name}: [0.5]\nepochs: 90\nimage_size: 32\n")
