@@ -186,3 +186,26 @@ def test_of_a_network_that_shares_any_map_out_into_cells_no_other_tile_is_promis
     plain = sp.check(whole(nn.Sequential(nn.Conv2d(1, 3, 3), nn.AvgPool2d(4), nn.Conv2d(3, 3, 3))), (1, 30, 30)).window
     assert plain.smallest_px == (14, 14)
     assert not any("tiles have the size" in c for one in (plain, to_one) for c in map(str, one.conditions))
+
+
+class Back(nn.Module):
+    """A map halved and brought back to a size, given or that of the input."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.conv, self.side = nn.Conv2d(1, 2, 3, padding=1), side
+
+    def forward(self, x):
+        size = x.shape[-2:] if self.side is None else (self.side, self.side)
+        return nn.functional.interpolate(nn.functional.avg_pool2d(self.conv(x), 2), size=size)
+
+
+@pytest.mark.parametrize("side", [None, 32])
+def test_a_size_to_which_maps_are_interpolated_is_said_to_grow_with_the_tile(side):
+    """A program holds the number alone: of one that was typed, the promise about other tiles would be false."""
+    claim = sp.check(Back(side), (1, 32, 32)).window
+    assert claim.status == "proved"
+    assert claim.smallest_px is not None
+    assert any("sizes that grow with it" in str(c) for c in claim.conditions)
+    by_factor = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.Upsample(scale_factor=2))
+    assert not any("grow with it" in str(c) for c in sp.check(by_factor, (1, 32, 32)).window.conditions)

@@ -175,6 +175,7 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
             *_about_choices(graph, found),
         ),
         of_one_size=any(_shares_out(n) for n in graph.nodes.values()),
+        growing=any(_resized(n) for n in graph.nodes.values()),
     )
     seconds = {"export": round(graph.seconds, 3), "check": round(time.perf_counter() - started, 3)}
     return Verdict(
@@ -196,6 +197,15 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
 def _shares_out(node: Node) -> bool:
     """Whether a node makes a map of a given size of any other, and not only its mean or largest."""
     return node.operator.startswith("adaptive") and any(n != 1 for n in node.arguments.get("output_size", ()))
+
+
+def _resized(node: Node) -> bool:
+    """Whether a node interpolates to a size and not by a factor; whether it was typed or computed, a program does not say."""
+    return (
+        "upsample" in node.operator
+        and bool(node.arguments.get("output_size"))
+        and not node.arguments.get("scale_factors")
+    )
 
 
 def _identity(model: nn.Module | LoadedModel | torch.export.ExportedProgram) -> CheckedModel:

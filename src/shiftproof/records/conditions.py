@@ -39,6 +39,8 @@ ONE_SIZE = Condition(
     "tiles have the size of this input: adaptive pooling makes as many cells of any other, and so has another stride there"
 )
 
+GROWING = Condition("in a tile of another size, maps are interpolated to sizes that grow with it")
+
 
 def one_picture(input_size: tuple[int, ...]) -> Condition:
     """That a claim is about one picture of that size.
