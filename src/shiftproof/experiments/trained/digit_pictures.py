@@ -16,7 +16,7 @@ from shiftproof.training import moved, untrained
 SHOWN_PX = 112  # about the side of a digit in the picture
 
 
-def boxes(model: nn.Sequential, side_px: int) -> list[Box]:
+def boxes(model: nn.Module, side_px: int) -> list[Box]:
     """The layers of a network from its input to its output.
 
     >>> from shiftproof.models import ConvNet
@@ -24,11 +24,14 @@ def boxes(model: nn.Sequential, side_px: int) -> list[Box]:
     ['28 x 28', 'conv 3 x 3, 32', 'max 2 x 2', 'dense, 10']
     """
     found = [Box(f"{side_px} x {side_px}")]
-    for layer in model:
+    for layer in model.children():
         if isinstance(layer, nn.Conv2d):
-            found.append(Box(f"conv {layer.kernel_size[0]} x {layer.kernel_size[1]}, {layer.out_channels}"))
+            apart = f", dilation {layer.dilation[0]}" if layer.dilation[0] > 1 else ""
+            found.append(Box(f"conv {layer.kernel_size[0]} x {layer.kernel_size[1]}, {layer.out_channels}{apart}"))
         elif isinstance(layer, nn.MaxPool2d):
             found.append(Box(f"max {layer.kernel_size} x {layer.kernel_size}", strong=True))
+        elif isinstance(layer, nn.AdaptiveAvgPool2d):
+            found.append(Box("average over positions"))
         elif isinstance(layer, nn.Linear):
             found.append(Box(f"dense, {layer.out_features}"))
     return found
@@ -41,7 +44,12 @@ def in_words(here: Setting, models: Mapping[str, str]) -> dict[str, str]:
     {'B': '28 x 28; conv 3 x 3, 32; max 2 x 2; dense, 10'}
     """
     built = {name: untrained(here.build(pattern)) for name, pattern in models.items()}
-    return {name: "; ".join(box.text for box in boxes(model, here.side_px)) for name, model in built.items()}
+    return {name: layers_in_words(model, here.side_px) for name, model in built.items()}
+
+
+def layers_in_words(model: nn.Module, side_px: int) -> str:
+    """The layers of a network, from the picture to the scores."""
+    return "; ".join(box.text for box in boxes(model, side_px))
 
 
 def networks(here: Setting, models: Mapping[str, str]) -> bytes:

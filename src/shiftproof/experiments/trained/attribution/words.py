@@ -29,6 +29,7 @@ from shiftproof.experiments.trained.attribution.numbers import (
     network,
     training,
 )
+from shiftproof.experiments.trained.digit_pictures import layers_in_words
 from shiftproof.records import Chart, Figure, Judged, Series, Table
 from shiftproof.records.numbers import from_to, percent, signed_points
 from shiftproof.repairing import AUGMENTATION, POOLING, READOUT, SHARING, STAGES
@@ -278,9 +279,14 @@ def footnotes(numbers: Numbers) -> list[Said | str]:
         "Removing a stage from all stages shows how much the others cannot replace; adding it to no other stage shows what it "
         "does alone. The share is the mean over all orders of adding the stages, and the shares sum to the total contribution. "
         "Where a stage helps some networks and harms others, the share is their balance: the tables above it say which.",
-        f"The network begins with {next(network(frozenset(STAGES), numbers.side_px).children())}; "
+        f"The network with all stages: {layers(numbers)}. Its convolutions are padded around the circle. "
         "`shiftproof.experiments.attribute_invariance` does the same for your own network, residual ones included.",
     ]
+
+
+def layers(numbers: Numbers) -> str:
+    """The network with all stages, from the picture to the scores."""
+    return layers_in_words(network(frozenset(STAGES), numbers.side_px), numbers.side_px)
 
 
 def square(numbers: Numbers) -> list[list[Cells]]:
@@ -307,7 +313,8 @@ def protocol(numbers: Numbers) -> dict[str, Any]:
     """Everything needed to repeat it."""
     moves = len(grid(numbers.reach_px, "zero")) - 1
     return {
-        "network": repr(network(frozenset(STAGES), numbers.side_px)).replace("\n", ""),
+        "network": layers(numbers),
+        "behind each convolution": "a ReLU; behind the dense layer a batch norm of the ten scores",
         "without weight sharing": "a separate kernel for every position, trained in the same way",
         "without pooling": "nothing in its place",
         "without averaging readout": "a dense layer on all positions",
