@@ -179,6 +179,7 @@ def test_the_extras(wheel):
         "timm",
         "onnx",
         "pandas",
+        "training",
         "all",
         "dev",
     }
@@ -187,6 +188,9 @@ def test_the_extras(wheel):
         ("timm", "torchvision"),
         ("onnx", "onnxruntime"),
         ("pandas", "pandas"),
+        ("training", "torchmetrics"),
+        ("training", "pytorch-lightning"),
+        ("training", "tensorboard"),
         ("all", "timm"),
         ("all", "onnxruntime"),
     ):
@@ -216,7 +220,7 @@ def undeclared(packages: set[str], requirements: list[str]) -> set[str]:
 def test_every_package_that_the_source_imports_is_declared():
     extras = PROJECT["optional-dependencies"]
     # pytest loads the plugin, so it is there where the plugin runs; who does not test needs none
-    requirements = [*PROJECT["dependencies"], *extras["timm"], *extras["onnx"], *extras["pandas"], "pytest"]
+    requirements = [*PROJECT["dependencies"], *extras["timm"], *extras["onnx"], *extras["pandas"], *extras["training"], "pytest"]
     packages = set().union(*(imported(ast.parse(p.read_text())) for p in (ROOT / "src").rglob("*.py")))
     assert {"torch", "scipy", "msgspec", "onnxruntime"} <= packages
     assert undeclared(packages, requirements) == set()
