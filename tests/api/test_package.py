@@ -220,7 +220,14 @@ def undeclared(packages: set[str], requirements: list[str]) -> set[str]:
 def test_every_package_that_the_source_imports_is_declared():
     extras = PROJECT["optional-dependencies"]
     # pytest loads the plugin, so it is there where the plugin runs; who does not test needs none
-    requirements = [*PROJECT["dependencies"], *extras["timm"], *extras["onnx"], *extras["pandas"], *extras["training"], "pytest"]
+    requirements = [
+        *PROJECT["dependencies"],
+        *extras["timm"],
+        *extras["onnx"],
+        *extras["pandas"],
+        *extras["training"],
+        "pytest",
+    ]
     packages = set().union(*(imported(ast.parse(p.read_text())) for p in (ROOT / "src").rglob("*.py")))
     assert {"torch", "scipy", "msgspec", "onnxruntime"} <= packages
     assert undeclared(packages, requirements) == set()

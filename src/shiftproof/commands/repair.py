@@ -27,8 +27,6 @@ from shiftproof.commands.options import (
 )
 from shiftproof.commands.output import StoppedError, doing, put_json, say, warnings_on
 
-STATE = ".training.safetensors"  # of a training that is not finished
-
 
 class Goal(StrEnum):
     """What the mended model must do."""
@@ -147,7 +145,7 @@ def repair(
     from shiftproof.repairing import repair as mend
     from shiftproof.repairing.export import export
     from shiftproof.report.repair import write_repair_page
-    from shiftproof.training import Recipe
+    from shiftproof.training import Recipe, remove_finished
 
     stderr = Console(stderr=True)
     place = nullcontext() if out is None else owned.alone(out)
@@ -180,7 +178,7 @@ def repair(
                     budget=budget,
                     max_drop=max_drop,
                     recipe=Recipe() if epochs is None else Recipe(epochs=epochs),
-                    state=None if out is None else out / STATE,
+                    state=out,
                     progress=lambda done, total: shown("training", done, total, ""),
                 )
         except KeyboardInterrupt:
@@ -190,6 +188,8 @@ def repair(
             with doing(stderr, f"writing {out}"):
                 export(mended, loaded, out, page=True)
                 write_repair_page(mended.record, out, *mended.audits)
+            for other in remove_finished(out):
+                say(stderr, f"{other} holds a training that was stopped: remove it if you do not want to go on with it")
     record = mended.record
     if csv is not None:
         write_beside(csv, record.to_csv().encode(), OUR_TABLE)

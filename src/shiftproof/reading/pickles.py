@@ -14,6 +14,7 @@ a table of words, and what a word does is up to the reader of each format. Every
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Mapping
 from io import BufferedIOBase
 from typing import Any, cast
@@ -30,6 +31,7 @@ VALUES = {
 TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 IGNORED = {"PROTO", "FRAME", "STOP"}
 KEYS = (str, bytes, int, float, bool, type(None))  # hashed in one step: the hash of nested tuples could take for ever
+MOST_KEY = 2**60  # larger whole numbers can be chosen to have one hash, and are then found one by one
 
 
 class Name(str):
@@ -58,9 +60,11 @@ class Machine:
             ValueError, LookupError, TypeError, AttributeError, OverflowError: it is not a pickle that fits together.
         """
         self.stack, self.below, self.memo = [], [], {}
-        for instruction, argument, _ in pickletools.genops(cast(bytes, program)):
-            self.budget.spend("instructions")
-            self._step(instruction.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python's, of a backslash in a text of the file
+            for instruction, argument, _ in pickletools.genops(cast(bytes, program)):
+                self.budget.spend("instructions")
+                self._step(instruction.name, argument)
         return self.stack.pop()
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> Any:
@@ -131,6 +135,8 @@ class Machine:
             for key, value in zip(values[::2], values[1::2], strict=True):
                 if type(key) not in KEYS:
                     raise self.refusal(f"a key of type {type(key).__name__}")
+                if isinstance(key, int) and abs(key) > MOST_KEY:
+                    raise self.refusal("a key that is a number above 2^60")
                 self._top(dict)[key] = value
         else:
             raise self.refusal(f"the instruction {name}")

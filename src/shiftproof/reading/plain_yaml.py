@@ -1,4 +1,4 @@
-"""YAML from a stranger, read within a budget: no aliases, and nothing that takes longer than its text is long."""
+"""YAML from a stranger, read within a budget: no aliases, no tags, and nothing that takes longer than its text is long."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ OPENS = (
     yaml.FlowSequenceStartToken,
     yaml.FlowMappingStartToken,
 )
+LONGEST = 15  # characters of a number that is a name: those of more can be chosen to have one hash, and to be found one by one
 CLOSES = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
 
 
@@ -28,6 +29,10 @@ class OnceEach(yaml.SafeLoader):
                 if key.value in seen:
                     raise ValueError(f"{key.value!r:.40} stands twice (line {key.start_mark.line + 1})")
                 seen.add(key.value)
+                if key.tag == "tag:yaml.org,2002:int" and len(key.value) > LONGEST:
+                    raise ValueError(
+                        f"a name is a number of {len(key.value)} characters (line {key.start_mark.line + 1})"
+                    )
         return super().construct_mapping(node, deep)
 
 
@@ -40,9 +45,9 @@ def read_yaml(text: str, budget: Budget) -> Any:
 
     Raises:
         ShiftproofError: it exceeds the budget.
-        ValueError: a name stands twice in one mapping, or it has aliases. An alias stands for a part of the text, and aliases
-            of aliases for exponentially many.
-        yaml.YAMLError: it is not YAML, or uses a tag that is not of plain data.
+        ValueError: a name stands twice in one mapping, or is a long number, or it has tags or aliases. An alias stands for a
+            part of the text, and aliases of aliases for exponentially many; a tag makes a number of any text.
+        yaml.YAMLError: it is not YAML.
     """
     level = 0
     # Before anything is built. PyYAML looks through all open levels at each token, and multiplies a number in base 60
@@ -53,6 +58,8 @@ def read_yaml(text: str, budget: Budget) -> Any:
         budget.at_most("levels", level)
         if isinstance(token, yaml.AliasToken):
             raise ValueError("aliases (*name) are not read")
+        if isinstance(token, yaml.TagToken):
+            raise ValueError("tags (!name) are not read")
         # PyYAML may read a word that begins so as a number.
         if isinstance(token, yaml.ScalarToken) and token.plain and token.value.startswith(tuple("+-.0123456789")):
             budget.at_most("digits", len(token.value))

@@ -93,7 +93,8 @@ def repair(
         max_drop: the largest drop of accuracy on unmoved pictures, a fraction; without labels, of answers that stay as they were.
         recipe: how the methods train that change weights ("fine-tuning", "distillation"); None is `Recipe()`. They are tried only
             if `method` names them, because they take long.
-        state: file in which a training keeps its state: a repair that was killed goes on from it, to the same weights.
+        state: folder in which a training keeps its state: a repair that was killed goes on from it, to the same weights. It
+            stays there (`shiftproof.training.remove_finished`).
         progress: called with (steps done, total steps) while a network is trained.
 
     Returns:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shiftproof.errors import ModelError
-from shiftproof.records import write_beside
 from shiftproof.training.malloc import kept_memory
+from shiftproof.training.state import State, key_of
 
 EVERY = 50  # steps between two states that are kept
 
@@ -74,8 +72,8 @@ def finetuned(
         classes: of the pictures; None trains by the original's answers alone.
         recipe: how.
         scores: the class scores (n, k) in what the network returns.
-        state: file that keeps the state every `EVERY` steps: a run that was killed goes on from it to the same weights. It is
-            removed at the end. None keeps none.
+        state: folder that keeps the state every `EVERY` steps, and at the end: a run that was killed goes on from it to the same
+            weights. See `shiftproof.training.remove_finished`. None keeps none.
         progress: called with (steps done, total steps) after each step.
 
     Raises:
@@ -95,7 +93,7 @@ def finetuned(
         _mode(teacher, False)
         _mode(student, True)
         optimiser = torch.optim.SGD(weights, recipe.rate, momentum=0.9, weight_decay=1e-4)
-        kept = None if state is None else _State(state, recipe, steps, _digest(network, pictures, classes))
+        kept = None if state is None else State(state, key_of(recipe, steps, network, scores, pictures, classes))
         done = 0 if kept is None else kept.restore(student, weights, optimiser)
         for step in range(done, steps):
             # Drawn from the number of the step: a run that goes on draws what it would have drawn.
@@ -110,16 +108,14 @@ def finetuned(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if kept is not None and (step + 1) % EVERY == 0:
-                kept.keep(step + 1, student, weights, optimiser)
+            if kept is not None and ((step + 1) % EVERY == 0 or step + 1 == steps):
+                kept.keep(step + 1, steps, student, weights, optimiser)
             if progress is not None:
                 progress(step + 1, steps)
     _mode(student, False)
     for p, original in zip(student.parameters(), network.parameters(), strict=True):
         p.requires_grad_(original.requires_grad)
         p.grad = None
-    if state is not None:
-        state.unlink(missing_ok=True)
     return student
 
 
@@ -175,47 +171,3 @@ def _crops(x: Tensor, reach: int, draw: torch.Generator) -> Tensor:
 def _mode(module: nn.Module, training: bool) -> None:
     for m in module.modules():  # one by one: a module's own `train` may do more than that
         m.training = training
-
-
-def _digest(network: nn.Module, pictures: Tensor, classes: Tensor | None) -> str:
-    """Tells the network and the pictures of a run from all others."""
-    found = hashlib.sha256(repr(tuple(pictures.shape)).encode())
-    for t in (*network.state_dict().values(), *pictures.split(1000), *([] if classes is None else [classes])):
-        found.update(t.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if t.ndim else repr(t).encode())
-    return found.hexdigest()
-
-
-class _State:
-    """What a run needs in order to go on: weights, momentum, and the number of the step, in one file of tensors."""
-
-    def __init__(self, path: Path, recipe: Recipe, steps: int, given: str) -> None:
-        self.path = path
-        self.key = json.dumps({**asdict(recipe), "steps": steps, "given": given}, sort_keys=True)
-
-    def keep(
-        self, done: int, student: nn.Module, weights: list[nn.Parameter], optimiser: torch.optim.Optimizer
-    ) -> None:
-        """Writes the state beside its place, and renames it."""
-        from safetensors.torch import save
-
-        found = {f"state.{k}": v.detach().cpu().contiguous().clone() for k, v in student.state_dict().items()}
-        for i, p in enumerate(weights):
-            found[f"momentum.{i}"] = optimiser.state[p]["momentum_buffer"].detach().cpu().contiguous().clone()
-        write_beside(self.path, save(found, {"done": str(done), "key": self.key}))
-
-    def restore(self, student: nn.Module, weights: list[nn.Parameter], optimiser: torch.optim.Optimizer) -> int:
-        """Takes up the state of a run with the same recipe and pictures; returns how many steps it had done."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(self.path), "pt") as file:
-                known = file.metadata() or {}
-                if known.get("key") != self.key:
-                    return 0
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
-        except (OSError, SafetensorError):
-            return 0
-        student.load_state_dict({k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")})
-        for i, p in enumerate(weights):
-            optimiser.state[p]["momentum_buffer"] = tensors[f"momentum.{i}"].to(p.device)
-        return int(known["done"])

@@ -164,6 +164,12 @@ BOMBS = {
         b"\x80\x03}U\x09filenames](C\xff" + b"a" * 255 + b"q\x01" + b"h\x01" * 900_000 + b"es.",
         "bytes of text",
     ),
+    "numbers of one hash as keys, a hundred thousand": (
+        b"\x80\x02}("
+        + b"".join(b"\x8a\x0b" + (k * (2**61 - 1)).to_bytes(11, "little") + b"N" for k in range(1, 100_000))
+        + b"u.",
+        "a number above 2^60",
+    ),
     "a name as long as a book": (b"\x80\x02}U\x09filenames](" + LONG + b"h\x01" * 10_000 + b"es.", "more than 1000"),
 }
 
@@ -200,6 +206,12 @@ def test_twin_an_unpickler_that_refuses_every_name_never_ends(tmp_path):
     )
     path = written(tmp_path, BOMBS["an endless key"][0])
     assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == -signal.SIGXCPU
+
+
+def test_a_backslash_in_a_text_is_no_warning_of_ours(tmp_path):
+    content = b"\x80\x02}S'a\\q'\nNs."  # a text with an escape that Python does not know
+    with pytest.raises(DataError):
+        read_batch_pickle(written(tmp_path, content))
 
 
 def test_a_file_larger_than_any_batch_is_not_read(tmp_path):

@@ -187,3 +187,37 @@ def test_calls_are_watched_as_before_after_a_block(block):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "True", done.stderr
+
+
+def seconds(read, *given):
+    """How long a reading takes that ends with an error; the error's words."""
+    began = time.process_time()
+    with pytest.raises((ValueError, DataError, ModelError)) as e:
+        read(*given)
+    return time.process_time() - began, str(e.value)
+
+
+def test_a_name_that_stands_twice_among_many_is_found_at_once():
+    """The message alone took a time that grew with the square of the names."""
+    names = [f'"{i:x}":0' for i in range(40_000)]
+    took, said = seconds(read_json, ("{" + ",".join([*names, names[-1]]) + "}").encode(), Budget("x", {"parts": 10**6}))
+    assert "'9c3f' stands twice" in said
+    assert took < 5
+
+
+@pytest.mark.parametrize("text", ['x: !!int "1%s"', "x: !!int _1%s", "x: !mine 1", "!!set {1, 2}"])
+def test_yaml_with_tags_is_refused_before_it_is_built(text):
+    text = text % (":1" * 200_000) if "%s" in text else text
+    most = {"parts": 10**5, "levels": 50, "digits": 400}
+    took, said = seconds(read_yaml, text, Budget("x", most))
+    assert "tags (!name) are not read" in said
+    assert took < 5
+
+
+def test_whole_numbers_of_one_hash_are_no_names():
+    """Python finds them one by one: so many took a minute."""
+    text = "\n".join(f"{k * (2**61 - 1)}: 0" for k in range(1, 20_000))
+    took, said = seconds(read_yaml, text, Budget("x", {"parts": 10**5, "levels": 50, "digits": 400}))
+    assert "a name is a number of" in said
+    assert took < 20
+    assert read_yaml("0: cat\n1: dog", Budget("x", {"parts": 100, "levels": 50, "digits": 400})) == {0: "cat", 1: "dog"}

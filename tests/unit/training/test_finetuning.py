@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shiftproof.errors import ModelError
-from shiftproof.training import Recipe, finetuned
+from shiftproof.errors import ModelError, RestartWarning
+from shiftproof.training import Recipe, finetuned, remove_finished
 
 RECIPE = Recipe(epochs=8, batch_size=16, rate=0.05, reach_px=2)
 
@@ -38,31 +38,85 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
-    x, y = pictures()
-    state = tmp_path / "state.safetensors"
-    whole = finetuned(network(), x, y, RECIPE, scores=scores)
-
+def killed(net: nn.Module, folder, at: int = 60) -> None:
     def kill(done: int, _steps: int) -> None:
-        if done == 60:
+        if done == at:
             raise KilledError
 
     with pytest.raises(KilledError):
-        finetuned(network(), x, y, RECIPE, scores=scores, state=state, progress=kill)
-    assert state.exists()
+        finetuned(net, *pictures(), RECIPE, scores=scores, state=folder, progress=kill)
+
+
+def again(net: nn.Module, folder) -> tuple[Tensor, list[int]]:
+    """The weights of the same call, and which steps it did."""
     seen: list[int] = []
-    resumed = finetuned(network(), x, y, RECIPE, scores=scores, state=state, progress=lambda done, _: seen.append(done))
+    mended = finetuned(
+        net, *pictures(), RECIPE, scores=scores, state=folder, progress=lambda done, _: seen.append(done)
+    )
+    return weights(mended), seen
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
+    whole = weights(finetuned(network(), *pictures(), RECIPE, scores=scores))
+    killed(network(), tmp_path)
+    (state,) = tmp_path.iterdir()
+    resumed, seen = again(network(), tmp_path)
     assert seen[0] == 51
-    assert torch.equal(weights(resumed), weights(whole))
-    assert not state.exists()
+    assert torch.equal(resumed, whole)
+    # What comes after the training may be killed as well.
+    (state,) = tmp_path.iterdir()
+    assert state.name.endswith("-done")
+    resumed, seen = again(network(), tmp_path)
+    assert (len(seen), torch.equal(resumed, whole)) == (0, True)
+    assert remove_finished(tmp_path) == []
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("at", [0, 40, 200, -41, -1])
+def test_a_damaged_state_is_not_taken_up(tmp_path, at):
+    whole = weights(finetuned(network(), *pictures(), RECIPE, scores=scores))
+    killed(network(), tmp_path)
+    (state,) = tmp_path.iterdir()
+    data = bytearray(state.read_bytes())
+    data[at] ^= 1
+    state.write_bytes(data)
+    with pytest.warns(RestartWarning, match="damaged: the training starts again"):
+        resumed, seen = again(network(), tmp_path)
+    assert seen[0] == 1
+    assert torch.equal(resumed, whole)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not tensors", b"x" * 100_000])
+def test_a_state_that_is_something_else_is_not_taken_up(tmp_path, damage):
+    killed(network(), tmp_path)
+    (state,) = tmp_path.iterdir()
+    state.write_bytes(damage)
+    with pytest.warns(RestartWarning, match="damaged"):
+        assert again(network(), tmp_path)[1][0] == 1
+
+
+def test_two_networks_of_the_same_weights_are_told_apart_by_their_answers(tmp_path):
+    def other() -> nn.Module:
+        net = network()
+        assert isinstance(net, nn.Sequential)
+        net[2] = nn.Tanh()
+        return net
+
+    whole = weights(finetuned(other(), *pictures(), RECIPE, scores=scores))
+    killed(network(), tmp_path)
+    mixed, seen = again(other(), tmp_path)
+    assert seen[0] == 1
+    assert torch.equal(mixed, whole)
+    # The unfinished state of the first is still there.
+    assert len(remove_finished(tmp_path)) == 1
 
 
 def test_the_state_of_another_recipe_is_not_taken_up(tmp_path):
-    x, y = pictures()
-    state = tmp_path / "state.safetensors"
-    (tmp_path / "state.safetensors").write_bytes(b"not tensors")
+    killed(network(), tmp_path)
     seen: list[int] = []
-    finetuned(network(), x, y, Recipe(epochs=1), scores=scores, state=state, progress=lambda d, _: seen.append(d))
+    finetuned(
+        network(), *pictures(), Recipe(epochs=1), scores=scores, state=tmp_path, progress=lambda d, _: seen.append(d)
+    )
     assert seen[0] == 1
 
 
