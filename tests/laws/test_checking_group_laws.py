@@ -36,6 +36,9 @@ EXACT = {
     "two pools added": lambda m, x: (F.avg_pool2d(x, 2) + F.avg_pool2d(x.square(), 2)).mean((2, 3)),
     "pools in a row": lambda m, x: F.adaptive_avg_pool2d(F.avg_pool2d(F.avg_pool2d(x, 2) * 3, 2), 1).flatten(1),
     "maxima, then an activation": lambda m, x: F.max_pool2d(x, 2).relu().amax((2, 3)),
+    "maxima, then activations that rise": lambda m, x: F.softplus(
+        F.elu(F.leaky_relu(F.max_pool2d(-x.abs(), 2), 0.3), 0.5)
+    ).amax((2, 3)),
     "maxima, flattened": lambda m, x: F.max_pool2d(x, 2).flatten(2).max(2)[0],
     "the first of the largest": lambda m, x: F.max_pool2d(x, 2).flatten(2).topk(1, 2)[0],
     "maxima of windows that overlap": lambda m, x: F.adaptive_max_pool2d(F.max_pool2d(x, 3, 2, 1), 1),
@@ -129,6 +132,12 @@ NEAR = {
     "maxima of rows of groups": lambda m, x: windows(x).square().sum(3).amax((2, 3, 4)),
     "channels of the unshuffled": Call(lambda m, x: m.a(F.pixel_unshuffle(x, 2)).mean((2, 3)), a=nn.Conv2d(8, 8, 1)),
     "maximum over columns, mean over channels": lambda m, x: F.max_pool2d(x, (2, 1)).mean(1).amax((1, 2)),
+    "a slope that falls": lambda m, x: F.leaky_relu(F.max_pool2d(-x.abs(), 2), -0.5).amax((2, 3)),
+    "an exponential that falls": lambda m, x: F.elu(F.max_pool2d(-x.abs(), 2), -1.0).amax((2, 3)),
+    "a scale below zero": lambda m, x: torch.ops.aten.elu(F.max_pool2d(-x.abs(), 2), 1.0, 1.0, -1.0).amax((2, 3)),
+    "a jump down": lambda m, x: F.softplus(F.max_pool2d(-x.abs(), 2), 1.0, -3.0).amax((2, 3)),
+    "means of whole numbers": lambda m, x: F.avg_pool2d(x.to(torch.int64), 2).sum((2, 3)).double(),
+    "means of means of whole numbers": lambda m, x: F.avg_pool2d(F.avg_pool2d(x.to(torch.int64), 2), 4).double(),
     "a checkerboard": lambda m, x: (F.avg_pool2d(x, 2) * (torch.arange(4) % 2).double()).mean((2, 3)),
 }
 

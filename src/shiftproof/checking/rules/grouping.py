@@ -92,7 +92,7 @@ def regrouped(op: Op, found: Signal) -> Signal:
 def pooled(op: Op, found: Signal) -> Signal:
     """A pool over windows: each cell once for a mean, at least once for a maximum; a window over all cells is a reduction."""
     signal = op.signal("self")
-    kind = "mean" if "avg" in op.operator else "max"
+    kind = ("mean" if _is_real(op) else "any") if "avg" in op.operator else "max"  # of whole numbers, each mean is cut to one
     rank = int(op.operator[op.operator.index("pool") + 4])
     first = len(signal.dims) - rank
     over = [i for i in range(first, len(signal.dims)) if size(found.dims[i]) == 1 and _covers(op, signal, i, kind)]
@@ -107,9 +107,14 @@ def pooled(op: Op, found: Signal) -> Signal:
             groups += [group] if group else []
             continue
         before = _before(signal, axis)
-        if before.kind in ("", kind) and len(signal.dims[at]) == 1 and _covers(op, signal, at, kind):
+        if kind != "any" and before.kind in ("", kind) and len(signal.dims[at]) == 1 and _covers(op, signal, at, kind):
             groups.append(replace(before, kind=kind, nodes=before.nodes | {op.node}))
     return replace(result, groups=tuple(groups))
+
+
+def _is_real(op: Op) -> bool:
+    dtype = op.dtypes.get(op.node)
+    return dtype is not None and (dtype.is_floating_point or dtype.is_complex)
 
 
 def _covers(op: Op, signal: Signal, at: int, kind: str) -> bool:
@@ -123,7 +128,7 @@ def _covers(op: Op, signal: Signal, at: int, kind: str) -> bool:
     k = pair(op["kernel_size"], rank)[i]
     s = pair(op["stride"], rank)[i] if op.get("stride") else k
     p, d = pair(op.get("padding", 0), rank)[i], pair(op.get("dilation", 1), rank)[i]
-    if kind == "mean":
+    if kind != "max":
         return k == s and p == 0 and n == m * s
     # No gap between two windows, and the last one reaches the last cell. Padding is -inf and never wins.
     return k >= s and d == 1 and (m - 1) * s - p + k >= n
@@ -183,9 +188,21 @@ def unary(op: Op, found: Signal) -> Signal:
     for g in op.signal("self").groups:
         if op.operator == "neg" and g.kind in ("max", "min"):
             groups.append(replace(g, kind="min" if g.kind == "max" else "max"))
-        elif g.kind == "" or op.operator in (LINEAR if g.kind == "mean" else RISING):
+        elif g.kind == "" or (op.operator in LINEAR if g.kind == "mean" else _rises(op)):
             groups.append(g)
     return replace(found, groups=tuple(groups))
+
+
+def _rises(op: Op) -> bool:
+    """Whether an operator never falls: a larger cell never gives a smaller result."""
+    if op.operator == "leaky_relu":
+        return float(op.get("negative_slope", 0.01)) >= 0
+    if op.operator == "elu":
+        return all(float(op.get(name, 1)) >= 0 for name in ("alpha", "scale", "input_scale"))
+    if op.operator == "softplus":
+        # Above the threshold it is the identity, and falls there by exp(-threshold): by less than float32 tells near 20.
+        return float(op.get("beta", 1)) > 0 and float(op.get("threshold", 20)) >= 20
+    return op.operator in RISING
 
 
 def combined(op: Op, found: Signal) -> Signal:
@@ -252,8 +269,6 @@ RISING = {
         "detach",
         "relu",
         "relu6",
-        "leaky_relu",
-        "elu",
         "selu",
         "celu",
         "tanh",
@@ -263,7 +278,6 @@ RISING = {
         "log_sigmoid",
         "hardsigmoid",
         "hardtanh",
-        "softplus",
         "softsign",
         "exp",
         "exp2",
