@@ -126,6 +126,13 @@ PATHS = {
     "asks whether it is compiled": lambda: Call(lambda m, x: x if torch.compiler.is_compiling() else breaks(x)),
     "asks whether it is exported": lambda: Call(lambda m, x: x if torch.compiler.is_exporting() else breaks(x)),
     "asks whether gradients are followed": lambda: Call(lambda m, x: breaks(x) if torch.is_grad_enabled() else x),
+    "asks for the kind of the numbers": lambda: Call(
+        lambda m, x: x if torch.compiler.is_compiling() or x.dtype == torch.float64 else breaks(x)
+    ),
+    "asks for the kind of a weight": lambda: Call(
+        lambda m, x: m.a(x if torch.compiler.is_compiling() or m.a.weight.dtype == torch.float64 else breaks(x)),
+        a=nn.Conv2d(2, 2, 1),
+    ),
     "opens a file that is not there": lambda: Call(
         lambda m, x: x if torch.compiler.is_compiling() else torch.load("no/file")
     ),

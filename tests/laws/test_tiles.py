@@ -188,24 +188,55 @@ def test_of_a_network_that_shares_any_map_out_into_cells_no_other_tile_is_promis
     assert not any("tiles have the size" in c for one in (plain, to_one) for c in map(str, one.conditions))
 
 
-class Back(nn.Module):
-    """A map halved and brought back to a size, given or that of the input."""
+class Sized(nn.Module):
+    """A convolution, and code that may ask for the size of the tile."""
 
-    def __init__(self, side):
+    def __init__(self, then):
         super().__init__()
-        self.conv, self.side = nn.Conv2d(1, 2, 3, padding=1), side
+        self.conv, self.then = nn.Conv2d(2, 2, 3, padding=1), then
 
     def forward(self, x):
-        size = x.shape[-2:] if self.side is None else (self.side, self.side)
-        return nn.functional.interpolate(nn.functional.avg_pool2d(self.conv(x), 2), size=size)
+        return self.then(self.conv, x)
 
 
-@pytest.mark.parametrize("side", [None, 32])
-def test_a_size_to_which_maps_are_interpolated_is_said_to_grow_with_the_tile(side):
-    """A program holds the number alone: of one that was typed, the promise about other tiles would be false."""
-    claim = sp.check(Back(side), (1, 32, 32)).window
+def back(size):
+    """A map halved and brought back to a size."""
+    return lambda conv, x: nn.functional.interpolate(nn.functional.avg_pool2d(conv(x), 2), size=size(x))
+
+
+WITH_THE_TILE = {
+    "a convolution": lambda conv, x: conv(x),
+    "back to its own size": back(lambda x: x.shape[-2:]),
+    "back by a factor": lambda conv, x: nn.functional.interpolate(nn.functional.avg_pool2d(conv(x), 2), scale_factor=2),
+    "cropped from both ends": lambda conv, x: conv(x)[:, :, 2:-2, 2:-2],
+}
+OF_ONE_SIZE = {
+    "back to a size that was typed": back(lambda x: (12, 12)),
+    "times the height": lambda conv, x: conv(x) * x.shape[2],
+    "over the root of all pixels": lambda conv, x: conv(x) / (x.shape[2] * x.shape[3]) ** 0.5,
+    "another way below 12 px": lambda conv, x: conv(x).flip(1) if x.shape[2] < 12 else conv(x),
+    "another way above 12 px": lambda conv, x: conv(x).flip(1) if x.shape[2] > 12 else conv(x),
+    "a dilation made of the height": lambda conv, x: nn.functional.conv2d(
+        x, conv.weight, padding=x.shape[2] // 6, dilation=x.shape[2] // 6
+    ),
+    "a part that was typed": lambda conv, x: conv(x)[:, :, 2:10, 2:10],
+    "ones of a size that was typed": lambda conv, x: conv(x) * torch.ones(12, 12),
+}
+
+
+@pytest.mark.parametrize("case", WITH_THE_TILE)
+def test_what_is_promised_of_other_tiles_is_run_and_has_a_condition(case):
+    """A program holds the numbers that the code computed from the size of the tile, and does not say so."""
+    claim = sp.check(Sized(WITH_THE_TILE[case]), (2, 12, 12)).window
     assert claim.status == "proved"
     assert claim.smallest_px is not None
-    assert any("sizes that grow with it" in str(c) for c in claim.conditions)
-    by_factor = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.Upsample(scale_factor=2))
-    assert not any("grow with it" in str(c) for c in sp.check(by_factor, (1, 32, 32)).window.conditions)
+    assert any("with sizes that grow with the tile" in c for c in claim.conditions)
+
+
+@pytest.mark.parametrize("case", OF_ONE_SIZE)
+def test_nothing_is_promised_of_other_tiles_if_the_model_does_something_else_with_one(case):
+    claim = sp.check(Sized(OF_ONE_SIZE[case]), (2, 12, 12)).window
+    assert claim.status == "proved"
+    assert claim.smallest_px is None
+    assert any("tiles have the size of this input: with one of" in c for c in claim.conditions)
+    assert not any("grow with the tile" in c for c in claim.conditions)

@@ -12,8 +12,11 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from shiftproof.checking.agreement.agreement import agreement
+from shiftproof.checking.agreement.agreement import MUCH_WORK, agreement, not_runnable, picture_like
 from shiftproof.checking.agreement.claims import held_against_moves
+from shiftproof.checking.agreement.running import program_runner
+from shiftproof.checking.agreement.tiles import held_against_tiles
+from shiftproof.checking.agreement.work import work
 from shiftproof.checking.answer_layout import output_of
 from shiftproof.checking.findings import mend
 from shiftproof.checking.graph.nodes import Graph, Node, export
@@ -144,6 +147,9 @@ def _run(verdict: Verdict, graph: Graph, program: torch.export.ExportedProgram, 
     more = (*_about_state(kept), *found.conditions)
     told = {w: c.under(*more) for w, c in claims.items() if c.status == "proved"}
     found_out = held_against_moves(replace(verdict, **told), program)
+    if module is not None and work(program) < MUCH_WORK and not not_runnable(program):
+        like = picture_like(program)
+        found_out = replace(found_out, window=held_against_tiles(found_out, module, program_runner(program), like))
     return replace(found_out, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
 
 
@@ -175,7 +181,6 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
             *_about_choices(graph, found),
         ),
         of_one_size=any(_shares_out(n) for n in graph.nodes.values()),
-        growing=any(_resized(n) for n in graph.nodes.values()),
     )
     seconds = {"export": round(graph.seconds, 3), "check": round(time.perf_counter() - started, 3)}
     return Verdict(
@@ -197,15 +202,6 @@ def proved(model: CheckedModel, graph: Graph, given: bool = True) -> Verdict:
 def _shares_out(node: Node) -> bool:
     """Whether a node makes a map of a given size of any other, and not only its mean or largest."""
     return node.operator.startswith("adaptive") and any(n != 1 for n in node.arguments.get("output_size", ()))
-
-
-def _resized(node: Node) -> bool:
-    """Whether a node interpolates to a size and not by a factor; whether it was typed or computed, a program does not say."""
-    return (
-        "upsample" in node.operator
-        and bool(node.arguments.get("output_size"))
-        and not node.arguments.get("scale_factors")
-    )
 
 
 def _identity(model: nn.Module | LoadedModel | torch.export.ExportedProgram) -> CheckedModel:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import ceil, gcd
 
 from shiftproof.checking.types import AXES, Atom, Constant, Join, Signal, Type, Unknown, grown, joined
-from shiftproof.records.conditions import GROWING, ONE_SIZE, UNIFORM, Condition, usual
+from shiftproof.records.conditions import ONE_SIZE, OTHER_TILES, UNIFORM, Condition, usual
 from shiftproof.records.verdict_parts import WORLDS, Claim, Finding
 from shiftproof.records.verdict_words import both_px
 
@@ -19,7 +19,6 @@ def judged(
     distance: int,
     values: tuple[Condition | str, ...] = (),
     of_one_size: bool = False,
-    growing: bool = False,
 ) -> tuple[Claim, Claim, Claim, Type]:
     """(circular, window, canvas, type of the answer) from what the walk found.
 
@@ -31,7 +30,6 @@ def judged(
         distance: pixels that an object must stay from the border in the canvas world.
         values: further conditions, such as those on parameter values.
         of_one_size: whether the network's strides depend on the size of its input, so that nothing is known of other tiles.
-        growing: whether it interpolates maps to given sizes, which other tiles may or may not change.
     """
     unknown = next((o for o in outputs if isinstance(o, Unknown)), None)
     extent = input_size[1:]
@@ -62,8 +60,8 @@ def judged(
     circular = Claim("proved" if proved else lost or "not_proved", (found[0], found[1])).under(*given, *note)
 
     window = _window(output, signals, last, extent, broken["window"], steps, lost, given, of_one_size)
-    if growing and window.smallest_px is not None:
-        window = window.under(GROWING)
+    if window.smallest_px is not None and window.smallest_px != extent:
+        window = window.under(OTHER_TILES)
     # The smallest object, one pixel, that far from both borders and with room for one step.
     room = all(2 * distance + 1 + s <= n or n == 1 for s, n in zip(steps, extent, strict=True))
     # On a uniform background a move of the object is a circular move of the picture, so long as nothing wraps around.

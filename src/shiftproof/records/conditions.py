@@ -39,7 +39,18 @@ ONE_SIZE = Condition(
     "tiles have the size of this input: adaptive pooling makes as many cells of any other, and so has another stride there"
 )
 
-GROWING = Condition("in a tile of another size, maps are interpolated to sizes that grow with it")
+OTHER_TILES = Condition("a tile of another size goes the same way through the code, with sizes that grow with the tile")
+
+
+def one_tile_size(seen: tuple[int, int]) -> Condition:
+    """That nothing is promised of other tiles, because a run on one of (y, x) pixels gave something else.
+
+    >>> str(one_tile_size((8, 6)))
+    'tiles have the size of this input: with one of 8 x 6 px the model does something else'
+    """
+    return Condition(
+        f"tiles have the size of this input: with one of {seen[0]} x {seen[1]} px the model does something else"
+    )
 
 
 def one_picture(input_size: tuple[int, ...]) -> Condition:

@@ -92,7 +92,9 @@ def regrouped(op: Op, found: Signal) -> Signal:
 def pooled(op: Op, found: Signal) -> Signal:
     """A pool over windows: each cell once for a mean, at least once for a maximum; a window over all cells is a reduction."""
     signal = op.signal("self")
-    kind = ("mean" if _is_real(op) else "any") if "avg" in op.operator else "max"  # of whole numbers, each mean is cut to one
+    kind = (
+        ("mean" if _is_real(op) else "any") if "avg" in op.operator else "max"
+    )  # of whole numbers, each mean is cut to one
     rank = int(op.operator[op.operator.index("pool") + 4])
     first = len(signal.dims) - rank
     over = [i for i in range(first, len(signal.dims)) if size(found.dims[i]) == 1 and _covers(op, signal, i, kind)]
