@@ -21,6 +21,8 @@ PAGES = {  # name of the page -> (module, what it is)
     "repairing": ("shiftproof.repairing", "Repaired models, and the methods of a repair"),
     "report": ("shiftproof.report", "Pages and what the terminal prints"),
     "experiments": ("shiftproof.experiments", "Published experiments"),
+    "metrics": ("shiftproof.metrics", "Metrics of torchmetrics, for training loops"),
+    "lightning": ("shiftproof.lightning", "A callback for Lightning"),
     "testing": ("shiftproof.testing", "Assertions for your own tests"),
     "translations": ("shiftproof.translations", "Translations and sets of them"),
 }

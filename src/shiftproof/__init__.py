@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shiftproof import layers, measure, records, testing
+    from shiftproof import lightning as lightning
+    from shiftproof import metrics as metrics
     from shiftproof.auditing import AuditOptions, audit
     from shiftproof.checking import check
     from shiftproof.data import open_data
@@ -57,6 +59,7 @@ _HOME = {
     "translate": "translations",
 }
 _MODULES = ("layers", "measure", "records", "testing")
+_OPTIONAL = ("lightning", "metrics")  # not in `__all__`: each needs a library that only some users have
 
 __all__ = [
     "AuditOptions",
@@ -87,7 +90,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name in _MODULES or name in _OPTIONAL:
         return importlib.import_module(f"shiftproof.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(f"shiftproof.{_HOME[name]}"), name)

@@ -96,6 +96,10 @@ class GuaranteeWarning(UserWarning):
     """A picture for which the guarantee of a mended model does not hold."""
 
 
+class MissingLibraryError(ShiftproofError, ImportError):
+    """A library that a part of this package needs and that is not installed."""
+
+
 class InvarianceError(ShiftproofError, AssertionError):
     """A model that was asserted to be invariant and is not. `witness`: the image, from 0, and the move (dy, dx) that show it."""
 

@@ -106,5 +106,7 @@ shiftproof.data.Labelled
 assert "torch" in sys.modules
 import shiftproof.models, shiftproof.measure, shiftproof.layers
 assert not {"torchvision", "timm", "sklearn", "skimage", "onnxruntime", "lightning"} & set(sys.modules)
+import shiftproof.auditing, shiftproof.report
+assert not {"torchmetrics", "pytorch_lightning", "tensorboard", "vl_convert"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

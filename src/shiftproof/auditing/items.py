@@ -166,7 +166,7 @@ def _indexed(images: Any) -> tuple[Callable[[int], Any], int, list[str] | None]:
     if isinstance(data, IterableDataset):
         if isinstance(images, DataLoader):
             with torch.random.fork_rng(devices=[]):  # a loader draws a seed for its workers, even if it has none
-                kept = [item for batch in images for item in _unbatched(batch)]
+                kept = [item for batch in images for item in unbatched(batch)]
         else:
             kept = list(data)
         return kept.__getitem__, count_of(kept), classes
@@ -180,7 +180,7 @@ def _indexed(images: Any) -> tuple[Callable[[int], Any], int, list[str] | None]:
     def get(i: int) -> Any:
         item = data[order[i]]
         # What the loader makes of an item, as a batch of one: that is what the model would see.
-        return item if collate is None else _unbatched(collate([item]))[0]
+        return item if collate is None else unbatched(collate([item]))[0]
 
     return get, count_of(order), classes
 
@@ -195,7 +195,7 @@ def _order(loader: DataLoader[Any]) -> Sequence[int]:
         return sorted(chain.from_iterable(chosen) if chosen is not None else loader.sampler)
 
 
-def _unbatched(batch: Any) -> list[Any]:
+def unbatched(batch: Any) -> list[Any]:
     """The items of a batch: (picture, label) pairs, or pictures alone."""
     picture, label = _split(batch, whole=True)
     if not isinstance(picture, Tensor) or picture.ndim != 4:

@@ -19,7 +19,7 @@ from shiftproof.auditing.setup import Setup, Subject
 from shiftproof.auditing.tally import Tally
 from shiftproof.auditing.witnesses import describe, draw
 from shiftproof.environment import environment
-from shiftproof.errors import DataError, TooManyBadError
+from shiftproof.errors import TooManyBadError
 from shiftproof.measure import INTERVALS
 from shiftproof.profiling.profile import LayerEnergies, summarise
 from shiftproof.records.metrics import METRICS
@@ -95,8 +95,7 @@ def fold(
         progress: called after every block.
 
     Raises:
-        TooManyBadError: more pictures were skipped than `max_bad`.
-        DataError: no picture could be used.
+        TooManyBadError: more pictures were skipped than `max_bad`, or all of them.
     """
     tally = Tally(setup)
     folded: list[Block] = []  # without their arrays, see _head
@@ -152,7 +151,7 @@ def _record(setup: Setup, tally: Tally, folded: list[Block], subject: Subject | 
     bad = [records.BadItem(item, reason) for block in folded for item, reason in block.bad]
     if not tally.images:
         first = bad[0] if bad else records.BadItem(setup.data, "no pictures")
-        raise DataError(
+        raise TooManyBadError(
             f"no picture could be used, {len(bad)} were skipped",
             where=f"first: {first.item}: {first.reason}",
             remedy="fix the data or the model",

@@ -5,6 +5,7 @@ verdicts have the same functions.
 """
 
 from shiftproof.report.audit.page import render, write_page
+from shiftproof.report.audit.pictures import map_pictures
 from shiftproof.report.audit.terminal import print_record
 from shiftproof.report.check.annotations import github, sarif
 from shiftproof.report.check.page import render_verdict, write_verdict_page
@@ -14,6 +15,7 @@ from shiftproof.report.experiment.terminal import print_experiment
 
 __all__ = [
     "github",
+    "map_pictures",
     "print_experiment",
     "print_next_steps",
     "print_record",
