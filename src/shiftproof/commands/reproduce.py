@@ -39,7 +39,7 @@ def reproduce(
         str,
         typer.Option(
             help="Handwritten digits: mnist (downloads it), mnist:DIR, a folder that holds MNIST, or digits "
-            "(scikit-learn's, needs no file)."
+            "(scikit-learn's, needs no file). larger-pictures needs a folder that holds MNIST and CIFAR-10."
         ),
     ] = "mnist",
     out: Annotated[

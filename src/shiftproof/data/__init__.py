@@ -9,7 +9,7 @@ from shiftproof.data.prepare import prepare, scaling
 from shiftproof.data.source import WORDS, ArraySource, Chosen, Item, Source, open_data, open_training
 
 if TYPE_CHECKING:
-    from shiftproof.data.memory import Labelled, open_labelled
+    from shiftproof.data.memory import Labelled, open_labelled, open_labelled_photographs
 
 __all__ = [
     "WORDS",
@@ -23,6 +23,7 @@ __all__ = [
     "bundled_textures",
     "open_data",
     "open_labelled",
+    "open_labelled_photographs",
     "open_photographs",
     "open_training",
     "png",
@@ -35,6 +36,7 @@ def __getattr__(name: str) -> Any:
     if name in (
         "Labelled",
         "open_labelled",
+        "open_labelled_photographs",
     ):  # these need torch, which takes seconds to import: only when they are asked for
         from shiftproof.data import memory
 

@@ -105,7 +105,7 @@ class Experiment(Generic[N]):
         pictures: (PNG, caption) by file name, from the numbers.
         footnotes: explanations of differences from published figures, and limits of the result, from the numbers.
         protocol: everything needed to repeat the run, from the numbers.
-        trains: whether it trains on digits. If so, `--data` and `--seeds` matter.
+        trains: whether it trains networks. If so, `--data` and `--seeds` matter.
         readers: the accuracy on unmoved pictures of every network that is compared, by name, from the numbers. If one is
             below `READS`, the first sentence of the finding says so. None if no classifiers are compared, or if this
             accuracy is what the experiment compares.

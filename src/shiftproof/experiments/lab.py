@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from shiftproof.data import Album, Labelled, open_labelled, open_photographs
+from shiftproof.data import Album, Labelled, open_labelled, open_labelled_photographs, open_photographs
 from shiftproof.environment import library_version
 from shiftproof.errors import DataError, RecordError, RestartWarning
 from shiftproof.experiments.keys import key_of
@@ -54,7 +54,7 @@ class Lab:
             `folder/NAME/.kept`.
         name: of the experiment.
         seeds: everything random is done once per seed.
-        data: names the digits, see `open_labelled`.
+        data: names the digits, see `open_labelled`, and the folder of photographs.
         progress: called with every `Step`.
         device: the device for training, see `train`.
         devices: the number of devices.
@@ -82,13 +82,22 @@ class Lab:
 
     def digits(self, split: str) -> Labelled:
         """The handwritten digits of a split ("train" or "test"), in memory, in their original order."""
+        found = self._labelled("", _open, split)
+        self.stand_in = found.stand_in
+        return found
+
+    def labelled_photographs(self, split: str) -> Labelled:
+        """CIFAR-10's photographs of a split ("train" or "test"), in memory, out of the folder that `data` names."""
+        return self._labelled("photographs ", open_labelled_photographs, split)
+
+    def _labelled(self, kind: str, open_split: Callable[[str, str], Labelled], split: str) -> Labelled:
         # Both splits at once: keys hold what was opened, and must not depend on which split was asked for first.
-        for each in {split, "train", "test"} - set(self.opened):
-            self.opened[each] = _open(self.data, each)
-            self.seen[each] = _fingerprint(self.opened[each])
-        self.used.add(self.opened[split].word)
-        self.stand_in = self.opened[split].stand_in
-        return self.opened[split]
+        for each in {split, "train", "test"}:
+            if kind + each not in self.opened:
+                self.opened[kind + each] = open_split(self.data, each)
+                self.seen[kind + each] = _fingerprint(self.opened[kind + each])
+        self.used.add(self.opened[kind + split].word)
+        return self.opened[kind + split]
 
     def photographs(self, *, many: bool = False) -> Album:
         """Real photographs: those of the folder that `data` names, else those inside scikit-image and scikit-learn.

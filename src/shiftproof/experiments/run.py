@@ -50,6 +50,7 @@ CHAPTERS = {  # of the reading order -> name on the command line -> the module t
     "What networks learn": {
         "pooling": "shiftproof.experiments.trained.pooling",
         "augmentation": "shiftproof.experiments.trained.augmentation",
+        "larger-pictures": "shiftproof.experiments.trained.larger_pictures.words",
         "sensitivity": "shiftproof.experiments.trained.sensitivity.words",
         "attribution": "shiftproof.experiments.trained.attribution.words",
         "efficiency": "shiftproof.experiments.trained.efficiency.words",
@@ -105,7 +106,8 @@ def reproduce(
         name: a key of `EXPERIMENTS`.
         folder: where everything is kept.
         seeds: everything random is done once per seed.
-        data: the handwritten digits, see `shiftproof.data.memory.open_labelled`; ignored if the experiment uses none.
+        data: the handwritten digits, see `shiftproof.data.memory.open_labelled`; ignored if the experiment uses none. Photographs
+            are in the folder that it names.
         progress: called with every `Step`.
         device: the device for training: "cpu", "cuda", "mps" or "auto".
         devices: the number of devices.

@@ -44,7 +44,7 @@ class Training:
     pictures: int | None = None
 
 
-def cross_entropy(model: nn.Module, pictures: Float[Tensor, "n 1 h w"], labels: Int64[Tensor, " n"]) -> Tensor:
+def cross_entropy(model: nn.Module, pictures: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> Tensor:
     """Mean cross-entropy of the model's scores in a batch, in nats."""
     return nn.functional.cross_entropy(model(pictures), labels)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shiftproof.data import open_data
+from shiftproof.data import open_data, open_labelled_photographs
 from shiftproof.data.cifar import CLASSES
 from shiftproof.errors import BadItemError, DataError
 
@@ -55,6 +55,23 @@ def test_python(tmp_path, pixels, cifar_pickle):
     folder.mkdir()
     (folder / "test_batch").write_bytes(cifar_pickle(as_rows(pixels), LABELS, NAMES))
     check(open_data(f"cifar10:{tmp_path}"), pixels, LABELS, NAMES)
+
+
+@pytest.mark.parametrize("word", ["{}", "mnist:{}", "{}/cifar10"])
+def test_in_memory(tmp_path, pixels, word):
+    inside = tmp_path / "cifar10"
+    inside.mkdir()
+    write_binary(inside, pixels, LABELS)
+    found = open_labelled_photographs(word.format(tmp_path), "test")
+    assert np.array_equal(found.pictures.permute(0, 2, 3, 1).numpy(), pixels)
+    assert found.labels.tolist() == LABELS
+    assert (found.word, found.stand_in) == ("CIFAR-10", False)
+
+
+@pytest.mark.parametrize("word", ["digits", "mnist", "mnist:{}", "{}", "{}/nowhere"])
+def test_in_memory_without_any(tmp_path, word):
+    with pytest.raises(DataError, match=r"(no CIFAR-10|no such folder).*get CIFAR-10 from https://"):
+        open_labelled_photographs(word.format(tmp_path), "test")
 
 
 def test_mosaic(tmp_path, pixels):

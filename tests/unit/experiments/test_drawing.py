@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from mutations import exact, invariance, layers, photographs
+from mutations import exact, invariance, larger, layers, photographs
 from shiftproof.experiments import EXPERIMENTS, find
 from shiftproof.experiments.drawing import ACCENT, INK, MARK, Box, Cells, chains, coloured, laid_out
 from shiftproof.experiments.exact import convolution_gradients, equivariance, readout, recurrent_gradients, softmax
@@ -24,7 +24,7 @@ from shiftproof.experiments.trained.moved_digits import Setting
 from shiftproof.models import ConvNet
 from shiftproof.repairing.stages import AUGMENTATION, READOUT, SHARING
 
-MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **layers.MUTATIONS}
+MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **larger.MUTATIONS, **layers.MUTATIONS}
 WITHOUT = {  # experiments without a picture, and why
     "corrections": "its four sentences have pictures on their own pages",
     "derivation": "its matrices are charts",

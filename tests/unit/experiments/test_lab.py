@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from few_digits import write_few_digits, write_few_photographs
 from shiftproof.errors import RecordError, RestartWarning
 from shiftproof.experiments import Lab
 from shiftproof.models.networks.conv_net import ConvNet
@@ -187,6 +188,24 @@ def test_what_is_kept_is_of_the_same_pictures(tmp_path):
         lab.photographs()
         found.append(lab.kept(mean_pixel, lab))
     assert found == [0, 0, 200]
+
+
+def test_what_is_kept_is_of_the_same_labelled_photographs(tmp_path):
+    few, found = write_few_digits(tmp_path), []
+    write_few_photographs(few)
+    batch = few / "cifar10" / "test_batch.bin"
+    for level in (0, 0, 200):
+        batch.write_bytes(bytes([3]) + bytes([level]) * 3072)
+        lab = Lab(tmp_path / "out", "x", data=str(few))
+        lab.digits("test")
+        lab.labelled_photographs("train")  # both splits are opened
+        found.append(lab.kept(mean_labelled, lab))
+        assert lab.used == {"CIFAR-10", "MNIST"}
+    assert found == [0, 0, 200]
+
+
+def mean_labelled(lab: Lab) -> float:
+    return lab.labelled_photographs("test").pictures.double().mean().item()
 
 
 def test_what_is_kept_is_the_same_whether_it_was_read_back_or_not(tmp_path, computed):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mutations import Mutation, exact, faults, invariance, layers, photographs
+from mutations import Mutation, exact, faults, invariance, larger, layers, photographs
 from shiftproof.experiments import EXPERIMENTS, Experiment, Said, find
 from shiftproof.experiments.judging import judged
 from shiftproof.records import Chart, Citation, Figure, Table
 
-MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **layers.MUTATIONS}
+MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **larger.MUTATIONS, **layers.MUTATIONS}
 READ_BACK = {"row", "column", "removeprefix", "removesuffix", "startswith", "endswith", "partition", "rpartition"}
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from mutations import exact, invariance, layers, photographs
+from mutations import exact, invariance, larger, layers, photographs
 from shiftproof.experiments import EXPERIMENTS, find
 from shiftproof.experiments.experiment import READS, findings, poor_readers, told
 
-MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **layers.MUTATIONS}
-READERS = ("attribution", "augmentation", "corrections", "pooling", "rabbit", "two-at-once")
+MUTATIONS = {**exact.MUTATIONS, **invariance.MUTATIONS, **photographs.MUTATIONS, **larger.MUTATIONS, **layers.MUTATIONS}
+READERS = ("attribution", "augmentation", "corrections", "larger-pictures", "pooling", "rabbit", "two-at-once")
 WITHOUT = {  # experiments that train, and why they have no readers
     "capsules": "accuracy is what it compares",
     "dense-to-conv": "accuracy is what it compares",

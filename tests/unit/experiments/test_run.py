@@ -7,6 +7,7 @@ import shlex
 import pytest
 import torch
 
+from few_digits import write_few_digits, write_few_photographs
 from shiftproof.errors import ModelError, RecordError
 from shiftproof.experiments import EXPERIMENTS, Lab, find, reproduce
 from shiftproof.experiments.run import command_of
@@ -36,8 +37,10 @@ class Untraining(Lab):
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_what_an_experiment_trains_can_be_sent_to_other_processes(name, tmp_path):
+    # Nothing stands in for photographs.
+    data = str(write_few_photographs(write_few_digits(tmp_path))) if name == "larger-pictures" else "digits"
     with pytest.raises(StoppedError):
-        find(name).measure(Sending(tmp_path, name, seeds=(0,), data="digits"))
+        find(name).measure(Sending(tmp_path, name, seeds=(0,), data=data))
 
 
 def test_what_cannot_be_sent_is_noticed(tmp_path):

@@ -55,6 +55,13 @@ def gain(row: str, condition: str, more: Accuracies, less: Accuracies, *, claime
     return over_seeds("gain", row, condition, values, holds=low > 0 if claimed and low is not None else None)
 
 
+def gained(found: Figure) -> bool | None:
+    """Whether a difference is a gain (True) or a loss beyond chance; None if neither can be told."""
+    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+        return None
+    return found.low > 0
+
+
 def all_figures(
     measured: ByModel, gains: Iterable[Figure], published: Published, other: OtherProtocols | None
 ) -> list[Figure]:

@@ -43,6 +43,10 @@ SOURCE = Citation(
     "section 7.4, data set augmentation",
     "https://www.deeplearningbook.org/contents/regularization.html",
 )
+TRANSLATING = (
+    "Translating the training pictures by a few pixels can greatly improve generalization, even if convolution and pooling "
+    "already make the network partly invariant."
+)
 TABLE = Citation(REPORTED, "models A, B, C, trained on moved digits of MNIST")
 PUBLISHED = Published({"A": (0.968, 0.974, 0.950), "B": (0.980, 0.982, 0.966), "C": (0.989, 0.989, 0.983)}, TABLE)
 
@@ -95,9 +99,7 @@ def claims(numbers: Numbers) -> list[Judged]:
     told = ", ".join(f"{m} {signed_points(g.measured)}" for m, g in moved.items())
     return [
         judged(
-            "Translating the training pictures by a few pixels can greatly improve generalization, even if convolution and "
-            "pooling "
-            "already make the network partly invariant.",
+            TRANSLATING,
             SOURCE,
             [g.holds for g in moved.values()],
             holds=f"On moved digits, the accuracy of every model rises beyond chance: {told}.",
@@ -213,8 +215,7 @@ EXPERIMENT = Experiment(
     title="Training on moved digits",
     definition="Augmentation: the training pictures are moved at random, anew every time that they are shown.",
     shows="accuracy of the same networks on moved digits after training with random moves",
-    claim="Translating the training pictures by a few pixels can greatly improve generalization, even if convolution and pooling "
-    "already make the network partly invariant.",
+    claim=TRANSLATING,
     source=SOURCE,
     measure=measure,
     figures=figures,

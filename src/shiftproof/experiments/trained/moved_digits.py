@@ -108,8 +108,19 @@ def generator(seed: int, number: int) -> torch.Generator:
 
 
 def accuracies(lab: Lab, pattern: str, how: Training, seed: int) -> dict[str, list[float]]:
-    """Accuracies of one network: one per draw of moves by condition, and one per distance under "curve"."""
-    here, data, model = setting(lab), lab.digits("test"), network(lab, pattern, how, seed)
+    """`accuracies_of` the trained network of that pattern, on the test digits."""
+    return accuracies_of(network(lab, pattern, how, seed), lab.digits("test"), seed)
+
+
+def accuracies_of(model: nn.Module, data: Labelled, seed: int) -> dict[str, list[float]]:
+    """Accuracies of one network: one per draw of moves by condition, and one per distance under "curve".
+
+    Args:
+        model: names the class of a picture.
+        data: square test pictures.
+        seed: of the moves.
+    """
+    here = Setting(data.pictures.shape[-1])
 
     def accuracy(moves: Tensor | None) -> float:
         return is_correct(model, data, moves).double().mean().item()
@@ -157,10 +168,12 @@ def measure_models(lab: Lab, *, augmented: bool, models: Mapping[str, str] = MOD
     found: dict[str, list[dict[str, list[float]]]] = {model: [] for model in models}
     for model, seed in lab.each(stage, todo):
         found[model].append(lab.kept(accuracies, lab, models[model], how, seed, shared=True))
-    return {
-        model: Accuracies({c: np.array([r[c] for r in runs]) for c in CONDITIONS}, np.array([r["curve"] for r in runs]))
-        for model, runs in found.items()
-    }
+    return {model: collected(runs) for model, runs in found.items()}
+
+
+def collected(runs: Sequence[Mapping[str, list[float]]]) -> Accuracies:
+    """What `accuracies_of` gave for each seed, as arrays."""
+    return Accuracies({c: np.array([r[c] for r in runs]) for c in CONDITIONS}, np.array([r["curve"] for r in runs]))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from shiftproof.experiments.trained.accuracy_report import (
     as_published,
     digits_used,
     gain,
+    gained,
 )
 from shiftproof.experiments.trained.digit_pictures import digits_and_networks, in_words
 from shiftproof.experiments.trained.moved_digits import (
@@ -47,6 +48,8 @@ SOURCE = Citation(
     "section 9.3, pooling",
     "https://www.deeplearningbook.org/contents/convnets.html",
 )
+TOLERANT = "Pooling makes a convolutional network more tolerant of small moves."
+TWICE = "Two pooling layers make it more tolerant than one."
 PUBLISHED = Published(
     {"A": (0.974, 0.959, 0.686), "B": (0.979, 0.967, 0.718), "C": (0.987, 0.982, 0.843)},
     Citation(REPORTED, "models A, B, C, trained on unmoved digits of MNIST"),
@@ -119,7 +122,7 @@ def claims(numbers: Numbers) -> list[Judged]:
     )
     return [
         judged(
-            "Pooling makes a convolutional network more tolerant of small moves.",
+            TOLERANT,
             SOURCE,
             [f.holds for f in first],
             holds=f"One pooling adds {told}, beyond chance.",
@@ -129,7 +132,7 @@ def claims(numbers: Numbers) -> list[Judged]:
             rests_on=[("gain", f"B - A: {ADDED['B', 'A']}", c) for c in (LITTLE, MOVED)],
         ),
         judged(
-            "Two pooling layers make it more tolerant than one.",
+            TWICE,
             NOTES,
             [gained(second)],
             holds=f"{change}.",
@@ -139,13 +142,6 @@ def claims(numbers: Numbers) -> list[Judged]:
         ),
         *as_published(PUBLISHED.source, figures(numbers)),
     ]
-
-
-def gained(found: Figure) -> bool | None:
-    """Whether a difference is a gain (True) or a loss beyond chance; None if neither can be told."""
-    if found.low is None or found.high is None or found.low <= 0 <= found.high:
-        return None
-    return found.low > 0
 
 
 def finding(numbers: Numbers) -> list[Said | str]:

@@ -1,0 +1,1 @@
+"""Pooling and training on moved pictures, on photographs as on digits."""
