@@ -8,6 +8,7 @@ from torch import Tensor
 
 from shiftproof.auditing.forward import run
 from shiftproof.errors import MeasureError, ModelError, is_out_of_memory
+from shiftproof.interruptions import pass_on
 from shiftproof.models import LoadedModel
 from shiftproof.profiling.following import CircularPadding, Follow
 from shiftproof.profiling.nan_padding import plain_kernels
@@ -76,7 +77,8 @@ def _by_a_larger_picture(model: LoadedModel, picture: Tensor, cells: tuple[int, 
     times = (1, 1, -(-h // picture.shape[-2]), -(-w // picture.shape[-1]))
     try:
         output = run(model, picture.repeat(times)[..., :h, :w].contiguous())
-    except Exception:  # too large for the memory, too
+    except Exception as e:  # too large for the memory, too
+        pass_on(e)
         return None
     if output.ndim != 4:
         return None

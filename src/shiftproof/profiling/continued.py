@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftproof.errors import is_out_of_memory
+from shiftproof.interruptions import pass_on
 from shiftproof.models.loading.fixed_batch import filled
 from shiftproof.profiling.cells import Comparison, Move, Reference
 from shiftproof.profiling.following import CircularPadding, Follow, Padded, bound
@@ -107,6 +108,7 @@ def _found(module: nn.Module, example: Tensor, places: Sequence[Place]) -> Conti
                 run(x)
     # The same pass ran before with other padding. Whatever this one cannot do leaves causes undecided, and no more.
     except Exception as e:
+        pass_on(e)
         if is_out_of_memory(e):
             raise
         return None
@@ -201,6 +203,7 @@ class Apart:
                     self._forward(forward, batch)
                     first += len(batch)
         except Exception as e:
+            pass_on(e)
             if is_out_of_memory(e):
                 raise
             return False

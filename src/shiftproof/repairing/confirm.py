@@ -11,6 +11,7 @@ import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from shiftproof.errors import RepairError, ShiftproofError
+from shiftproof.interruptions import pass_on
 from shiftproof.models import evaluating
 from shiftproof.records import Confirmed, Guarantee
 from shiftproof.records.repair_parts import Precision
@@ -129,7 +130,8 @@ def _in(mended: Mended, dtype: torch.dtype) -> nn.Module | None:
             _tensors(model(torch.zeros(1, *mended.input_size, dtype=dtype)))
     except ShiftproofError:
         raise
-    except Exception:  # of a model that is written for one precision, torch and onnxruntime raise many kinds
+    except Exception as e:  # of a model that is written for one precision, torch and onnxruntime raise many kinds
+        pass_on(e)
         return None
     return model
 

@@ -21,6 +21,7 @@ from torch.fx.node import map_aggregate
 from shiftproof.checking.graph.inline import inlined
 from shiftproof.checking.graph.origin import module_of
 from shiftproof.errors import RepairError
+from shiftproof.interruptions import pass_on
 from shiftproof.models import evaluating
 from shiftproof.models.loading.fixed_batch import InBatches
 from shiftproof.printable import said
@@ -193,6 +194,7 @@ class Editor:
             except RepairError:
                 raise
             except Exception as e:  # torch raises many kinds for sizes that do not fit
+                pass_on(e)
                 raise self.refuse(
                     f"it is written for maps of the size that the original layers give: {said(e)}", self.where()
                 ) from e
@@ -333,6 +335,7 @@ def _exported(
                 program = torch.export.export(network, (x,), dynamic_shapes=dynamic, strict=False)
                 module = program.module(check_guards=False)
         except Exception as e:  # torch raises many kinds
+            pass_on(e)
             error = e
             continue
         assert isinstance(module, fx.GraphModule)

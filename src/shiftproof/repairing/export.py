@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
+from shiftproof.interruptions import pass_on
 from shiftproof.layers import CanonicalPose, PhaseAlign, PoseCandidates
 from shiftproof.layers.pose import score_of
 from shiftproof.layers.seam_score import shipped
@@ -80,7 +81,8 @@ def _program(module: nn.Module) -> torch.export.ExportedProgram | None:
         try:
             with torch.no_grad(), evaluating(module):
                 return torch.export.export(module, (x,), dynamic_shapes=free, strict=False)
-        except Exception:  # torch raises many kinds; what stops it, the check has said already
+        except Exception as e:  # torch raises many kinds; what stops it, the check has said already
+            pass_on(e)
             continue
     return None
 
@@ -113,7 +115,8 @@ def _onnx(program: torch.export.ExportedProgram) -> bytes | None:
             warnings.simplefilter("ignore")  # of torch's own code
             found = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=OPSET)
         return None if found is None else found.model_proto.SerializeToString()
-    except Exception:  # torch raises many kinds
+    except Exception as e:  # torch raises many kinds
+        pass_on(e)
         return None
     finally:
         log.setLevel(level)

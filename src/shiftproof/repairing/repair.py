@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from shiftproof.checking import check
 from shiftproof.environment import now, versions
 from shiftproof.errors import GuaranteeWarning, ModelError, RepairError
+from shiftproof.interruptions import pass_on
 from shiftproof.layers import CanonicalPose
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.models.loading.onnx_session import OnnxSession
@@ -305,6 +306,7 @@ def _copied(module: nn.Module) -> nn.Module:
     try:
         found = copy.deepcopy(module)
     except Exception as e:  # whatever the module's own code raises
+        pass_on(e)
         raise RepairError(
             f"the model cannot be copied: {said(e)}",
             where=type(module).__name__,
@@ -327,6 +329,7 @@ def _is_dense(network: nn.Module, size: tuple[int, int, int], before: Verdict | 
         try:
             answer = network(x if first is None else x.to(first.device, first.dtype))
         except Exception as e:  # whatever the model's own code raises
+            pass_on(e)
             raise ModelError(f"it fails on a picture of {size}: {said(e)}", where=type(network).__name__) from e
     shapes = [tuple(t.shape) for t in pytree.tree_leaves(answer) if isinstance(t, Tensor)]
     maps = [s for s in shapes if len(s) == 4 and max(s[2:]) > 1]

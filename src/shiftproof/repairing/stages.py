@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from shiftproof.errors import ModelError
+from shiftproof.interruptions import pass_on
 from shiftproof.layers import BlurPool2d, GlobalPool2d, UnsharedConv2d
 from shiftproof.printable import said
 
@@ -87,6 +88,7 @@ def _traced(model: nn.Module) -> fx.GraphModule:
         graph = _Layers().trace(model)
         network = fx.GraphModule(model, graph, type(model).__name__)
     except Exception as e:  # whatever the network's own code raises
+        pass_on(e)
         raise ModelError(
             f"torch.fx cannot follow it: {said(e)}",
             where=type(model).__name__,

@@ -28,6 +28,7 @@ from shiftproof.checking.agreement.work import work
 from shiftproof.checking.graph.origin import line_of, line_raised
 from shiftproof.checking.refuting.runner import FAILURES
 from shiftproof.errors import is_out_of_memory
+from shiftproof.interruptions import pass_on
 from shiftproof.printable import said
 
 # Multiplications for one picture above which nothing is run: one picture would take more than about a second on one core.
@@ -113,6 +114,7 @@ def agreement(
         MemoryError,
         *FAILURES,
     ) as e:  # an operator that this device or precision does not have, or too little memory
+        pass_on(e)
         return _not_run(f"the exported program raises {type(e).__name__}: {said(e)}")
     if any(t.is_meta for t in wanted):
         return _not_run("its answer has no values")
@@ -190,7 +192,8 @@ def _in_float64(
         with _Coarsest() as coarsest:
             found = observed(copy.double(), shown)
             wanted = [run(p) for p in shown]
-    except FAILURES:
+    except FAILURES as e:
+        pass_on(e)
         return None
     if not all(isinstance(a, Tensor) for a in found.answers):
         return None

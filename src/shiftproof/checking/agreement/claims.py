@@ -11,6 +11,7 @@ from shiftproof.checking.agreement.work import work
 from shiftproof.checking.refuting.refute import contradiction
 from shiftproof.checking.refuting.runner import FAILURES, runner_of
 from shiftproof.checking.refuting.wrong_rule import distrusted
+from shiftproof.interruptions import pass_on
 from shiftproof.records.verdict import Verdict
 from shiftproof.records.verdict_parts import WORLDS
 
@@ -40,7 +41,8 @@ def held_against_moves(verdict: Verdict, program: torch.export.ExportedProgram) 
             for w in WORLDS
             if w == "circular" or multiplications < MUCH_WORK
         }
-    except (MemoryError, *FAILURES):  # what cannot be run is said by `agreement`
+    except (MemoryError, *FAILURES) as e:  # what cannot be run is said by `agreement`
+        pass_on(e)
         return verdict
     found = {w: claim for w, claim in tried.items() if claim is not None}
     return distrusted(verdict, found)
@@ -53,7 +55,8 @@ def _precise(program: torch.export.ExportedProgram, size: tuple[int, int, int]) 
         run, double = program_runner(program, precise=True), like.double()
         try:
             run(torch.zeros(1, *size).to(double))
-        except FAILURES:  # a kernel that has no float64, or a number's kind that is named in the code
+        except FAILURES as e:  # a kernel that has no float64, or a number's kind that is named in the code
+            pass_on(e)
             return program_runner(program), like
         return run, double
     return program_runner(program), like

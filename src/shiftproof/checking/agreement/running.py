@@ -7,7 +7,7 @@ import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.graph.restoring import Snapshot, in_own_context, restored
 from shiftproof.checking.graph.watching import Calls, calls_watched
 from shiftproof.checking.refuting.runner import FAILURES, chosen
+from shiftproof.interruptions import pass_on, suppressed
 
 # A check puts back what it can reach. A generator, or an attribute that is set on another library, is out of its reach.
 LEFT_FROM_EXPORT = RuntimeError(
@@ -77,6 +78,7 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
             except TimeoutError:  # of the caller, whose patience is at an end
                 raise
             except (MemoryError, OSError, *FAILURES) as e:
+                pass_on(e)
                 return e
 
         answers = [answer(pictures[0])]
@@ -123,7 +125,7 @@ def _gradients_on(module: nn.Module) -> Iterator[None]:
 
 def _evaluate(module: nn.Module) -> None:
     """The model's own `eval`, which may do something else than to switch all of it to eval mode."""
-    with suppress(*FAILURES):  # torch has none for the graphs that it exported, and a model may refuse
+    with suppressed(*FAILURES):  # torch has none for the graphs that it exported, and a model may refuse
         module.eval()
 
 
@@ -201,7 +203,8 @@ def copied(module: nn.Module) -> nn.Module | None:
     with torch.no_grad():
         try:
             return copy.deepcopy(module, {id(t): t.detach().clone() for t in computed})
-        except Exception:  # whatever an object of somebody else's raises
+        except Exception as e:  # whatever an object of somebody else's raises
+            pass_on(e)
             return None
 
 
@@ -233,7 +236,7 @@ def lines_run(module: nn.Module, picture: Tensor, each_way: bool = False) -> lis
     """
     found: list[str] = []
     for way in (torch.no_grad, torch.enable_grad, torch.inference_mode)[: None if each_way else 1]:
-        with _left_alone(module, picture), way(), _Lines() as lines, suppress(*FAILURES):
+        with _left_alone(module, picture), way(), _Lines() as lines, suppressed(*FAILURES):
             _evaluate(module)
             module(picture.clone())
             found += lines.found

@@ -22,6 +22,7 @@ from shiftproof.checking.graph.node import Node, Ref
 from shiftproof.checking.graph.origin import line_of, module_of
 from shiftproof.checking.graph.program import program_of
 from shiftproof.errors import ModelError, NotExportedError
+from shiftproof.interruptions import pass_on, suppressed
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
     # nothing, and would make the write disappear.
     if spoiled == {""}:
         # some writes through views torch cannot rename away: they stay in the graph, and nothing is claimed past them
-        with contextlib.suppress(Exception):
+        with suppressed(Exception):
             graph = plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
     if not graph.answer:
         raise NotExportedError("the model returns no tensor", remedy="return a tensor from forward()")
@@ -186,7 +187,8 @@ def _answer(
     leaves = [None if hasattr(a, "value") else next(count) for a in given]
     try:
         numbers = leaves if spec is None else pytree.tree_unflatten(leaves, spec)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError) as e:
+        pass_on(e)
         return tuple(outputs), None
     named = [numbers.get(key) for key in ("logits", "out")] if isinstance(numbers, dict) else []
     picked = next(n for n in [*named, *leaves] if isinstance(n, int))

@@ -21,6 +21,7 @@ from shiftproof.checking.graph.origin import line_of, line_raised
 from shiftproof.checking.graph.randomness import drawn, generators_restored
 from shiftproof.checking.graph.restoring import in_own_context, restored
 from shiftproof.errors import ModelError, NotExportedError, is_out_of_memory
+from shiftproof.interruptions import pass_on
 from shiftproof.models.loading.fixed_batch import InBatches
 from shiftproof.printable import said
 
@@ -86,6 +87,7 @@ def program_of(
     except TimeoutError:  # of the caller, whose patience is at an end
         raise
     except (Exception, SystemExit) as e:
+        pass_on(e)
         raise _refusal(module, picture, e) from e
     finally:
         noisy.setLevel(level)
@@ -215,7 +217,8 @@ def _own_failure(module: nn.Module, picture: Tensor) -> BaseException | None:
     """What the module itself raises on a picture, without torch.export; a copy of it is run."""
     try:
         module = copy.deepcopy(module)
-    except Exception:  # what cannot be copied cannot be run without changing it
+    except Exception as e:  # what cannot be copied cannot be run without changing it
+        pass_on(e)
         return None
     quiet = io.StringIO()
     try:
@@ -230,6 +233,7 @@ def _own_failure(module: nn.Module, picture: Tensor) -> BaseException | None:
             warnings.simplefilter("ignore")
             module(picture)
     except (Exception, SystemExit) as e:
+        pass_on(e)
         return e
     return None
 

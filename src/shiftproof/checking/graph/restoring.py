@@ -52,6 +52,7 @@ from shiftproof.checking.graph.putting_back import (
     variables,
 )
 from shiftproof.checking.graph.surroundings import surroundings
+from shiftproof.interruptions import of_handler, pass_on
 
 # The objects of these are a model's all the same: containers, whatever is put into them, and what keeps tensors that it computed.
 CONTAINERS = ("types", "collections", "weakref", "argparse", "_thread", "queue", "dataclasses")
@@ -145,7 +146,8 @@ class Snapshot:
                 self._seen[id(value)] = value
                 try:
                     self._look(value, path)
-                except Exception:  # an object that stands for another, which is not there now
+                except Exception as e:  # an object that stands for another, which is not there now
+                    pass_on(e)
                     continue
         self._todo.clear()
 
@@ -294,12 +296,24 @@ def _joined(path: str, key: Any) -> str:
 
 
 def _changes(saved: list[tuple[str, Callable[[], Iterable[Any]]]]) -> list[str]:
+    """The paths of what had changed, all of it put back also if a signal strikes meanwhile: what that raises is raised then."""
     found: list[str] = []
+    struck: BaseException | None = None
     for path, put_back in saved:
-        try:
-            found += [_joined(path, key) for key in put_back()]
-        except Exception:  # what cannot be put back is told as changed
-            found.append(path)
+        for _ in range(2):
+            try:
+                found += [_joined(path, key) for key in put_back()]
+            except BaseException as e:
+                meant = of_handler(e)
+                struck = meant or struck
+                if meant is not None:
+                    continue  # from the beginning: half of it may be done
+                if not isinstance(e, Exception):
+                    raise
+                found.append(path)  # what cannot be put back is told as changed
+            break
+    if struck is not None:
+        raise struck
     return [n for n in dict.fromkeys(found) if n]
 
 

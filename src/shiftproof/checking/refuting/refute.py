@@ -20,6 +20,7 @@ from shiftproof.checking.refuting.runner import FAILURES, Runner, precise_copy, 
 from shiftproof.checking.refuting.trials import Trial
 from shiftproof.checking.refuting.wrong_rule import distrusted
 from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown
+from shiftproof.interruptions import pass_on
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.printable import said
 from shiftproof.records.verdict import Verdict
@@ -54,6 +55,7 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
         with warnings.catch_warnings(), restored(module, values=True), generators_restored(), on_rows(module, series):
             return _tried(verdict, module, tries, seed)
     except FAILURES as e:
+        pass_on(e)
         what = f"the model could not be run to look for a counterexample: {type(e).__name__}: {said(e)}"
         claims = {w: getattr(verdict, w) for w in WORLDS}
         return replace(verdict, **{w: c.under(what) for w, c in claims.items()})

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftproof.checking.refuting.trials import Move, Trial, gap, moved, precise
 from shiftproof.checking.types import Type
+from shiftproof.interruptions import pass_on
 from shiftproof.models import evaluating
 from shiftproof.records.verdict_parts import Counterexample
 
@@ -65,7 +66,8 @@ class Runner:
             before, after = self.run(still), self.run(shown)
             try:
                 wanted, seen = trial.parts(before, after)
-            except ValueError:  # off the output's own grid, or nothing to compare
+            except ValueError as e:  # off the output's own grid, or nothing to compare
+                pass_on(e)
                 continue
             if tried is not None:
                 tried.append(1)
@@ -126,7 +128,8 @@ def precise_copy(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[t
         like = next((p.detach() for p in found.parameters() if p.is_floating_point()), torch.empty(0).double())
         with evaluating(found), torch.no_grad():
             chosen(found(torch.zeros(1, *size).to(like)))
-    except FAILURES:
+    except FAILURES as e:
+        pass_on(e)
         return module, next((p.detach() for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     return found, like
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
@@ -15,6 +14,7 @@ from torch import Tensor
 from shiftproof.checking.indices import rolled
 from shiftproof.checking.types import AXES, Atom, Block, Dim, Join, Reach, Signal, Type, atoms, axes
 from shiftproof.checking.types import size as dim_size
+from shiftproof.interruptions import pass_on, suppressed
 
 Size: TypeAlias = tuple[int, int, int]
 Move: TypeAlias = tuple[int, int]
@@ -208,7 +208,8 @@ def nearest(still: Tensor, shown: Tensor, kind: Type, axis: str, extent: int) ->
         move = (by, 0) if axis == "y" else (0, by)
         try:
             found = moved(still, kind, move)
-        except ValueError:
+        except ValueError as e:
+            pass_on(e)
             continue
         far = gap(found, shown)
         if far < least:
@@ -301,7 +302,7 @@ def _overlap_or_guess(
         return overlap(still, shown, kind, move)
     by = sum(move)
     found = [(still, shown), *_rolls(still, shown, by, extent), *_shifts(still, shown, by, extent)]
-    with suppress(ValueError):
+    with suppressed(ValueError):
         found.append(overlap(still, shown, kind, move))
     return closest(found)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from shiftproof.checking.graph.node import Ref
 from shiftproof.checking.graph.nodes import Graph, refs
 from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, MOVING, UNDEFINED
+from shiftproof.interruptions import pass_on
 
 
 class Values:
@@ -164,7 +165,8 @@ class Values:
         try:
             with torch.no_grad():
                 return node.target(*given, **(keywords | device))
-        except (RuntimeError, TypeError, ValueError, IndexError):
+        except (RuntimeError, TypeError, ValueError, IndexError) as e:
+            pass_on(e)
             return None
 
     def _value(self, ref: Ref) -> Any:

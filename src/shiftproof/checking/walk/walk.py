@@ -27,6 +27,7 @@ from shiftproof.checking.walk.aliasing import alias, low_passed
 from shiftproof.checking.walk.rewriting import rewritten
 from shiftproof.checking.walk.seams import Together, seams, whole
 from shiftproof.checking.walk.values import Values
+from shiftproof.interruptions import pass_on
 from shiftproof.records.verdict_parts import WORLDS, Finding, Mend
 
 NEVER_WRITTEN = "uninitialised values"
@@ -108,6 +109,7 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
             # subsampling, which is true of it as well.
             types[node.name] = found if witnessed or not isinstance(found, Signal) else replace(found, witness=None)
         except REFUSALS as e:
+            pass_on(e)
             types[node.name] = refused(
                 node, str(e) if isinstance(e, NoRuleError) else f"{STUMBLED} ({type(e).__name__}: {e})"
             )
@@ -271,7 +273,8 @@ def _type(
         # Rules need not treat an axis with one cell left: `single` takes it out of every result.
         result = tuple(_moving(op, t) for t in result) if isinstance(result, tuple) else _moving(op, result)
         _fits(result, node)
-    except REFUSALS:
+    except REFUSALS as e:
+        pass_on(e)
         # A rule may not understand its operator on maps whose rows and columns stand still; nothing moves there.
         if not still(node, flat):
             raise

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from shiftproof.errors import ModelError
+from shiftproof.interruptions import pass_on
 from shiftproof.models.loading.description import PREPROCESSING, Found, unknown
 from shiftproof.models.loading.preprocessing import of_transforms, stated
 from shiftproof.models.loading.published import DEFAULT, from_hub, from_url, tensors_only
@@ -244,6 +245,7 @@ def _translated(word: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as e:  # the network is built from words and files of strangers
+        pass_on(e)
         text = " ".join(str(e).split())[:300] or type(e).__name__
         raise ModelError(f"the network cannot be built: {text}", where=word, remedy="is it the right file?") from e
 

@@ -9,6 +9,7 @@ import torch.utils._pytree as pytree
 from torch import Tensor
 
 from shiftproof.errors import ModelError
+from shiftproof.interruptions import pass_on
 from shiftproof.layers import PoseCandidates
 from shiftproof.models import evaluating
 from shiftproof.records import Change
@@ -50,6 +51,7 @@ def _takes(job: Job) -> None:
         try:
             output = job.network(two)
         except Exception as e:  # whatever the model's own code raises
+            pass_on(e)
             raise refused("it takes one picture at a time", where, job.goal) from e
     if not _classes(job, output):
         raise refused("its answer is no row of class scores, so it has no certainty", where, job.goal)
