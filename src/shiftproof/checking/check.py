@@ -19,6 +19,7 @@ from shiftproof.checking.agreement.tiles import held_against_tiles
 from shiftproof.checking.agreement.work import work
 from shiftproof.checking.answer_layout import output_of
 from shiftproof.checking.findings import mend
+from shiftproof.checking.graph.alone import alone
 from shiftproof.checking.graph.nodes import Graph, Node, export
 from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.inputs import on_rows, plain_module, size_of
@@ -73,7 +74,8 @@ def check(
     """
     if world not in WORLDS:
         raise ModelError(f"{world!r} is not a world", remedy=f"use one of {', '.join(WORLDS)}")
-    return replace(_checked(model, input_size), world=world)
+    with alone():
+        return replace(_checked(model, input_size), world=world)
 
 
 def _checked(model: Any, input_size: object) -> Verdict:

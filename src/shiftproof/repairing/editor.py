@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import map_aggregate
 
+from shiftproof.checking.graph.alone import ONE_AT_A_TIME
 from shiftproof.checking.graph.inline import inlined
 from shiftproof.checking.graph.origin import module_of
 from shiftproof.errors import RepairError
@@ -331,7 +332,7 @@ def _exported(
     for count, dynamic in ((PICTURES, ({0: torch.export.Dim("n", min=1, max=MANY)},)), (1, None)):
         x = torch.zeros((count, *size), dtype=first.dtype, device=first.device)
         try:
-            with torch.no_grad(), evaluating(network):
+            with ONE_AT_A_TIME, torch.no_grad(), evaluating(network):
                 program = torch.export.export(network, (x,), dynamic_shapes=dynamic, strict=False)
                 module = program.module(check_guards=False)
         except Exception as e:  # torch raises many kinds

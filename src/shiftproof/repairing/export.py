@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as tensors_as_bytes
 from torch import Tensor, nn
 
+from shiftproof.checking.graph.alone import ONE_AT_A_TIME
 from shiftproof.interruptions import pass_on
 from shiftproof.layers import CanonicalPose, PhaseAlign, PoseCandidates
 from shiftproof.layers.pose import score_of
@@ -79,7 +80,7 @@ def _program(module: nn.Module) -> torch.export.ExportedProgram | None:
     for count, free in ((2, ({0: torch.export.Dim("n", min=1, max=LARGEST_BATCH)},)), (1, None)):
         x = torch.zeros((count, *size), dtype=first.dtype, device=first.device)
         try:
-            with torch.no_grad(), evaluating(module):
+            with ONE_AT_A_TIME, torch.no_grad(), evaluating(module):
                 return torch.export.export(module, (x,), dynamic_shapes=free, strict=False)
         except Exception as e:  # torch raises many kinds; what stops it, the check has said already
             pass_on(e)

@@ -18,6 +18,7 @@ from torch._subclasses import FakeTensor
 from torch.overrides import TorchFunctionMode
 
 from shiftproof.checking.agreement.rounding import distance
+from shiftproof.checking.graph.alone import as_the_caller
 from shiftproof.checking.graph.origin import line_of_frame
 from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.graph.restoring import Snapshot, in_own_context, restored
@@ -72,7 +73,7 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
         def answer(picture: Tensor) -> Answer:
             _evaluate(module)
             try:
-                with calls_watched(calls):
+                with calls_watched(calls), as_the_caller():
                     found = chosen(module(picture.clone()))
                 return LEFT_FROM_EXPORT if isinstance(found, FakeTensor) else found.detach().clone()
             except TimeoutError:  # of the caller, whose patience is at an end
@@ -236,7 +237,7 @@ def lines_run(module: nn.Module, picture: Tensor, each_way: bool = False) -> lis
     """
     found: list[str] = []
     for way in (torch.no_grad, torch.enable_grad, torch.inference_mode)[: None if each_way else 1]:
-        with _left_alone(module, picture), way(), _Lines() as lines, suppressed(*FAILURES):
+        with _left_alone(module, picture), way(), as_the_caller(), _Lines() as lines, suppressed(*FAILURES):
             _evaluate(module)
             module(picture.clone())
             found += lines.found

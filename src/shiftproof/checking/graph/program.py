@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.fx.traceback import preserve_node_meta
 from torch.nn.parameter import is_lazy
 
+from shiftproof.checking.graph.alone import as_the_caller
 from shiftproof.checking.graph.origin import line_of, line_raised
 from shiftproof.checking.graph.randomness import drawn, generators_restored
 from shiftproof.checking.graph.restoring import in_own_context, restored
@@ -71,7 +72,7 @@ def program_of(
 
                 def run() -> torch.export.ExportedProgram:
                     kept.put_back()  # it may run twice, and the second must not meet what the first one kept
-                    with _plain_restored(module) as plain:
+                    with _plain_restored(module) as plain, as_the_caller():
                         found = torch.export.export(module, (picture,), strict=False)
                     changed.extend(plain)
                     return found
@@ -229,6 +230,7 @@ def _own_failure(module: nn.Module, picture: Tensor) -> BaseException | None:
             redirect_stdout(quiet),
             generators_restored(),
             restored(module),  # a copy shares its class, and what its class keeps
+            as_the_caller(),
         ):
             warnings.simplefilter("ignore")
             module(picture)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.graph.alone import alone, as_the_caller
 from shiftproof.checking.graph.randomness import generators_restored
 from shiftproof.checking.graph.restoring import in_own_context, restored
 from shiftproof.checking.inputs import on_rows, plain_module
@@ -34,8 +35,8 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
     The pictures are noise, blobs and impulses, weak and strong. The moves are those for which the fixed network would be exact.
     Where a claim is proved, the next stronger claim is tried: a smaller step, a margin one cell smaller, or an object one pixel
     nearer to the border. The model runs in float64 if it can. A difference does not count if changing the picture by a few units
-    of rounding changes the answer as much. Where a finding makes the layout of the answer unknown, the answer may stand still or
-    move in either direction; only an answer that does neither counts.
+    of rounding changes the answer as much. Where a finding makes the layout of the answer unknown, it counts only if the
+    numbers of the answer become others, in whatever order they stand.
 
     Args:
         verdict: as `check` gives it.
@@ -52,7 +53,13 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
     module = plain_module(model.module if isinstance(model, LoadedModel) else model)
     series = any(getattr(verdict, w).needs("series") for w in WORLDS)
     try:
-        with warnings.catch_warnings(), restored(module, values=True), generators_restored(), on_rows(module, series):
+        with (
+            alone(),
+            warnings.catch_warnings(),
+            restored(module, values=True),
+            generators_restored(),
+            on_rows(module, series),
+        ):
             return _tried(verdict, module, tries, seed)
     except FAILURES as e:
         pass_on(e)
@@ -69,7 +76,8 @@ def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> V
         def run(picture: Tensor) -> Any:
             if changes:  # the claims are about the model as it was found
                 snapshot.put_back()
-            return module(picture.clone())
+            with as_the_caller():
+                return module(picture.clone())
 
         runner = runner_of(run, like, verdict.input_size, tries, seed)
         tried = {
@@ -80,8 +88,19 @@ def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> V
         return distrusted(verdict, tried)
 
 
+# Behind these the walk goes on as if every cell had stayed. Parts of a map that are laid together again are then no map to it.
+RELAID = ("T3", "T7", "T8")
+
+
+def _behind_findings(verdict: Verdict, world: str) -> Type:
+    """The type of the answer in a world, of which a cut, a window that does not fit or a new order makes the layout a guess."""
+    kind = type_of(verdict.output)
+    relaid = frozenset(a for f in verdict.findings if f.code in RELAID and world in f.breaks for a in f.axes)
+    return replace(kind, lost=kind.lost | relaid) if isinstance(kind, Signal) else kind
+
+
 def _circular(verdict: Verdict, runner: Runner) -> Claim:
-    claim, size, kind = verdict.circular, verdict.input_size, type_of(verdict.output)
+    claim, size, kind = verdict.circular, verdict.input_size, _behind_findings(verdict, "circular")
     if claim.status == "proved":
         return contradiction(verdict, "circular", runner, 4) or _smallest(verdict, runner)
     note = (
@@ -193,7 +212,7 @@ def _step(verdict: Verdict, axis: str) -> int:
 
 
 def _window(verdict: Verdict, runner: Runner) -> Claim:
-    claim, size, kind = verdict.window, verdict.input_size, type_of(verdict.output)
+    claim, size, kind = verdict.window, verdict.input_size, _behind_findings(verdict, "window")
     if not isinstance(kind, Signal):
         return claim
     if claim.status != "proved":
@@ -221,7 +240,7 @@ def _window(verdict: Verdict, runner: Runner) -> Claim:
 
 
 def _canvas(verdict: Verdict, runner: Runner) -> Claim:
-    claim, size, kind = verdict.canvas, verdict.input_size, type_of(verdict.output)
+    claim, size, kind = verdict.canvas, verdict.input_size, _behind_findings(verdict, "canvas")
     distance = claim.distance_px or 0
     if not isinstance(kind, Signal):
         return claim

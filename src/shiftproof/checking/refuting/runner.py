@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from shiftproof.checking.graph.alone import as_the_caller
 from shiftproof.checking.refuting.trials import Move, Trial, gap, moved, precise
 from shiftproof.checking.types import Type
 from shiftproof.interruptions import pass_on
@@ -126,8 +127,9 @@ def precise_copy(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[t
         for held in [*found.parameters(), *found.buffers()]:
             held.data = precise(held.data) if held.is_complex() else held.data
         like = next((p.detach() for p in found.parameters() if p.is_floating_point()), torch.empty(0).double())
-        with evaluating(found), torch.no_grad():
-            chosen(found(torch.zeros(1, *size).to(like)))
+        picture = torch.zeros(1, *size).to(like)
+        with evaluating(found), torch.no_grad(), as_the_caller():
+            chosen(found(picture))
     except FAILURES as e:
         pass_on(e)
         return module, next((p.detach() for p in module.parameters() if p.is_floating_point()), torch.empty(0))

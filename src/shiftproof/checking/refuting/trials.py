@@ -14,10 +14,12 @@ from torch import Tensor
 from shiftproof.checking.indices import rolled
 from shiftproof.checking.types import AXES, Atom, Block, Dim, Join, Reach, Signal, Type, atoms, axes
 from shiftproof.checking.types import size as dim_size
-from shiftproof.interruptions import pass_on, suppressed
+from shiftproof.interruptions import pass_on
 
 Size: TypeAlias = tuple[int, int, int]
 Move: TypeAlias = tuple[int, int]
+# What stands for NaN and the two infinities where numbers are put in order: far from all others and from each other.
+UNLIKE_NUMBERS = (1e300, 2e300, -2e300)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def circular(size: Size, kind: Type, axis: str, step: int, count: int, seed: int
     """Pictures rolled along an axis by multiples of a step.
 
     If the move is not a multiple of the answer's stride, the second answer is compared with the nearest roll of the first by
-    whole cells: if none is equal, the answer does not move with the picture. If the layout along the axis is a guess, the
-    answer is compared with every way in which it may stand still or move with the picture.
+    whole cells: if none is equal, the answer does not move with the picture. If the layout along the axis is a guess, only the
+    numbers of the two answers are compared, in whatever order they stand.
 
     Args:
         size: (c, h, w).
@@ -90,10 +92,9 @@ def circular(size: Size, kind: Type, axis: str, step: int, count: int, seed: int
         fits = all(Fraction(by) / a.stride % 1 == 0 for a in _along(kind, axis))
 
         def parts(still: Tensor, shown: Tensor, move: Move = move, fits: bool = fits) -> tuple[Tensor, Tensor]:
-            # Behind a finding nobody knows how the answer should move: only one that
-            # fits no way of moving is a counterexample.
+            # Behind a finding nobody knows how the answer should move. But its cells cannot become others.
             if axis in guessed(kind):
-                return closest([(moved(still, kind, move), shown), *_rolls(still, shown, sum(move), extent)])
+                return in_any_order(still, shown)
             if fits:
                 return moved(still, kind, move), shown
             return nearest(still, shown, kind, axis, extent), shown
@@ -271,40 +272,56 @@ def guessed(kind: Type) -> frozenset[str]:
     return kind.lost if isinstance(kind, Signal) else frozenset()
 
 
-def closest(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """The pair (what the second answer must be, what it is) that differs least."""
-    return min(pairs, key=lambda pair: gap(*pair))
+def in_any_order(still: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers of each answer in their order of size: however cells change their places, these stay the same.
+
+    Of all ways to pair the numbers of two answers this is the one whose largest difference is least.
+
+    >>> in_any_order(torch.tensor([[3.0, 1.0], [2.0, 0.0]]), torch.tensor([[2.0, 0.0], [1.0, 3.0]]))
+    (tensor([0., 1., 2., 3.], dtype=torch.float64), tensor([0., 1., 2., 3.], dtype=torch.float64))
+    """
+    return torch.cat(_sorted(still)), torch.cat(_sorted(shown))
 
 
-def _rolls(still: Tensor, shown: Tensor, by: int, extent: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The answer rolled along each of its dimensions, forwards and backwards, in proportion to the move."""
-    for i, n in enumerate(still.shape):
-        if n > 1 and by * n % extent == 0:
-            for cells in (by * n // extent, -by * n // extent):
-                yield still.roll(cells, i), shown
+def in_both(still: Tensor, shown: Tensor, least: float) -> tuple[Tensor, Tensor]:
+    """How far the numbers of one answer are from the nearest number of the other, the nearest ones of them, and zeros.
+
+    Where content leaves and enters, only some cells are in both answers; but these are, wherever they stand.
+
+    Args:
+        still: the first answer.
+        shown: the second.
+        least: the part of the numbers that must be in both, more than 0.
+
+    >>> in_both(torch.tensor([5.0, 1.0, 2.0, 9.0]), torch.tensor([1.0, 2.5, 7.0, 3.0]), 0.5)
+    (tensor([0.0000, 0.5000], dtype=torch.float64), tensor([0., 0.], dtype=torch.float64))
+    """
+    found = []
+    for one, other in zip(_sorted(still), _sorted(shown), strict=True):
+        after = torch.searchsorted(other, one).clamp(1, max(len(other) - 1, 1))
+        near = torch.stack([(one - other[(after - k).clamp(0, len(other) - 1)]).abs() for k in (0, 1)]).amin(0)
+        found.append(near.sort().values[: max(1, int(least * len(near)))])
+    return torch.cat(found), torch.zeros_like(torch.cat(found))
 
 
-def _shifts(still: Tensor, shown: Tensor, by: int, extent: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """As `_rolls` without wrapping around, on the middle half of each dimension because the reach of padding is unknown."""
-    for i, n in enumerate(still.shape):
-        if n > 1 and by * n % extent == 0:
-            for cells in {by * n // extent, -by * n // extent}:
-                low, high = max(n // 4, n // 4 - cells), min(n - n // 4, n - n // 4 - cells)
-                if low < high:
-                    yield still.narrow(i, low, high - low), shown.narrow(i, low + cells, high - low)
+def _sorted(answer: Tensor) -> list[Tensor]:
+    """The numbers in their order of size, in float64; of complex ones the real and the imaginary parts, each by themselves."""
+    numbers = precise(answer).flatten()
+    parts = [numbers.real, numbers.imag] if numbers.is_complex() else [numbers]
+    return [p.nan_to_num(*UNLIKE_NUMBERS).sort().values for p in parts]
 
 
 def _overlap_or_guess(
     still: Tensor, shown: Tensor, kind: Type, axis: str, move: Move, extent: int
 ) -> tuple[Tensor, Tensor]:
-    """As `overlap`; where the layout is a guess, the pair that differs least among all ways in which the answer may move."""
+    """As `overlap`; where the layout is a guess, the numbers that both answers must have if the content moves in any way."""
     if axis not in guessed(kind):
         return overlap(still, shown, kind, move)
-    by = sum(move)
-    found = [(still, shown), *_rolls(still, shown, by, extent), *_shifts(still, shown, by, extent)]
-    with suppressed(ValueError):
-        found.append(overlap(still, shown, kind, move))
-    return closest(found)
+    # of the middle half, because the reach of padding is unknown
+    shared = 0.5 - abs(sum(move)) / extent
+    if shared <= 0:
+        raise ValueError("no cell of the middle half is in both answers")
+    return in_both(still, shown, shared)
 
 
 def gap(one: Tensor, other: Tensor) -> float:

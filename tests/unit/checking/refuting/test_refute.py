@@ -231,6 +231,60 @@ def test_what_moves_with_the_picture_behind_a_finding_is_not_refuted(case):
     assert found.canvas.status != "refuted"
 
 
+def _with_halo(m, x):
+    around = torch.nn.functional.pad(x, (1, 1, 1, 1), "circular")
+    return torch.cat([m.k(around[:, :, :6]), m.k(around[:, :, 4:])], 2)
+
+
+def _tokens(m, x):
+    return torch.cat([x.flatten(2)[:, :, :32].relu(), x.flatten(2)[:, :, 32:].relu()], 2)
+
+
+# Each works on parts of the map and gives all of them back, in one place or another: no run can contradict it.
+IN_PARTS = {
+    "chunks in a row": lambda m, x: torch.cat([t.relu() for t in x.chunk(4, 3)], 3),
+    "halves": lambda m, x: torch.cat([m.c(x[:, :, :4]), m.c(x[:, :, 4:])], 2),
+    "halves as a batch": lambda m, x: torch.cat(m.c(torch.cat(x.chunk(2, 2), 0)).chunk(2, 0), 2),
+    "halves with a halo": _with_halo,
+    "halves in a stack": lambda m, x: torch.stack([m.c(x[:, :, :4]), m.c(x[:, :, 4:])], 2),
+    "halves in a stack, put together": lambda m, x: torch.stack([x[:, :, :4], x[:, :, 4:]], 2).reshape(1, 2, 8, 8),
+    "halves in the channels": lambda m, x: torch.cat([m.c(x[:, :, :4]), m.c(x[:, :, 4:])], 1),
+    "tokens in two halves": _tokens,
+    "tokens in two halves, a map again": lambda m, x: _tokens(m, x).view(1, 2, 8, 8),
+    "rows in another order": lambda m, x: x[:, :, torch.tensor([3, 1, 0, 2, 7, 6, 4, 5])],
+}
+WORLDS = ("circular", "window", "canvas")
+
+
+@pytest.mark.parametrize("case", IN_PARTS)
+def test_a_map_in_parts_that_moves_as_a_whole_is_not_refuted(case):
+    net = Call(IN_PARTS[case], c=nn.Conv2d(2, 2, 1), k=nn.Conv2d(2, 2, 3)).eval()
+    verdict = sp.check(net, (2, 8, 8))
+    assert verdict.circular.status == "not_proved"
+    found = refuted(verdict, net)
+    assert {w: getattr(found, w).status for w in WORLDS} == {w: getattr(verdict, w).status for w in WORLDS}
+
+
+def _scaled(m, x):
+    return torch.cat([t * (i + 1) for i, t in enumerate(x.chunk(4, 3))], 3)
+
+
+# The same, but one part is treated in another way, or its border is seen.
+PARTS_DIFFER = {
+    "chunks in a row": _scaled,
+    "halves": lambda m, x: torch.cat([m.c(x[:, :, :4]), x[:, :, 4:]], 2),
+    "halves with borders": lambda m, x: torch.cat([m.p(x[:, :, :4]), m.p(x[:, :, 4:])], 2),
+    "halves in a stack": lambda m, x: torch.stack([m.c(x[:, :, :4]), x[:, :, 4:]], 2),
+    "a row is left out": lambda m, x: torch.cat([x[:, :, :3], x[:, :, 4:]], 2),
+}
+
+
+@pytest.mark.parametrize("case", PARTS_DIFFER)
+def test_twin_a_map_in_parts_that_differ_is_refuted(case):
+    net = Call(PARTS_DIFFER[case], c=nn.Conv2d(2, 2, 1), p=nn.Conv2d(2, 2, 3, padding=1)).eval()
+    assert refuted(sp.check(net, (2, 8, 8)), net).circular.status == "refuted"
+
+
 @pytest.mark.parametrize("part", ["real", "imag"])
 def test_each_part_of_a_complex_answer_is_compared(part):
     both = {"real": lambda m, x: x.cumsum(3) + 1j * x, "imag": lambda m, x: x + 1j * x.cumsum(3)}
