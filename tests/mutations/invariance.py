@@ -248,7 +248,7 @@ OF_ATTRIBUTION = Mutation(
         "Answers kept beyond chance when": "numbers only",
         "What pooling and augmentation change in": "numbers only",
         "Removing a stage": "defines the columns",
-        "The network begins with": "says which network",
+        "The network with all stages:": "says which network",
         "no pooling, no augmentation; moves": "says what is compared",
         "columns: what is there": "defines the columns",
         "mean over networks": "says what is averaged",

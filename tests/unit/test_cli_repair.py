@@ -43,6 +43,30 @@ def test_it_says_what_holds_and_writes_the_files(capsys, word, tmp_path):
     }
 
 
+def test_the_same_command_writes_again_and_loses_nothing_of_anybody(capsys, word, tmp_path):
+    words, out = (word, "--goal", "zero", "-o", str(tmp_path / "mended")), tmp_path / "mended"
+    assert run(capsys, *words)[0] == 0
+    whole = {p.name: p.read_bytes() for p in out.iterdir()}
+    # As after a kill between two files: those that are there are on the list, and not finished.
+    (out / "repair.json").unlink()
+    assert run(capsys, *words)[0] == 0
+    assert {p.name for p in out.iterdir()} == set(whole)
+    # A file that somebody edited is kept under another name.
+    (out / "mended.py").write_text("my notes")
+    status, _, err = run(capsys, *words)
+    assert status == 0
+    assert "kept as mended.changed.py" in " ".join(err.split())
+    assert (out / "mended.changed.py").read_text() == "my notes"
+    assert (out / "mended.py").read_bytes() == whole["mended.py"]
+    # Somebody else's is refused.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mended.onnx").write_text("another network")
+    status, _, err = run(capsys, *words[:-1], str(tmp_path / "other"))
+    assert status == 2
+    assert "mended.onnx would be overwritten" in err
+    assert [p.name for p in (tmp_path / "other").iterdir()] == ["mended.onnx"]
+
+
 def test_the_record_as_json(capsys, word):
     status, out, _ = run(capsys, word, "--goal", "zero", "--json")
     record = json.loads(out)

@@ -131,7 +131,7 @@ def repair(
 
     from rich.console import Console
 
-    from shiftproof.records import OUR_TABLE, owned, refuse_unwritable, write_beside
+    from shiftproof.records import OUR_TABLE, owned, refuse_unwritable, write_beside, writing
     from shiftproof.records.repair_parts import WRITTEN
 
     if out is not None:
@@ -185,9 +185,12 @@ def repair(
             again = "" if out is None else "; a training goes on if the same command is run again"
             raise StoppedError(f"stopped{again}") from None
         if out is not None:
-            with doing(stderr, f"writing {out}"):
-                export(mended, loaded, out, page=True)
+            with doing(stderr, f"writing {out}"), owned.own(out, WRITTEN):
+                files = export(mended, loaded, out, page=True).files
                 write_repair_page(mended.record, out, *mended.audits)
+                for name in set(WRITTEN) - set(files):  # of an earlier repair: they would be taken for this one's
+                    with writing(out / name):
+                        (out / name).unlink(missing_ok=True)
             for other in remove_finished(out):
                 say(stderr, f"{other} holds a training that was stopped: remove it if you do not want to go on with it")
     record = mended.record

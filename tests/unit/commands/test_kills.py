@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from shiftproof.records import load, load_experiment, load_verdict, owned
+from shiftproof.records import load, load_experiment, load_repair, load_verdict, owned
 
 # Each run is a fork of one process that has done it once, so that kills fall into the run and not into imports. When to kill
 # is told by what the run has written and not by a clock: a machine that is busy stretches every time. A delay is added,
@@ -86,23 +86,43 @@ VERBS = {  # words, what tells how far a run is, how many of it there are at the
     ),
     "check": ("check net.py:build --refute", "ticks", 12),
     "reproduce": ("reproduce parts --data digits --seeds 3", "**/*.[sj]*", 9),
+    "repair": ("repair net.py:build --goal circular --method pose", "mended.*", 4),
 }
+
+KEPT = (
+    "mended.safetensors",
+    "mended.py",
+)  # files of a repair that are the same to the byte however often they are written
 
 
 def settled(record):
     """The record without what differs between two runs: what they cost, when they ran, and where."""
-    return {k: v for k, v in record.to_dict().items() if k not in ("cost", "environment", "seconds", "date", "command")}
+    return _settled(record.to_dict())
+
+
+def _settled(value):
+    if isinstance(value, dict):
+        differ = ("cost", "environment", "seconds", "date", "command")
+        return {k: _settled(v) for k, v in value.items() if k not in differ}
+    return [_settled(v) for v in value] if isinstance(value, list) else value
 
 
 def result(verb, folder):
     """The record of a finished run without what differs between runs, and its table."""
     if verb == "audit":
         return settled(load(folder)), pq.read_table(folder / "views.parquet")
+    if verb == "repair":
+        return settled(load_repair(folder)), {name: (folder / name).read_bytes() for name in KEPT}
     return settled(load_verdict(folder) if verb == "check" else load_experiment(folder / "parts")), None
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("verb", "kills"),
+    [
+        *((verb, 3) for verb in VERBS if verb != "repair"),  # which checks and runs its network for half a minute
+        *(pytest.param(verb, 20, marks=pytest.mark.slow) for verb in VERBS),
+    ],
+)
 def test_killed_at_random_moments_it_goes_on_to_the_same_record(tmp_path, monkeypatch, verb, kills):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
