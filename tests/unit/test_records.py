@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -231,7 +232,6 @@ def test_names_are_escaped_in_a_notebook(record):
 
 
 def test_records_do_not_need_torch():
-    import subprocess
 
     code = "import shiftproof.records, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parent).returncode == 0
@@ -240,6 +240,21 @@ def test_records_do_not_need_torch():
 @given(st.floats(0, 1), st.integers(2, 9))
 def test_equal_seeds_have_no_spread(value, seeds):
     assert records.Figure("t", "r", "c", value, values=[value] * seeds).spread == 0.0
+
+
+@pytest.mark.parametrize("into", ["pipe", "file"])
+def test_what_a_process_has_open_is_written_to_behind_what_is_there(tmp_path, into):
+    """`--csv /dev/stdout | less`, and the same into a file, which a rename would take from the shell."""
+    code = (
+        "import sys; from pathlib import Path; from shiftproof import records; path = Path('/dev/stdout'); print('first');"
+        "records.refuse_unwritable(path, records.OUR_TABLE); records.write_beside(path, b'figures\\n', records.OUR_TABLE);"
+        "print('last')"
+    )
+    with (tmp_path / "out.txt").open("w") as file:
+        out = subprocess.PIPE if into == "pipe" else file
+        done = subprocess.run([sys.executable, "-c", code], stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout if into == "pipe" else (tmp_path / "out.txt").read_text()) == "first\nfigures\nlast\n"
 
 
 def test_a_pipe_is_written_to_and_stays_what_it_is(tmp_path):

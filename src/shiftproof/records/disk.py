@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from shiftproof.printable import said
 
 LOOKED_AT = 4096  # bytes of a file, to see what it is
 BESIDE = ".beside"  # how the name of a file that is being written ends
+OPEN = re.compile(r"/dev/(stdout|stderr)|/(?:dev|proc/self)/fd/(\d+)")  # what a process has open, as a path
 UNFINISHED_S = 3600.0  # after so long, nobody is writing it any more
 
 
@@ -36,10 +38,10 @@ def write_beside(path: Path, content: bytes, ours: re.Pattern[bytes] | None = No
     if ours is not None:
         refuse_other(path, ours)
     with writing(path):
-        real = Path(os.path.realpath(path))
-        if is_stream(real):
-            real.write_bytes(content)
+        if is_stream(path):
+            _put_into(path, content)
             return path
+        real = Path(os.path.realpath(path))
         real.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder: a rename is atomic within one file system only.
         handle, beside = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.", suffix=BESIDE)
@@ -94,8 +96,24 @@ def remedy(error: OSError) -> str:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether it is a pipe or a device: nothing that can be replaced by a file."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Whether it is a pipe, a device, or something that this process has open: nothing that can be replaced by a file."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file that a path such as `/dev/stdout` or `/dev/fd/3` stands for."""
+    found = OPEN.fullmatch(str(path))
+    if found is None:
+        return None
+    return int(found[2]) if found[2] else {"stdout": 1, "stderr": 2}[found[1]]
+
+
+def _put_into(path: Path, content: bytes) -> None:
+    """Writes to a stream, behind what was written to it before."""
+    number = _descriptor(path)
+    sys.stdout.flush()
+    with path.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as file:
+        file.write(content)
 
 
 def refuse_unwritable(path: Path, ours: re.Pattern[bytes]) -> None:
@@ -109,10 +127,10 @@ def refuse_unwritable(path: Path, ours: re.Pattern[bytes]) -> None:
         RecordError: it cannot be written, a folder has that name, or a file that is something else.
     """
     refuse_other(path, ours)
+    if is_stream(path):
+        return
     with writing(path):
         path = Path(os.path.realpath(path))
-        if is_stream(path):
-            return
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
