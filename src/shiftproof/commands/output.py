@@ -53,15 +53,17 @@ def put_json(value: Any) -> None:
 
 @contextmanager
 def warnings_on(stderr: Console) -> Iterator[None]:
-    """Print each warning of the package as one sentence, without the line of code that it comes from."""
-    with warnings.catch_warnings():
-        show = warnings.showwarning
+    """Print each warning on one line: those of the package as a sentence, others with the class and the line of code.
 
-        def plainly(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    Others are of libraries and of the model's own code, and may say what stands in somebody's file.
+    """
+    with warnings.catch_warnings():
+
+        def plainly(message: Warning | str, category: type[Warning], file: str, line: int, *_: Any) -> None:
             if issubclass(category, RestartWarning):
                 say(stderr, str(message), "yellow")
             else:
-                show(message, category, *where)
+                say(stderr, f"{category.__name__}: {' '.join(str(message).split())} ({file}:{line})", "yellow")
 
         warnings.showwarning = plainly
         warnings.simplefilter("always", RestartWarning)  # nobody wants it as an error, or only once

@@ -1,6 +1,8 @@
 """Each kind of record as one table: comma-separated values for a spreadsheet, or a data frame of pandas.
 
-Numbers are written in full, fractions are in [0, 1], and a cell is empty where there is nothing to say.
+Numbers are written in full, fractions are in [0, 1], and a cell is empty where there is nothing to say. Names of somebody else
+(layers, classes, files) are written printable, so that they steer no terminal, and a text that a spreadsheet would take for a
+formula has an apostrophe in front.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from shiftproof.errors import RecordError
+from shiftproof.printable import printable
 from shiftproof.records.audit_parts import AuditParts, Metric
 from shiftproof.records.experiment_parts import ExperimentParts
 from shiftproof.records.metrics import MAPS, METRICS, in_order
 from shiftproof.records.repair_measured import Measured
 from shiftproof.records.repair_parts import RepairParts
 from shiftproof.records.verdict_parts import WORLDS, VerdictParts
+
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for the beginning of one
 
 Record = AuditParts | ExperimentParts | RepairParts | VerdictParts
 Row = dict[str, Any]
@@ -101,8 +106,15 @@ def to_csv(record: Record) -> str:
     table = csv.DictWriter(text, _columns(record), restval="", lineterminator="\n")
     table.writeheader()
     for row in _rows(record):
-        table.writerow({name: "" if value is None else value for name, value in row.items()})
+        table.writerow({name: _cell(value) for name, value in row.items()})
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value as it is written; None is an empty cell."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    return f"'{printable(value)}" if value.startswith(FORMULA) else printable(value)
 
 
 def to_pandas(record: Record) -> Any:

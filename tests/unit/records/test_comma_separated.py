@@ -169,3 +169,21 @@ def test_the_card_of_a_repair_says_what_its_lines_say(repaired):
         assert " ".join(line.split()) in " ".join(text.split())
     hostile = dataclasses.replace(repaired, model=dataclasses.replace(repaired.model, word="<script>alert(1)</script>"))
     assert "<script" not in hostile._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("conv\x1b[2J", "conv\\x1b[2J"),
+        ("a\rb\nc", "a\\rb\\nc"),
+        ("cat\u202egpj", "cat\\u202egpj"),
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("@sum", "'@sum"),
+    ],
+)
+def test_a_strangers_name_steers_no_terminal_and_is_no_formula(name, written):
+    record = made.classification(reach=1, layers=1)
+    record = dataclasses.replace(record, layers=[dataclasses.replace(record.layers[0], name=name)])
+    text = record.to_csv()
+    assert all(line.isprintable() for line in text.splitlines())
+    assert {row["name"] for row in table(record) if row["kind"] == "layer"} == {written}
