@@ -1,7 +1,12 @@
-"""Operators whose fast forms on the CPU do not check the sizes of what they are given, with that check before them.
+"""Operators of a program that are not called as they are: some are checked first, and some have their result filled.
 
-oneDNN's LSTM reads as many weights as the sizes of the state ask for, and the fused attention as many keys as there are
-values, however many there are. A network of torch's own layers always fits together; a program in a file may not.
+The fast forms on the CPU do not check the sizes of what they are given. oneDNN's LSTM reads as many weights as the sizes of the
+state ask for, and the fused attention as many keys as there are values, however many there are. A network of torch's own layers
+always fits together; a program in a file may not.
+
+`empty` and its kin hand out memory as it is, with whatever the process had in it before. A network writes all of it before it
+reads it; a program in a file could return it. So it is filled, with the numbers with which torch fills it for
+`torch.utils.deterministic.fill_uninitialized_memory`: they are noticed where a network does read them.
 """
 
 from __future__ import annotations
@@ -99,7 +104,50 @@ def attention(
     )
 
 
-CHECKED = {ATEN.lstm.input: lstm, ATEN.scaled_dot_product_attention.default: attention}
+def empty(*given: Any, **named: Any) -> Tensor:
+    """`aten.empty.memory_format`, filled."""
+    return filled(ATEN.empty.memory_format(*given, **named))
+
+
+def empty_like(*given: Any, **named: Any) -> Tensor:
+    """`aten.empty_like`, filled."""
+    return filled(ATEN.empty_like.default(*given, **named))
+
+
+def empty_strided(*given: Any, **named: Any) -> Tensor:
+    """`aten.empty_strided`, filled."""
+    return filled(ATEN.empty_strided.default(*given, **named))
+
+
+def new_empty(*given: Any, **named: Any) -> Tensor:
+    """`aten.new_empty`, filled."""
+    return filled(ATEN.new_empty.default(*given, **named))
+
+
+def filled(memory: Tensor) -> Tensor:
+    """A tensor that nobody wrote, filled with NaN, or the largest number that its type has.
+
+    While a check exports the program, it stays what it is: the check must know that nobody wrote it.
+
+    >>> filled(torch.empty(2)), filled(torch.empty(1, dtype=torch.uint8))
+    (tensor([nan, nan]), tensor([255], dtype=torch.uint8))
+    """
+    if torch.compiler.is_exporting():
+        return memory
+    if memory.dtype == torch.bool:
+        return memory.fill_(True)
+    real = memory.dtype.is_floating_point or memory.dtype.is_complex
+    return memory.fill_(torch.nan if real else torch.iinfo(memory.dtype).max)
+
+
+CHECKED = {
+    ATEN.lstm.input: lstm,
+    ATEN.scaled_dot_product_attention.default: attention,
+    ATEN.empty.memory_format: empty,
+    ATEN.empty_like.default: empty_like,
+    ATEN.empty_strided.default: empty_strided,
+    ATEN.new_empty.default: new_empty,
+}
 
 
 def check_calls(module: nn.Module) -> None:

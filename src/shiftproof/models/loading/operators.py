@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
 
 # Not in these lists, though they are in core ATen: `_fft_r2c` and its kin take any number for a dimension, and read there.
+# `as_strided` is: torch refuses sizes, strides and offsets that leave the storage of its tensor.
 _RULED = """
 __and__ __or__ __xor__ abs acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d
 adaptive_max_pool2d add addcdiv addcmul addmm alias all alpha_dropout amax amin angle any argmax argmin asin asinh
@@ -95,11 +97,25 @@ PYTHON = re.compile(
     r"|torch\.sym_(float|int|ite|max|min|not|sum)|torch\._sym_(sqrt|log2|exp|sin|cos|tan|tanh)"
     r"|torch\._C\._set_grad_enabled|torch\.amp\.autocast_mode\._(enter|exit)_autocast"
 )
+REFUSED = {
+    "as_strided_": "torch computes in 64 bits what it reaches, without noticing that this is too large for them",
+    "resize_": "it makes a tensor larger by memory that nobody wrote",
+}
+"""Operators that the lists have under their plain names and that are not admitted, each with the reason."""
+
 # No `while_loop`: it may never end.
 SUBGRAPHS = frozenset(
     f"torch.ops.higher_order.{n}" for n in ("cond", "wrap_with_set_grad_enabled", "wrap_with_autocast")
 )
 LEAST_SCALE = 1e-6
+STRIDED = 7  # `torch.strided` in torch's schema of programs
+# torch takes whole numbers for these kinds of arguments too, whatever they are; each has a form of its own in a program.
+WRITTEN = {
+    "ScalarType": "as_scalar_type",
+    "Layout": "as_layout",
+    "MemoryFormat": "as_memory_format",
+    "Device": "as_device",
+}
 SIZE_BITS, MOST_BITS, MOST_EXPONENT = 64, 4096, 64
 SCALARS = frozenset(("as_int", "as_float", "as_bool", "as_sym_int", "as_sym_float", "as_sym_bool"))
 
@@ -134,7 +150,7 @@ def is_admitted(target: str) -> bool:
         return False  # it reads outside the picture where the size and the scale that it is given do not fit together
     if name.startswith("_") and not name.endswith("__"):
         return name in UNDERSCORED
-    if name.endswith("_backward"):
+    if name.endswith("_backward") or named[1] in REFUSED:
         return False
     return name in RULED or name in MAKING or torch.Tag.core in found.tags or _has_core_form(name)
 
@@ -147,21 +163,54 @@ def _has_core_form(name: str) -> bool:
 
 
 def fault_of_arguments(nodes: Iterator[dict[str, Any]]) -> str | None:
-    """Why a resampling would compute with positions that are not numbers of pixels; None if none does.
+    """Why an argument is not one that its operator can be given; None if all are.
+
+    torch takes any number for the scale of a resampling, for a mode of `grid_sampler`, and for a type or a layout, and computes
+    with it. So each of these must be written in the program, in its own form: a number that is computed as the program runs is
+    refused. An operator that is itself an argument would be called without any of these checks.
 
     Args:
         nodes: a program's nodes, as JSON.
     """
     for node in nodes:
-        target, arguments = str(node["target"]), [a["arg"] for a in node["inputs"]]
-        if "upsample" in target:
-            listed = [a.get("as_floats") or [a.get("as_float")] for a in arguments]
-            scales = [f for floats in listed for f in floats if f is not None]
-            if not all(isinstance(f, int | float) and LEAST_SCALE <= f <= 1 / LEAST_SCALE for f in scales):
-                return f"calls {target} with a scale that is not between {LEAST_SCALE:g} and {1 / LEAST_SCALE:g}"
-        if "grid_sampler" in target and any(a.get("as_int", 0) not in (0, 1, 2) for a in arguments):
-            return f"calls {target} with an unknown mode"
+        target, given = str(node["target"]), node["inputs"]
+        if any("as_operator" in a["arg"] for a in given):
+            return f"gives an operator to {target} to call"
+        kinds = _kinds(target)
+        for name, argument in ((a["name"], a["arg"]) for a in given if kinds):
+            ((form, value),) = argument.items()
+            kind = kinds.get(name)
+            if kind is None:
+                return f"calls {target} with an argument that it does not have, {name!r:.40}"
+            if kind in WRITTEN and form not in (WRITTEN[kind], "as_none"):
+                return f"calls {target} with another thing for its {name}"
+            if form == "as_layout" and value != STRIDED:
+                return f"calls {target} for a tensor of another layout than a plain one"
+            if "upsample" in target and kind in ("float", "List[float]") and not _are_scales(form, value):
+                return f"calls {target} with a scale that is computed, or not between {LEAST_SCALE:g} and {1 / LEAST_SCALE:g}"
+            if "grid_sampler" in target and kind == "int" and not _is_mode(form, value):
+                return f"calls {target} with a computed or unknown mode"
     return None
+
+
+@cache
+def _kinds(target: str) -> dict[str, str]:
+    """The types of the arguments of an operator of ATen, without `Optional`; none for any other function."""
+    named = re.fullmatch(r"torch\.ops\.aten\.(\w+)\.(\w+)", target)
+    if named is None:
+        return {}
+    found = getattr(getattr(torch.ops.aten, named[1]), named[2])
+    return {a.name: re.sub(r"^Optional\[(.*)\]$", r"\1", str(a.real_type)) for a in found._schema.arguments}
+
+
+def _are_scales(form: str, value: Any) -> bool:
+    """Whether an argument is none, or one or several scales that are written out."""
+    scales = {"as_none": [], "as_float": [value], "as_floats": value}.get(form)
+    return scales is not None and all(type(f) in (int, float) and LEAST_SCALE <= f <= 1 / LEAST_SCALE for f in scales)
+
+
+def _is_mode(form: str, value: Any) -> bool:
+    return form == "as_int" and type(value) is int and value in (0, 1, 2)
 
 
 def fault_of_arithmetic(nodes: Iterator[dict[str, Any]]) -> str | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shiftproof.errors import ModelError
-from shiftproof.models.loading.operators import fault_of_arguments, fault_of_arithmetic, is_admitted
+from shiftproof.models.loading.operators import STRIDED, fault_of_arguments, fault_of_arithmetic, is_admitted
 from shiftproof.models.loading.sizes import LARGEST, fault_of_size, terms_of_size
 from shiftproof.reading.budget import Budget
 from shiftproof.reading.bytes import open_zip
@@ -33,6 +33,7 @@ MOST = {
     "bytes": 2**26,
     "parts": 5_000_000,
     "nodes": 50_000,
+    "levels": 64,  # of modules inside modules, of which torch copies all at every node
     "sizes": 200_000,
     "parts of sizes": 20_000,
     "seconds": MOST_SECONDS,
@@ -82,7 +83,7 @@ def clean_archive(content: bytes, where: str) -> tuple[bytes, dict[str, Any]]:
             writer.write_string(config, json.dumps(_on_cpu(held)))
         program = _json(records[models[0]], budget)
         budget.spend("nodes", sum(1 for _ in _nodes(program)))
-        program = _without_extras(program)
+        program = _without_extras(program, budget)
         _check_program(program, budget)
         if fault := fault_of_arithmetic(_nodes(program)) or fault_of_arguments(_nodes(program)):
             raise ModelError(fault, where=where, remedy=REMEDY)
@@ -163,8 +164,8 @@ def _layout(meta: dict[str, Any]) -> tuple[list[int], list[int], int, int]:
 
     sizes, strides = ([n["as_int"] for n in meta[key]] for key in ("sizes", "strides"))
     offset = meta["storage_offset"]["as_int"]
-    if not all(type(n) is int for n in (*sizes, *strides, offset)):
-        raise TypeError("sizes are whole numbers")
+    if not all(type(n) is int for n in (*sizes, *strides, offset)) or meta["layout"] != STRIDED:
+        raise TypeError("sizes are whole numbers, and layouts plain")
     return sizes, strides, offset, DTYPES[meta["dtype"]].itemsize
 
 
@@ -176,7 +177,7 @@ def _on_cpu(value: Any) -> Any:
     return [_on_cpu(v) for v in value] if isinstance(value, list) else value
 
 
-def _without_extras(program: dict[str, Any]) -> dict[str, Any]:
+def _without_extras(program: dict[str, Any], budget: Budget) -> dict[str, Any]:
     """The program on the CPU, without guards (Python source) and without metadata but where each node comes from."""
     program = _on_cpu(program)
     program["guards_code"] = []
@@ -184,8 +185,11 @@ def _without_extras(program: dict[str, Any]) -> dict[str, Any]:
     for node in _nodes(program):
         said = node["metadata"]
         node["metadata"] = {k: v for k, v in said.items() if k == "nn_module_stack"}
+        budget.at_most("levels", str(said.get("nn_module_stack", "")).count(";") + 1)
         if frames := FRAME.findall(str(said.get("stack_trace", ""))):
-            node["metadata"]["stack_trace"] = "\n".join(f'File "{f}", line {n}, in forward' for f, n in frames)
+            node["metadata"]["stack_trace"] = "\n".join(
+                f'File "{f}", line {n}, in forward' for f, n in frames[-MOST["levels"] :]
+            )
     return program
 
 

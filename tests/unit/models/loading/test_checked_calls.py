@@ -6,7 +6,7 @@ from torch import nn
 
 from fuzz_operators import run
 from shiftproof.models import load_model
-from shiftproof.models.loading.checked_calls import attention, check_calls, lstm
+from shiftproof.models.loading.checked_calls import CHECKED, attention, check_calls, lstm
 
 ATEN = torch.ops.aten
 
@@ -132,3 +132,55 @@ def test_modules_without_such_calls_are_left_alone():
     before = graph.code
     check_calls(graph)
     assert graph.code == before
+
+
+class Poured(nn.Module):
+    """Memory that nobody wrote, of each kind, is returned, or is written first."""
+
+    def __init__(self, written):
+        super().__init__()
+        self.written = written
+
+    def forward(self, x):
+        n = x.shape[0]
+        floats = [torch.empty(n, 3), torch.empty_like(x[:, :, 0, 0]), x.new_empty(n, 3)]
+        floats += [torch.empty_strided((n, 3), (3, 1)), torch.empty(n, 3, dtype=torch.complex64).real]
+        whole = [torch.empty(n, 3, dtype=torch.uint8), torch.empty(n, 3, dtype=torch.bool)]
+        for i, memory in enumerate((*floats, *whole)):
+            if self.written:
+                memory[:, :1] = i
+                memory[:, 1:] = x[:, 1:, 0, 0] > 0.5
+        return torch.stack([m.float() for m in (*floats, *whole)], 1)
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_memory_that_nobody_wrote_is_not_handed_out(tmp_path, written):
+    import shiftproof as sp
+
+    x = torch.rand(4, 3, 8, 8)
+    program = torch.export.export(Poured(written), (x,), dynamic_shapes=({0: torch.export.Dim("n")},))
+    torch.export.save(program, tmp_path / "m.pt2")
+    model = load_model(str(tmp_path / "m.pt2"))
+    names = {getattr(n.target, "__name__", "") for n in model.module.graph.nodes}
+    assert {"empty", "empty_like", "new_empty", "empty_strided"} <= names
+    found = model.module(x)
+    if written:
+        assert torch.equal(found, Poured(True)(x))
+    else:
+        assert found[:, :5].isnan().all()
+        assert found[:, 5:].mean((0, 2)).tolist() == [255, 1]
+        # A network that reads it has no answer of its own: nothing is proved of it.
+        verdict = sp.check(model)
+        assert verdict.circular.status == verdict.window.status == "unknown", verdict
+
+
+def test_all_operators_that_leave_memory_unwritten_are_filled():
+    from shiftproof.checking.rules.constants import UNDEFINED
+    from shiftproof.models.loading.operators import is_admitted
+
+    forms = [
+        getattr(getattr(ATEN, name), form) for name in sorted(UNDEFINED) for form in getattr(ATEN, name).overloads()
+    ]
+    admitted = {form for form in forms if is_admitted(f"torch.ops.{form}")}
+    assert len(admitted) == 4
+    assert admitted < CHECKED.keys()

@@ -31,3 +31,16 @@ def test_a_read_behind_a_tensor_is_seen():
 def test_an_operator_that_divides_by_zero_is_seen():
     _, broken = fuzz_operators.run(40, seed=0, called=[torch.ops.aten.remainder.int])
     assert any("SIGFPE" in line for line in broken)
+
+
+def test_memory_that_nobody_wrote_is_seen():
+    def modes(self):
+        return torch.ops.aten.grid_sampler_2d(torch.ones(1, 3, 8, 8), torch.zeros(1, 8, 8, 2), 31, 0, False)
+
+    def whole(self):
+        return torch.ops.aten.grid_sampler_2d(torch.ones(1, 3, 8, 8), torch.zeros(1, 8, 8, 2), 0, 0, False)
+
+    for act, seen in ((modes, True), (lambda self: torch.empty(200), True), (whole, False)):
+        act._schema = torch.ops.aten.relu.default._schema
+        _, broken = fuzz_operators.run(6, seed=0, called=[act])
+        assert any("unwritten memory" in line for line in broken) == seen

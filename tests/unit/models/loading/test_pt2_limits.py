@@ -1,6 +1,7 @@
 """What a program of a stranger may not hold: operators, sizes, shapes and amounts."""
 
 import math
+import random
 import zipfile
 
 import pytest
@@ -55,6 +56,15 @@ from shiftproof.models.loading.sizes import fault_of_size
         ("torch.ops.aten.to.prim_dtype", False),
         ("torch.ops.aten.to.dtype", True),
         ("torch.ops.aten.item.default", True),
+        ("torch.ops.aten.as_strided.default", True),
+        ("torch.ops.aten.resize_.default", False),
+        ("torch.ops.aten.resize_as_.default", False),
+        ("torch.ops.aten.set_.source_Tensor", False),
+        ("torch.ops.aten.empty_permuted.default", False),
+        ("torch.ops.aten.new_empty_strided.default", False),
+        ("torch.ops.aten.empty_quantized.default", False),
+        ("torch.ops.aten.as_strided_scatter.default", False),
+        ("torch.ops.aten.to_sparse.default", False),
         ("torch.ops.aten.sym_size.int", True),
         ("torch.ops.aten.set_.source_Storage_storage_offset", False),
         ("torch.ops.prims.as_strided.default", False),
@@ -136,6 +146,8 @@ def test_the_list_holds_what_the_check_has_rules_for_and_core_aten():
         "_native_batch_norm_legit",
         "_native_batch_norm_legit_no_training",
         "_pdist_forward",
+        "resize_",
+        "as_strided_",
     }
     assert all(
         reason and is_admitted(f"torch.ops.aten.{name}.{'vec' if name.endswith('_aa') else 'default'}")
@@ -173,16 +185,115 @@ def test_numbers_that_grow_without_end_are_refused():
     assert "more than 4096 bits" in fault_of_arithmetic(iter(nested))
 
 
+def _calls(operator, **arguments):
+    """What is wrong with a call of an operator, each of whose arguments has the form that its name is followed by."""
+    inputs = [{"name": name, "arg": argument, "kind": 1} for name, argument in arguments.items()]
+    return fault_of_arguments(iter([{"target": f"torch.ops.aten.{operator}", "inputs": inputs, "outputs": []}]))
+
+
+PICTURE, NONE = {"as_tensor": {"name": "x"}}, {"as_none": True}
+
+
 def test_resampling_at_impossible_scales_is_refused():
     def resampled(*scales):
         scales = {"as_floats": [*scales]}
-        return _node("torch.ops.aten.upsample_nearest2d.vec", {"as_tensor": {"name": "x"}}, {"as_none": True}, scales)
+        return _calls("upsample_nearest2d.vec", input=PICTURE, output_size=NONE, scale_factors=scales)
 
-    assert fault_of_arguments(iter([resampled(2.0, 0.5)])) is None
+    assert resampled(2.0, 0.5) is None
     for scale in (1e-30, -1.0, 0.0, math.inf, math.nan, "2"):
-        assert "a scale" in fault_of_arguments(iter([resampled(2.0, scale)]))
-    mode = _node("torch.ops.aten.grid_sampler_2d.default", {"as_tensor": {"name": "x"}}, {"as_int": 7})
-    assert "unknown mode" in fault_of_arguments(iter([mode]))
+        assert "a scale" in resampled(2.0, scale)
+    mode = {"input": PICTURE, "grid": PICTURE, "interpolation_mode": {"as_int": 7}}
+    assert "unknown mode" in _calls("grid_sampler_2d.default", **mode)
+
+
+RESAMPLING = [
+    f"torch.ops.{form}"
+    for name in dir(torch.ops.aten)
+    if "upsample" in name or "grid_sampler" in name
+    for form in (getattr(getattr(torch.ops.aten, name), f) for f in getattr(torch.ops.aten, name).overloads())
+    if is_admitted(f"torch.ops.{form}")
+]
+UNREAD = [  # numbers that are computed, other forms of a number, and names of other things
+    {"as_sym_int": {"as_name": "n"}},
+    {"as_sym_int": {"as_int": 2}},
+    {"as_sym_ints": [{"as_int": 2}, {"as_name": "n"}]},
+    {"as_sym_float": {"as_name": "n"}},
+    {"as_sym_float": {"as_float": 2.0}},
+    {"as_sym_floats": [{"as_float": 2.0}, {"as_name": "n"}]},
+    {"as_sym_bool": {"as_name": "n"}},
+    {"as_tensor": {"name": "n"}},
+    {"as_ints": [10**9, 10**9]},
+    {"as_bool": True},
+    {"as_bools": [True]},
+    {"as_string": "2"},
+    {"as_optional_tensor": {"as_tensor": {"name": "n"}}},
+]
+
+
+@pytest.mark.parametrize("target", RESAMPLING)
+def test_scales_and_modes_are_written_out(target):
+    name = target.removeprefix("torch.ops.aten.")
+    schema = getattr(getattr(torch.ops.aten, name.split(".")[0]), name.split(".")[1])._schema
+    judged = [a.name for a in schema.arguments if "scale" in a.name or a.name.endswith("_mode")]
+    assert judged
+    fine = (
+        {"as_int": 1} if "grid_sampler" in name else {"as_floats": [2.0]} if name.endswith("vec") else {"as_float": 2.0}
+    )
+    given = {a.name: fine if a.name in judged else PICTURE for a in schema.arguments}
+    assert _calls(name, **given) is None
+    assert "grid_sampler" in name or _calls(name, **given | dict.fromkeys(judged, NONE)) is None
+    for argument in judged:
+        for other in UNREAD:
+            assert "computed" in _calls(name, **given | {argument: other}), (argument, other)
+    assert "does not have" in _calls(name, **given, more={"as_int": 1})
+
+
+def test_types_and_layouts_have_their_own_form():
+    size = {"as_ints": [3, 3]}
+    plain = {"dtype": {"as_scalar_type": 7}, "layout": {"as_layout": 7}, "memory_format": {"as_memory_format": 2}}
+    assert (
+        _calls("empty.memory_format", size=size, device={"as_device": {"type": "cpu", "index": None}}, **plain) is None
+    )
+    # A sparse tensor that nobody filled has places in it that point anywhere.
+    assert "another layout" in _calls("empty.memory_format", size=size, layout={"as_layout": 2})
+    for name in (*plain, "device"):
+        for other in ({"as_int": 2}, {"as_sym_int": {"as_name": "n"}}, {"as_string": "meta"}):
+            assert f"another thing for its {name}" in _calls("empty.memory_format", size=size, **{name: other})
+
+
+def test_an_operator_is_not_given_as_an_argument():
+    given = {"as_operator": "torch.ops.aten.grid_sampler_2d.default"}
+    node = _node("torch.ops.higher_order.wrap_with_set_grad_enabled", {"as_bool": False}, given, PICTURE)
+    assert "gives an operator" in fault_of_arguments(iter([node]))
+
+
+class Sampled(torch.nn.Module):
+    """Sampled and resized with arguments that a program has as numbers."""
+
+    def forward(self, x):
+        n = x.shape[0]
+        y = torch.nn.functional.grid_sample(x, torch.zeros(1, 8, 8, 2).expand(n, 8, 8, 2), align_corners=False)
+        return torch.ops.aten.upsample_nearest2d.default(y, [12, 12], 1.5, 1.5).mean((2, 3)) + torch.zeros(n + 30).sum()
+
+
+@pytest.mark.parametrize("judged", ["interpolation_mode", "padding_mode", "scales_h"])
+def test_a_number_computed_as_the_program_runs_is_no_mode_and_no_scale(tmp_path, judged):
+    free = ({0: torch.export.Dim("n", min=1, max=64)},)
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(Sampled(), (torch.rand(2, 3, 8, 8),), dynamic_shapes=free), path)
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(load_model(str(path)).module(x), Sampled()(x))
+
+    def change(plain):
+        nodes = plain["graph_module"]["graph"]["nodes"]
+        added = next(n["outputs"][0]["as_sym_int"]["as_name"] for n in nodes if n["target"] == "_operator.add")
+        for node in nodes:
+            for argument in (a for a in node["inputs"] if a["name"] == judged):
+                argument["arg"] = {"as_sym_int": {"as_name": added}}
+        nodes.sort(key=lambda n: "sym_size" not in n["target"] and n["target"] != "_operator.add")
+
+    with pytest.raises(ModelError, match="computed"):
+        load_model(changed(path, {MODEL: change}))
 
 
 def _shape(key, *numbers):
@@ -204,6 +315,7 @@ def _shape(key, *numbers):
         (_shape("storage_offset", -1), "reaches outside its storage"),
         (_shape("strides", 27, 9, 3), "do not fit together"),
         (_shape("sizes", 4, 3, 3, "3"), "do not fit together"),
+        (lambda p: p["config"]["conv.weight"]["tensor_meta"].update(layout=2), "do not fit together"),
     ],
 )
 def test_tensors_that_reach_outside_their_storage_are_refused(free, change, said):
@@ -231,6 +343,26 @@ def test_an_archive_that_inflates_is_refused(free, tmp_path):
         load_model(str(bomb))
 
 
+def _graph(program):
+    return program["graph_module"]["graph"]
+
+
+def _modules(levels):
+    """What a node says about where it comes from: modules inside modules."""
+    return ";".join(f"L{i},blocks.{i},torch.nn.modules.conv.Conv2d" for i in range(levels))
+
+
+def test_modules_inside_modules_are_kept_and_lines_of_source_are_not_counted(free):
+    def change(plain):
+        for node in _graph(plain)["nodes"]:
+            node["metadata"] |= {"nn_module_stack": _modules(64), "stack_trace": 'File "a.py", line 7, in f\n' * 10_000}
+
+    model = load_model(changed(free, {MODEL: change}))
+    last = [n for n in model.module.graph.nodes if n.op == "call_function"][-1]
+    assert [*last.meta["nn_module_stack"]] == [f"L{i}" for i in range(64)]
+    assert last.meta["stack_trace"].count("line 7") == 64
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -244,6 +376,10 @@ def test_an_archive_that_inflates_is_refused(free, tmp_path):
             "more than 20,000 parts of sizes",
         ),
         (lambda p: p["graph_module"]["graph"]["nodes"].extend([{"target": "", "inputs": []}] * 50_001), "50,000"),
+        (
+            lambda p: [n["metadata"].update(nn_module_stack=_modules(65)) for n in _graph(p)["nodes"]],
+            "more than 64 levels",
+        ),
         (lambda p: p["range_constraints"].update(s0={"min_val": 2**64, "max_val": None}), "a number above"),
         (lambda p: p["range_constraints"].update({"9**9**9**9": {}}), "an exponent above 8"),
     ],
@@ -251,3 +387,58 @@ def test_an_archive_that_inflates_is_refused(free, tmp_path):
 def test_budgets_say_which_was_exceeded(free, change, said):
     with pytest.raises(ModelError, match=said):
         load_model(changed(free, {MODEL: change}))
+
+
+PLACES = (-(2**63), -(2**40), -1, 0, 1, 2, 3, 7, 8, 60, 64, 65, 2**31, 2**40, 2**60, 2**61, 2**62, 2**63 - 1)
+
+
+def test_a_view_by_strides_does_not_leave_its_storage():
+    x, draw, counts = torch.arange(64.0), random.Random(0), [0, 0]
+    for _ in range(20_000):
+        axes = draw.randint(0, 3)
+        size, stride = ([draw.choice(PLACES) for _ in range(axes)] for _ in range(2))
+        offset = draw.choice((None, *PLACES))
+        try:
+            view = torch.ops.aten.as_strided.default(x, size, stride, offset)
+        except RuntimeError:
+            counts[0] += 1
+            continue
+        if 0 in size:  # no cell, and nothing to reach
+            continue
+        counts[1] += 1
+        assert min([0, *size, *stride, offset or 0]) == 0
+        reach = (offset or 0) + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        assert reach < 64, (size, stride, offset)
+        assert view[(-1,) * axes].item() == reach
+    assert min(counts) > 500
+
+
+def test_twin_a_view_in_place_does():
+    reach = torch.ops.aten.as_strided_.default(torch.zeros(64), [2**40], [2**40], None)
+    assert reach.shape == (2**40,)
+    assert reach.stride() == (2**40,)  # all but the first of its cells lie outside
+    assert not is_admitted("torch.ops.aten.as_strided_.default")
+
+
+class Strided(torch.nn.Module):
+    """A view of a picture by strides, up to a cell whose number depends on how many pictures there are."""
+
+    def forward(self, x):
+        return torch.ops.aten.as_strided.default(x, [x.shape[0], 3], [64, 1], 125).sum(1)
+
+
+def test_a_program_whose_strides_leave_the_picture_is_stopped_as_it_runs(tmp_path):
+    free = ({0: torch.export.Dim("n", min=1, max=64)},)
+    program = torch.export.export(Strided(), (torch.rand(4, 1, 8, 8),), dynamic_shapes=free)
+    torch.export.save(program, tmp_path / "m.pt2")
+
+    def change(plain):
+        for node in plain["graph_module"]["graph"]["nodes"]:
+            for argument in (a for a in node["inputs"] if a["name"] == "storage_offset"):
+                argument["arg"] = {"as_int": 126}
+
+    x = torch.rand(2, 1, 8, 8)
+    with pytest.raises(RuntimeError, match="out of bounds for storage"):
+        load_model(str(tmp_path / "m.pt2")).module(x)
+    with pytest.raises(RuntimeError, match="out of bounds for storage"):
+        load_model(changed(tmp_path / "m.pt2", {MODEL: change})).module(x)
