@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from shiftproof.checking.agreement.agreement import MUCH_WORK, agreement, not_runnable, picture_like
+from shiftproof.checking.agreement.agreement import MUCH_WORK, PATH_MEND, agreement, not_runnable, picture_like
 from shiftproof.checking.agreement.claims import held_against_moves
-from shiftproof.checking.agreement.running import program_runner
+from shiftproof.checking.agreement.running import LEFT_FROM_EXPORT, keeps_from_export, program_runner
 from shiftproof.checking.agreement.tiles import held_against_tiles
 from shiftproof.checking.agreement.work import work
 from shiftproof.checking.answer_layout import output_of
@@ -119,8 +119,26 @@ def _found(
         return _not_exported(identity, size, e)
     verdict = proved(identity, graph, given=not identity.random_weights)
     if all(getattr(verdict, w).status != "proved" for w in WORLDS):
-        return verdict
+        return _run_once(verdict, graph.program, module)
     return _held_against_runs(verdict, graph, module if isinstance(module, nn.Module) else None)
+
+
+def _run_once(verdict: Verdict, program: torch.export.ExportedProgram | None, module: Any) -> Verdict:
+    """The verdict; if the model, which nothing is claimed about, answers without numbers after its export, that is said."""
+    if program is None or not isinstance(module, nn.Module) or not_runnable(program) or work(program) > MUCH_WORK:
+        return verdict
+    if not keeps_from_export(module, torch.zeros(1, *verdict.input_size).to(picture_like(program))):
+        return verdict
+    return _of_the_run(verdict, str(LEFT_FROM_EXPORT), "", PATH_MEND)
+
+
+def _of_the_run(verdict: Verdict, reason: str, source: str, remedy: tuple[str, str]) -> Verdict:
+    """The verdict with a finding about running the model, and without its proofs."""
+    finding = Finding("T0", "", source, "run", reason, mend(*remedy, operator="run"), AXES, WORLDS, "")
+    claims = {w: getattr(verdict, w) for w in WORLDS}
+    lost = {w: replace(c, status="unknown", step=(None, None)) for w, c in claims.items() if c.status == "proved"}
+    unknown = {**verdict.unknown_operators, "run": 1}
+    return replace(verdict, **lost, findings=(*verdict.findings, finding), unknown_operators=unknown)
 
 
 def _held_against_runs(verdict: Verdict, graph: Graph, module: nn.Module | None) -> Verdict:
@@ -137,13 +155,7 @@ def _run(verdict: Verdict, graph: Graph, program: torch.export.ExportedProgram, 
     verdict = replace(verdict, seconds={**verdict.seconds, "run": round(time.perf_counter() - started, 3)})
     claims = {w: getattr(verdict, w) for w in WORLDS}
     if found.mend is not None:
-        kind, code = found.mend
-        finding = Finding(
-            "T0", "", found.source, "run", found.reason, mend(kind, code, operator="run"), AXES, WORLDS, ""
-        )
-        lost = {w: replace(c, status="unknown", step=(None, None)) for w, c in claims.items() if c.status == "proved"}
-        unknown = {**verdict.unknown_operators, "run": 1}
-        return replace(verdict, **lost, findings=(*verdict.findings, finding), unknown_operators=unknown)
+        return _of_the_run(verdict, found.reason, found.source, found.mend)
     # "kept" is said already of "kept.inside"
     kept = tuple(n for n in found.kept if not any(f"{n}.".startswith(f"{k}.") for k in graph.kept))
     more = (*_about_state(kept), *found.conditions)

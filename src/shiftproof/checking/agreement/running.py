@@ -102,6 +102,27 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
     return Observed(tuple(answers), again, kept, tuple(causes), tuple(dict.fromkeys(calls.clocks)), training)
 
 
+@in_own_context
+def keeps_from_export(module: nn.Module, picture: Tensor) -> bool:
+    """Whether a module still uses a tensor without numbers, which torch's export left in a place that is out of reach.
+
+    Args:
+        module: left as it was.
+        picture: (1, c, h, w).
+    """
+    with _left_alone(module, picture):
+        _evaluate(module)
+        try:
+            with as_the_caller():
+                found = module(picture.clone())
+        except TimeoutError:  # of the caller, whose patience is at an end
+            raise
+        except (MemoryError, OSError, *FAILURES) as e:
+            pass_on(e)
+            return "FakeTensor" in str(e)
+    return any(isinstance(t, FakeTensor) for t in pytree.tree_leaves(found))
+
+
 def _furthest(first: Answer, others: list[Answer]) -> Answer:
     """The answer that is furthest from the first; all should be the same. A way that raised gives no answer."""
     answers = [a for a in others if isinstance(a, Tensor)]

@@ -238,6 +238,27 @@ def put_back_variables(value: dict[str, Any], was: dict[str, Any]) -> Iterable[A
     return changed
 
 
+def put_back_tensors(owner: Any, was: dict[str, Any]) -> Iterable[Any]:
+    """The attributes of a library's module or class that now are, or hold, tensors: all else may be the library's own doing."""
+    now = variables(own_dict(owner) if isinstance(owner, types.ModuleType) else vars(owner))
+    # only what is new or another: a library's own tables of tensors stay
+    changed = [n for n, v in now.items() if (n not in was or was[n] is not v) and _holds_tensor(v)]
+    for name in changed:
+        if name in was:
+            type.__setattr__(owner, name, was[name]) if isinstance(owner, type) else setattr(owner, name, was[name])
+        else:
+            type.__delattr__(owner, name) if isinstance(owner, type) else delattr(owner, name)
+    return changed
+
+
+def _holds_tensor(value: Any, depth: int = 3) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set) and depth:
+        return any(_holds_tensor(v, depth - 1) for v in value)
+    return isinstance(value, Tensor)
+
+
 def put_back_state(value: Any, was: Any, get: Callable[[Any], Any], put: Callable[[Any, Any], Any]) -> Iterable[Any]:
     """What has a state of its own, see `STATES`."""
     if alike(get(value), was):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from shiftproof.checking.graph.importing import imports_watched, named_modules
-from shiftproof.checking.graph.libraries import of_library, variables_of_library
+from shiftproof.checking.graph.libraries import HEAP, of_library, variables_of_library
 from shiftproof.checking.graph.putting_back import (
     STATES,
     advanced,
@@ -47,6 +47,7 @@ from shiftproof.checking.graph.putting_back import (
     put_back_slots,
     put_back_state,
     put_back_tensor,
+    put_back_tensors,
     put_back_variables,
     slots_of,
     variables,
@@ -269,6 +270,10 @@ class Snapshot:
 
     def _class(self, value: type) -> None:
         if of_library(value):
+            if value.__flags__ & HEAP:  # nobody can write to the others
+                self._save(
+                    f"{_home(value)}.{value.__qualname__}", partial(put_back_tensors, value, variables(vars(value)))
+                )
             return
         held = vars(value)
         self._save(value.__qualname__, partial(put_back_class, value, variables(held)))
@@ -278,6 +283,7 @@ class Snapshot:
         """The variables of a file that some code names, and of the files that it names: `tables.sines` names both."""
         name = str(value.get("__name__", ""))
         if variables_of_library(value):
+            self._library(sys.modules.get(name), names)
             return
         if id(value) not in self._seen:
             self._seen[id(value)] = value
@@ -289,6 +295,21 @@ class Snapshot:
                 self._variables(own_dict(value[k]) or {}, names - {k})
             else:
                 self._more([(k, value[k])], name)
+
+    def _library(self, module: types.ModuleType | None, names: set[str]) -> None:
+        """Where a model could leave a tensor in a library: its modules and classes that some code names."""
+        if module is None or ("library", id(module)) in self._seen:
+            return
+        self._seen["library", id(module)] = module
+        held = variables(own_dict(module) or {})
+        self._save(module.__name__, partial(put_back_tensors, module, held))
+        for k in names & held.keys():
+            if issubclass(type(held[k]), types.ModuleType):
+                self._variables(own_dict(held[k]) or {}, names)
+            elif issubclass(type(held[k]), type):
+                self._more([(k, held[k])], module.__name__)
+            elif issubclass(type(held[k]), types.FunctionType):
+                self._dictionary(vars(held[k]), f"{module.__name__}.{k}")
 
 
 def _joined(path: str, key: Any) -> str:
