@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
+import gc
+import inspect
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +20,15 @@ from torch.nn.modules.module import register_module_forward_hook
 
 import shiftproof as sp
 from brute_force import Call
+from shiftproof.checking.graph import surroundings as surroundings_module
 from shiftproof.checking.refuting.refute import refuted
 
 SIZE = (2, 8, 8)
+
+
+def _blocks_of_autocast():
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()
 
 
 def _counts(m, x):
@@ -81,6 +91,95 @@ CHANGES: dict[str, tuple[Callable[..., Any], Callable[[], Any], str]] = {
         lambda: len(nn.modules.module._global_forward_hooks),
         "torch.nn.modules.module._global_forward_hooks",
     ),
+    "autocast": (
+        lambda m, x: torch.set_autocast_dtype("cpu", torch.float16),
+        lambda: torch.get_autocast_dtype("cpu"),
+        "torch.autocast.cpu.dtype",
+    ),
+    "a block of autocast that is not left": (
+        lambda m, x: bool(torch.autocast_increment_nesting()),
+        _blocks_of_autocast,
+        "torch.autocast.nesting",
+    ),
+    "autocast's cache": (
+        lambda m, x: torch.set_autocast_cache_enabled(False),
+        torch.is_autocast_cache_enabled,
+        "torch.autocast.cache",
+    ),
+    "printing": (
+        lambda m, x: torch.set_printoptions(precision=2),
+        lambda: dict(vars(torch._tensor_str.PRINT_OPTS)),
+        "torch.printoptions",
+    ),
+    "how modules are converted": (
+        lambda m, x: torch.__future__.set_swap_module_params_on_conversion(True),
+        torch.__future__.get_swap_module_params_on_conversion,
+        "torch.__future__.swap_module_params_on_conversion",
+    ),
+    "how modules are overwritten": (
+        lambda m, x: torch.__future__.set_overwrite_module_params_on_conversion(True),
+        torch.__future__.get_overwrite_module_params_on_conversion,
+        "torch.__future__.overwrite_module_params_on_conversion",
+    ),
+    "tiny numbers": (
+        lambda m, x: torch.set_flush_denormal(True),
+        lambda: (torch.tensor(1e-310, dtype=torch.float64) * 0.5).item(),
+        "torch.flush_denormal",
+    ),
+    "the default device": (
+        lambda m, x: torch.set_default_device("cpu"),
+        lambda: getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None),
+        "torch.default_device",
+    ),
+    "checks of distributions": (
+        lambda m, x: torch.distributions.Distribution.set_default_validate_args(False),
+        lambda: torch.distributions.Distribution._validate_args,
+        "torch.distributions.validate_args",
+    ),
+    "anomalies": (
+        lambda m, x: torch.set_anomaly_enabled(False, False),
+        torch.is_anomaly_check_nan_enabled,
+        "torch.anomaly_mode",
+    ),
+    "checks of sparse tensors": (
+        lambda m, x: torch.sparse.check_sparse_tensor_invariants.enable(),
+        torch.sparse.check_sparse_tensor_invariants.is_enabled,
+        "torch.sparse.check_sparse_tensor_invariants",
+    ),
+    "garbage": (lambda m, x: gc.disable(), gc.isenabled, "gc.isenabled"),
+    "how often garbage is collected": (lambda m, x: gc.set_threshold(7), gc.get_threshold, "gc.threshold"),
+    "decimals": (
+        lambda m, x: setattr(decimal.getcontext(), "prec", 5),
+        lambda: decimal.getcontext().prec,
+        "decimal.getcontext",
+    ),
+    "what is called for an exception": (
+        lambda m, x: setattr(sys, "excepthook", print),
+        lambda: sys.excepthook,
+        "sys.excepthook",
+    ),
+    "the same in a thread": (
+        lambda m, x: setattr(threading, "excepthook", print),
+        lambda: threading.excepthook,
+        "threading.excepthook",
+    ),
+    "an attribute of sys": (
+        lambda m, x: setattr(sys, "frozen_by_a_model", True),
+        lambda: hasattr(sys, "frozen_by_a_model"),
+        "sys.frozen_by_a_model",
+    ),
+    "an attribute of torch that is deleted": (
+        lambda m, x: vars(torch).pop("vander", None),
+        lambda: hasattr(torch, "vander"),
+        "torch.vander",
+    ),
+    "threads' turns": (lambda m, x: sys.setswitchinterval(0.5), sys.getswitchinterval, "sys.setswitchinterval"),
+    "a tracer": (lambda m, x: sys.settrace(lambda *_: None), sys.gettrace, "sys.settrace"),
+    "long numbers": (
+        lambda m, x: sys.set_int_max_str_digits(5000),
+        sys.get_int_max_str_digits,
+        "sys.set_int_max_str_digits",
+    ),
     "warnings": (lambda m, x: warnings.simplefilter("error"), lambda: list(warnings.filters), ""),
 }
 
@@ -101,6 +200,26 @@ def test_what_a_forward_changes_outside_is_as_before(case):
     assert verdict.circular.status == "proved"
     told = [c for c in verdict.circular.conditions if "a run changes the model" in c]
     assert [named in c for c in told] == [True] * bool(named)
+
+
+# Switches of torch that cannot be read, or that no code may set twice, and other names for one that is read.
+ELSEWHERE = {
+    *(
+        "set_autocast_cpu_dtype",
+        "set_autocast_gpu_dtype",
+        "set_autocast_cpu_enabled",
+    ),  # of set_autocast_dtype and _enabled
+    *("set_autocast_ipu_dtype", "set_autocast_ipu_enabled", "set_autocast_xla_dtype", "set_autocast_xla_enabled"),
+    *("set_default_tensor_type", "set_deterministic_debug_mode", "set_num_interop_threads"),
+    *("set_grad_enabled", "set_rng_state"),  # the runs have a block of their own for each
+}
+
+
+def test_every_switch_of_torch_is_looked_at():
+    source = inspect.getsource(surroundings_module)
+    switches = {n for n in dir(torch) if n.startswith("set_")} - ELSEWHERE
+    assert len(switches) > 8
+    assert [n for n in sorted(switches) if n not in source and n.removeprefix("set_") not in source] == []
 
 
 def test_a_plain_network_changes_nothing():

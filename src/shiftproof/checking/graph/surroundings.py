@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
+import gc
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -11,8 +14,10 @@ from functools import partial, reduce
 from typing import Any
 
 import torch
+import torch.distributions
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+from torch._tensor_str import PRINT_OPTS as PRINTED
 from torch.nn.modules import module as torch_module
 
 from shiftproof.checking.graph.putting_back import own_dict, put_back_container, put_back_dict, variables
@@ -31,6 +36,67 @@ def _attribute(path: str) -> Switch:
     return path, lambda: getattr(owner(), name), lambda was: setattr(owner(), name, was)
 
 
+def _attribute_of(owner: Any, path: str, name: str) -> Switch:
+    """A switch that is an attribute which only its owner's own functions are meant to set."""
+    return path, lambda: getattr(owner, name), lambda was: setattr(owner, name, was)
+
+
+def _autocasts(kind: str) -> tuple[Switch, ...]:
+    """Whether operators run in fewer digits on a kind of device, and in which."""
+    return (
+        (
+            f"torch.autocast.{kind}",
+            lambda: torch.is_autocast_enabled(kind),
+            lambda was: torch.set_autocast_enabled(kind, was),
+        ),
+        (
+            f"torch.autocast.{kind}.dtype",
+            lambda: torch.get_autocast_dtype(kind),
+            lambda was: torch.set_autocast_dtype(kind, was),
+        ),
+    )
+
+
+def _nesting() -> int:
+    """How many blocks of autocast were entered and not left."""
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()
+
+
+def _leave_autocast(was: int) -> None:
+    while _nesting() > was:
+        torch.autocast_decrement_nesting()
+    if was == 0:
+        torch.clear_autocast_cache()
+
+
+def _set_default_device() -> torch.device | None:
+    """The device that `torch.set_default_device` was given last; None for none."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
+def _flushes() -> bool:
+    """Whether numbers nearer to 0 than 2e-308 are taken for 0; torch tells only by what it computes."""
+    return (torch.tensor(1e-310, dtype=torch.float64, device="cpu") * 0.5).item() == 0
+
+
+DECIMALS = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+
+
+def _decimals() -> tuple[dict[str, Any], dict[Any, bool]]:
+    """How this thread computes with decimal numbers: its settings, and what it raises."""
+    context = decimal.getcontext()
+    return {n: getattr(context, n) for n in DECIMALS}, dict(context.traps)
+
+
+def _set_decimals(was: tuple[dict[str, Any], dict[Any, bool]]) -> None:
+    context = decimal.getcontext()
+    for name, value in was[0].items():
+        setattr(context, name, value)
+    context.traps.update(was[1])
+
+
 def _deterministic() -> tuple[bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
@@ -45,16 +111,50 @@ ATTRIBUTES = (
         for n in ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
     ),
     *(f"torch.backends.mkldnn.{n}" for n in ("enabled", "deterministic", "allow_tf32")),
+    "torch.backends.quantized.engine",
     *(f"torch.backends.opt_einsum.{n}" for n in ("enabled", "strategy")),
     "torch.utils.deterministic.fill_uninitialized_memory",
 )
 SWITCHES: tuple[Switch, ...] = (
     ("os.getcwd", os.getcwd, os.chdir),
     ("sys.recursionlimit", sys.getrecursionlimit, sys.setrecursionlimit),
+    ("sys.setswitchinterval", sys.getswitchinterval, sys.setswitchinterval),
+    ("sys.settrace", sys.gettrace, sys.settrace),
+    ("sys.set_int_max_str_digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    ("decimal.getcontext", _decimals, _set_decimals),
+    ("gc.isenabled", gc.isenabled, lambda was: gc.enable() if was else gc.disable()),
+    ("gc.threshold", gc.get_threshold, lambda was: gc.set_threshold(*was)),
+    ("threading.excepthook", lambda: threading.excepthook, lambda was: setattr(threading, "excepthook", was)),
+    ("torch.default_device", _set_default_device, torch.set_default_device),
+    *(switch for kind in ("cpu", "cuda") for switch in _autocasts(kind)),
+    ("torch.autocast.cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    ("torch.autocast.nesting", _nesting, _leave_autocast),
+    ("torch.printoptions", lambda: dict(vars(PRINTED)), lambda was: vars(PRINTED).update(was)),
+    *(
+        (f"torch.__future__.{n}", getattr(torch.__future__, f"get_{n}"), getattr(torch.__future__, f"set_{n}"))
+        for n in ("overwrite_module_params_on_conversion", "swap_module_params_on_conversion")
+    ),
+    ("torch.flush_denormal", _flushes, torch.set_flush_denormal),
     ("torch.default_dtype", torch.get_default_dtype, torch.set_default_dtype),
     ("torch.num_threads", torch.get_num_threads, torch.set_num_threads),
     ("torch.warn_always", torch.is_warn_always_enabled, torch.set_warn_always),
-    ("torch.anomaly_mode", torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    (
+        "torch.anomaly_mode",
+        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        lambda was: torch.set_anomaly_enabled(*was),
+    ),
+    (
+        "torch.sparse.check_sparse_tensor_invariants",
+        torch.sparse.check_sparse_tensor_invariants.is_enabled,
+        lambda was: torch._C._set_check_sparse_tensor_invariants(was),
+    ),
+    _attribute_of(torch.distributions.Distribution, "torch.distributions.validate_args", "_validate_args"),
+    ("torch.backends.nnpack.enabled", torch._C._get_nnpack_enabled, torch._C._set_nnpack_enabled),
+    (
+        "torch.backends.cuda.bf16_reduction_math_sdp",
+        torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp,
+    ),
     (
         "torch.deterministic_algorithms",
         _deterministic,
@@ -73,7 +173,8 @@ SWITCHES: tuple[Switch, ...] = (
     ("torch.backends.mha.fastpath", torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
 )
 HOOKS = [(n, v) for n, v in vars(torch_module).items() if n.startswith("_global_") and isinstance(v, dict)]
-OF_TORCH: tuple[tuple[str, Any], ...] = (
+OWNERS: tuple[tuple[str, Any], ...] = (
+    ("sys", sys),
     ("torch", torch),
     ("torch.nn", nn),
     ("torch.nn.functional", F),
@@ -98,7 +199,7 @@ def surroundings() -> Iterator[tuple[str, PutBack]]:
     for name, hooks in HOOKS:
         yield f"torch.nn.modules.module.{name}", partial(put_back_dict, hooks, dict(hooks))
     # torch fills in names of its own as it is used, which begin with an underscore
-    for path, owner in OF_TORCH:
+    for path, owner in OWNERS:
         yield path, partial(_attributes, owner, variables(vars(owner)))
 
 
@@ -120,14 +221,12 @@ def _switched(get: Callable[[], Any], put: Callable[[Any], Any], was: Any) -> It
 
 
 def _attributes(owner: Any, was: dict[str, Any]) -> list[str]:
-    """The attributes of a module or class of torch: those that were replaced, and values that are new."""
-    changed: list[str] = []
-    for name, value in variables(own_dict(owner) if isinstance(owner, types.ModuleType) else vars(owner)).items():
-        if name not in was and not isinstance(value, CODE):
-            delattr(owner, name)
-        elif name in was and value is not was[name] and not name.startswith("_"):
-            setattr(owner, name, was[name])
-        else:
-            continue
-        changed.append(name)
-    return changed
+    """The attributes of a module or class: those that were replaced or deleted, and values that are new."""
+    now = variables(own_dict(owner) if isinstance(owner, types.ModuleType) else vars(owner))
+    new = [n for n, v in now.items() if n not in was and not isinstance(v, CODE)]
+    other = [n for n, v in was.items() if not n.startswith("_") and (n not in now or now[n] is not v)]
+    for name in new:
+        delattr(owner, name)
+    for name in other:
+        setattr(owner, name, was[name])
+    return new + other
