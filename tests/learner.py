@@ -26,7 +26,10 @@ class Learner:
 
     def state(self):
         """The address, once it stands still."""
-        self.page.wait_for_timeout(400)
+        # By the page's own clock, behind all that waits there: a busy machine stretches that, and not ours.
+        self.page.evaluate(
+            "new Promise((done) => setTimeout(() => requestAnimationFrame(() => setTimeout(done, 400)), 100))"
+        )
         return self.page.evaluate("location.hash")
 
     def told(self):

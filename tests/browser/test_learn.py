@@ -79,6 +79,7 @@ def test_predict_move_read(exhibit, language, learner):
 def test_mouse_touch_and_keyboard_come_to_the_same_state(exhibit, learner):
     surface, one = DRAGGED[exhibit], learner(touch=True)
     page = one.open(f"#{exhibit}?guess=skip")
+    page.locator(surface).first.wait_for()  # the own network's picture comes from the server, later on a busy machine
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     reached = {"keys": moves_of(one.state())}
