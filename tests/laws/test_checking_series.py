@@ -10,6 +10,7 @@ import shiftproof as sp
 from brute_force import Call
 from shiftproof.checking import refuted
 from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.inputs import size_of
 from shiftproof.checking.refuting.trials import gap, moved
 from shiftproof.errors import ModelError
 
@@ -101,8 +102,33 @@ def test_an_object_of_a_series_stays_from_its_ends():
         (nn.Conv1d(3, 4, 3), (3, 0), "each 1 or more"),
         (nn.Conv2d(3, 4, 3), (3, 10**9, 10**9), "at most 2147483648 numbers"),
         (nn.Conv1d(3, 4, 3), (3,), r"two, \(c, w\), for series"),
+        (nn.Conv1d(3, 4, 3), (1, 3, 32), r"takes series, \(c, w\): input_size=\(3, 32\)"),
+        (nn.Conv1d(3, 4, 3), (3, 1, 32), r"takes series, \(c, w\): input_size=\(3, 32\)"),
+        (nn.Conv1d(3, 4, 3), (1, 3, 1, 32), r"takes series, \(c, w\): input_size=\(3, 32\)"),
+        (nn.Conv3d(1, 4, 3), (1, 16, 16), "three axes, which the check does not cover"),
+        (nn.Conv2d(3, 4, 3), (3, 16), r"takes pictures, \(c, h, w\)"),
     ],
 )
 def test_other_sizes_are_refused_in_words(net, size, said):
     with pytest.raises(ModelError, match=said):
         sp.check(net, size)
+
+
+def test_no_size_is_advised_that_the_network_does_not_take():
+    net = nn.Conv2d(3, 4, 3)
+    with pytest.raises(ModelError, match=r"give \(c, h, w\), three numbers; three axes that move are not covered"):
+        sp.check(net, (3, 16, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("net", "picture", "said"),
+    [
+        (nn.Conv1d(3, 4, 3), torch.rand(1, 3, 32), r"takes series, \(c, w\): input_size=\(3, 32\)"),
+        (nn.Conv3d(1, 4, 3), torch.rand(1, 1, 8, 8, 8), "three axes, which the check does not cover"),
+        (nn.Conv2d(3, 4, 3), torch.rand(1, 3, 16, 16), r"its size: input_size=\(3, 16, 16\)"),
+        (nn.Conv2d(3, 4, 3), torch.rand(3, 16, 16), r"its size: input_size=\(3, 16, 16\)"),
+    ],
+)
+def test_a_picture_in_place_of_a_size_is_refused_with_the_size_to_give(net, picture, said):
+    with pytest.raises(ModelError, match=said):
+        size_of(net, picture)  # `check` itself takes no tensor where types are checked

@@ -18,6 +18,11 @@ OF_VOLUMES = (
     *(nn.Conv3d, nn.ConvTranspose3d, nn.BatchNorm3d, nn.InstanceNorm3d),
     *(nn.MaxPool3d, nn.AvgPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d),
 )
+OF_PICTURES = (nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+OF_SERIES = (nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+THREE_AXES = "volumes and clips move along three axes, which the check does not cover"
+OTHER_NETWORK = "give a network of pictures (c, h, w) or of series (c, w)"
 
 
 def size_of(model: Any, input_size: object) -> tuple[tuple[int, int, int], bool]:
@@ -39,17 +44,18 @@ def size_of(model: Any, input_size: object) -> tuple[tuple[int, int, int], bool]
         raise ModelError("the size of its pictures is not known", remedy="give input_size as (c, h, w)")
     # A common slip, since `torch.export` itself takes an example picture.
     if isinstance(found, Tensor):
-        size = tuple(found.shape[1:] if found.ndim == 4 else found.shape)
+        if found.ndim > 4 or layers_along(model) == 3:
+            raise ModelError(f"input_size is a tensor, of {found.ndim} axes: {THREE_AXES}", remedy=OTHER_NETWORK)
         what = "input_size is a tensor: a check reads the network and needs no picture"
-        raise ModelError(what, remedy=f"give its size: input_size={size}" if len(size) == 3 else "give (c, h, w)")
+        raise ModelError(what, remedy=_size_to_give(model, tuple(found.shape), "give its size: input_size="))
     if isinstance(found, str) or not isinstance(found, Sequence):
         raise ModelError(f"input_size is {found!r}", remedy="give (c, h, w), channels first: (3, 224, 224)")
     numbers = tuple(found)
-    if len(numbers) > 3 and any(isinstance(m, OF_VOLUMES) for m in _modules(model)):
-        what = f"input_size is {numbers}: volumes and clips move along three axes, which the check does not cover"
-        raise ModelError(what, remedy="give a network of pictures (c, h, w) or of series (c, w)")
+    if len(numbers) > 3 and layers_along(model) == 3:
+        raise ModelError(f"input_size is {numbers}: {THREE_AXES}", remedy=OTHER_NETWORK)
     if len(numbers) == 4:
-        remedy = f"give (c, h, w), without the batch: {numbers[1:]}; three axes that move are not covered"
+        remedy = _size_to_give(model, numbers, "give (c, h, w), without the batch: ")
+        remedy = f"{remedy}; three axes that move are not covered"
         raise ModelError(f"input_size is {numbers}, four numbers", remedy=remedy)
     # NumPy's whole numbers are `Integral`, and so is True.
     if len(numbers) not in (2, 3) or not all(isinstance(n, Integral) and not isinstance(n, bool) for n in numbers):
@@ -63,6 +69,53 @@ def size_of(model: Any, input_size: object) -> tuple[tuple[int, int, int], bool]
     if c * h * w > MOST_NUMBERS:
         raise ModelError(f"input_size is {c} x {h} x {w}", remedy=f"give a picture of at most {MOST_NUMBERS} numbers")
     return (c, h, w), series
+
+
+def layers_along(model: Any) -> int | None:
+    """Along how many axes a network's layers move: 1, 2 or 3; None if none of them tells, or if they differ."""
+    kinds = {1: OF_SERIES, 2: OF_PICTURES, 3: OF_VOLUMES}
+    found = {n for n, several in kinds.items() if any(isinstance(m, several) for m in _modules(model))}
+    return found.pop() if len(found) == 1 else None
+
+
+def remedy_of_size(model: Any, size: tuple[int, ...]) -> str:
+    """What to give instead of a size that a network's own layers refuse, in words.
+
+    Args:
+        model: a loaded model or a module.
+        size: (c, h, w).
+
+    >>> remedy_of_size(nn.Conv1d(3, 4, 3), (3, 1, 32)), remedy_of_size(nn.Conv1d(3, 4, 3), (1, 3, 32))
+    ('it takes series, (c, w): input_size=(3, 32)', 'it takes series, (c, w): input_size=(3, 32)')
+    """
+    along = layers_along(model)
+    if along == 3:
+        return f"{THREE_AXES}: {OTHER_NETWORK}"
+    if along == 1:
+        return f"it takes series, (c, w): {_series(model, size)}"
+    example = "" if along is None and size[1] > 1 else "it takes pictures, (c, h, w): "
+    return f"{example}give the size that it takes, channels first (--input 3,224,224; input_size=(3, 224, 224))"
+
+
+def _series(model: Any, size: tuple[int, ...]) -> str:
+    """The size of a series that was given with a batch, or with a height."""
+    channels = _channels(model)
+    return f"input_size=({channels}, {size[-1]})" if channels in size[:-1] else "give two numbers, input_size=(c, w)"
+
+
+def _size_to_give(model: Any, shape: tuple[int, ...], words: str) -> str:
+    """The size without what stands before it, if the network's first convolution takes so many channels."""
+    if layers_along(model) == 1:
+        return f"it takes series, (c, w): {_series(model, shape)}"
+    size, channels = shape[-3:], _channels(model)
+    if len(size) < 3 or channels not in (None, size[0]):
+        return "give (c, h, w), three numbers"
+    return f"{words}{size}"
+
+
+def _channels(model: Any) -> int | None:
+    """How many channels the first convolution takes; None if there is none."""
+    return next((m.in_channels for m in _modules(model) if isinstance(m, CONVOLUTIONS)), None)
 
 
 def plain_module(module: Any) -> Any:

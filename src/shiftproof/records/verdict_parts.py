@@ -40,7 +40,7 @@ MENDS = {  # kind -> what the change is; its parameters are in `MEND_PARAMETERS`
     "shared_phase": "Choose the sampling phase once and use it for every map that is combined.",
     "finer_grid": "Group fewer positions into one.",
     "input_size": "Use an input size that every stride and window divides.",
-    "whole_ratio": "Resample by a whole ratio, with corners not aligned.",
+    "whole_ratio": "Resample by a whole ratio: to more cells with corners not aligned, to fewer by the mean of whole windows.",
     "layout": "Give tensors that are combined the same arrangement of positions.",
     "position": "Remove the values that differ from position to position, or make them uniform.",
     "shared_kernel": "Use one kernel for all positions.",

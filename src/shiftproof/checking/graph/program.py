@@ -21,6 +21,7 @@ from shiftproof.checking.graph.alone import as_the_caller
 from shiftproof.checking.graph.origin import line_of, line_raised
 from shiftproof.checking.graph.randomness import drawn, generators_restored
 from shiftproof.checking.graph.restoring import in_own_context, restored
+from shiftproof.checking.inputs import remedy_of_size
 from shiftproof.errors import ModelError, NotExportedError, is_out_of_memory
 from shiftproof.interruptions import pass_on
 from shiftproof.models.loading.fixed_batch import InBatches
@@ -205,7 +206,7 @@ def _refusal(module: nn.Module, picture: Tensor, error: BaseException) -> ModelE
     # Last of the causes, because it runs the model.
     own = _own_failure(module, picture)
     if own is not None:
-        return _failed(picture, own)
+        return _failed(module, picture, own)
     if "fake tensor in the exported program" in text:  # torch's own sentence asks to report a bug to torch
         what = "the model keeps a tensor of one run and uses it in the next, in a place that torch.export cannot follow"
         return NotExportedError(what, where=where, remedy="keep it in a buffer: `self.register_buffer(name, tensor)`")
@@ -240,14 +241,14 @@ def _own_failure(module: nn.Module, picture: Tensor) -> BaseException | None:
     return None
 
 
-def _failed(picture: Tensor, error: BaseException) -> ModelError:
+def _failed(module: nn.Module, picture: Tensor, error: BaseException) -> ModelError:
     """The model's own error on a picture: either the size does not fit, or the model is broken."""
     size, text = " x ".join(str(n) for n in picture.shape[1:]), said(error)
     where = line_raised(error)
     if isinstance(error, RecursionError):
         return ModelError("the model calls itself endlessly", where=where, remedy="fix that line first")
     if isinstance(error, RuntimeError | ValueError | AssertionError) and SIZES.search(text):
-        remedy = "give the size that it takes, channels first (--input 3,224,224; input_size=(3, 224, 224))"
+        remedy = remedy_of_size(module, tuple(picture.shape[1:]))
         return ModelError(f"the model does not take pictures of {size}: {text}", where=where, remedy=remedy)
     what = f"the model itself fails on a picture of {size}: {type(error).__name__}: {text}"
     return ModelError(what, where=where, remedy="fix that first: it must accept one batch of pictures (n, c, h, w)")

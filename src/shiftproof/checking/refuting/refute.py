@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import gcd
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from shiftproof.checking.refuting.runner import FAILURES, Runner, precise_copy, 
 from shiftproof.checking.refuting.trials import Trial
 from shiftproof.checking.refuting.wrong_rule import distrusted
 from shiftproof.checking.types import AXES, Constant, Signal, Type, Unknown
+from shiftproof.errors import ModelError
 from shiftproof.interruptions import pass_on
 from shiftproof.models import LoadedModel, evaluating
 from shiftproof.printable import said
@@ -47,7 +49,11 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
     Returns:
         The verdict. Each claim is "refuted" and has its counterexample, or a condition says that none was found in N tries or
         that the model cannot be run.
+
+    Raises:
+        ModelError: an argument is not of its kind.
     """
+    _need_arguments(verdict, model, tries, seed)
     if any(f.operator == "export" for f in verdict.findings):
         return verdict  # torch could not export the model, so running it would test nothing
     module = plain_module(model.module if isinstance(model, LoadedModel) else model)
@@ -66,6 +72,21 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
         what = f"the model could not be run to look for a counterexample: {type(e).__name__}: {said(e)}"
         claims = {w: getattr(verdict, w) for w in WORLDS}
         return replace(verdict, **{w: c.under(what) for w, c in claims.items()})
+
+
+def _need_arguments(verdict: object, model: object, tries: object, seed: object) -> None:
+    if not isinstance(verdict, Verdict):
+        raise ModelError(
+            f"the verdict is of type {type(verdict).__name__}", remedy="give what shiftproof.check returns"
+        )
+    if not isinstance(model, LoadedModel | torch.nn.Module):
+        what = f"the model is of type {type(model).__name__}, which cannot be run"
+        raise ModelError(
+            what, remedy="give the torch.nn.Module that was checked, or what shiftproof.load_model returns"
+        )
+    for name, value, least in (("tries", tries, 1), ("seed", seed, 0)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise ModelError(f"{name} is {value!r}", remedy=f"give a whole number, {least} or more")
 
 
 def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> Verdict:

@@ -48,7 +48,7 @@ def interpolation(op: Op) -> Type:
     kind = op.operator.lstrip("_").removeprefix("upsample_").removesuffix("_aa")[:-2].rstrip("_")
     op.need(kind in TAPS, f"{op.operator} has no rule")
     scales = op.get("scale_factors") or [op.get(k) for k in ("scales_h", "scales_w", "scales") if k in op.arguments]
-    slide, dims = Slide(op, signal), list(signal.dims[:2])
+    slide, dims, changes = Slide(op, signal), list(signal.dims[:2]), dict[str, None]()
     for i in range(rank):
         way = _Way(
             kind,
@@ -56,11 +56,14 @@ def interpolation(op: Op) -> Type:
             op.operator.endswith("_aa"),
             scales[i] if i < len(scales) else None,
         )
+        noted = len(slide.notes.get("T9", []))
         dims.append(_resampled(op, slide, signal.dims[2 + i], op.shape[2 + i], way))
+        if len(slide.notes.get("T9", [])) > noted:
+            changes[_change(signal.dims[2 + i], op.shape[2 + i], way)] = None
     result = slide.report(kind)
     drift = slide.notes.get("T9", [])
     along = {a for a, _ in drift}
-    remedy = mend("whole_ratio", "a whole ratio, corners not aligned", **slide.numbers.get("T9", {}))
+    remedy = mend("whole_ratio", "; ".join(changes), **slide.numbers.get("T9", {}))
     op.report("T9", along, "; ".join(dict.fromkeys(d for _, d in drift)), remedy)
     return replace(result, dims=tuple(dims), lost=result.lost | along)
 
@@ -107,6 +110,26 @@ def _resampled(op: Op, slide: Slide, dim: Dim, count: int, way: _Way) -> Dim:
         return ()
     # No cell is free of the finding: all of them count as reached.
     return (Atom(count, atom.axis, stride, count, Reach(count, 0, atom.reach.first, atom.reach.last)),)
+
+
+def _change(dim: Dim, count: int, way: _Way) -> str:
+    """What would end the finding of a dimension that is resampled to that many cells, in words."""
+    n, atom = size(dim), only(dim)
+    padded = atom is not None and atom.wrapped
+    return _another_way(n, count, way, padded) + " before the circular padding" * padded
+
+
+def _another_way(n: int, count: int, way: _Way, padded: bool) -> str:
+    if count < n:  # the mean of whole windows reads nothing beside them, whatever the filter was
+        return "average pooling " + (f"over windows of {n // count}" if n % count == 0 else "by a whole ratio")
+    corners = ", corners not aligned" if way.aligned and TAPS[way.kind] else ""
+    if count % n:
+        return f"a whole ratio{corners}"
+    if way.scale is not None and 1.0 / way.scale != n / count:
+        return f"a factor of {count // n}, without a fraction{corners}" if count > n else "no resampling"
+    if corners:
+        return corners.removeprefix(", ")
+    return "resampling" if padded else "mode bilinear"
 
 
 def _even(n: int, count: int, kind: str) -> bool:

@@ -30,7 +30,9 @@ CODES = {
     "T6": Definition("Each position has a kernel of its own, as in a locally connected layer."),
     "T7": Definition("The operator depends on the order of positions, as a cumulative sum or a recurrent layer does."),
     "T8": Definition("Positions are selected by their index, whatever the content is."),
-    "T9": Definition("A map is resized by a ratio that is not whole, so that every cell is sampled at another phase."),
+    "T9": Definition(
+        "A map is resized by a ratio that is not whole, with corners aligned, or by a filter that is wider than its windows."
+    ),
     "T10": Definition(
         "Every cell of a map depends on the whole map, as after squeeze-and-excite, group normalisation or attention over "
         "all positions. As the camera moves, what enters and leaves the window changes every cell. A large picture that is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -368,3 +369,22 @@ def test_a_program_of_two_pictures_is_not_proved_as_if_they_were_one():
     program = torch.export.export(Two(), pictures, strict=False)
     with pytest.raises(ModelError, match="takes 2 inputs"):
         sp.check(program, (2, 6, 6))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": None}, "the model is of type NoneType.*give the torch.nn.Module that was checked"),
+        ({"verdict": None}, "the verdict is of type NoneType.*give what shiftproof.check returns"),
+        ({"tries": "a"}, "tries is 'a': give a whole number, 1 or more"),
+        ({"tries": -1}, "tries is -1: give a whole number, 1 or more"),
+        ({"tries": 2.5}, "tries is 2.5: give a whole number, 1 or more"),
+        ({"seed": "x"}, "seed is 'x': give a whole number, 0 or more"),
+        ({"seed": -1}, "seed is -1: give a whole number, 0 or more"),
+    ],
+)
+def test_what_cannot_be_refuted_is_refused_in_words(change, said):
+    net = nn.Conv2d(2, 2, 3)
+    given = {"verdict": sp.check(net, (2, 8, 8)), "model": net, "tries": 1, "seed": 0} | change
+    with pytest.raises(ModelError, match=said):
+        inspect.unwrap(refuted)(**given)  # past the annotations, which a user's call does not check
