@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from shiftproof.checking.agreement.rounding import distance, eps_of, limit
 from shiftproof.checking.agreement.running import Run, observed
 from shiftproof.checking.answer_layout import type_of
+from shiftproof.checking.refuting.runner import FAILURES
 from shiftproof.checking.types import AXES, Atom, Signal, Type, grown
 from shiftproof.errors import is_out_of_memory
+from shiftproof.interruptions import pass_on
 from shiftproof.records.conditions import OTHER_TILES, one_tile_size
 from shiftproof.records.verdict import Verdict
 from shiftproof.records.verdict_parts import Claim
@@ -47,11 +49,15 @@ def held_against_tiles(verdict: Verdict, module: nn.Module, run: Run, like: Tens
     given = scene[:, :, :h, :w]
     shown = [scene[:, :, :y, :x].contiguous() for y, x in [(h, w), *tiles]]
     found = observed(module, shown).answers
-    most = limit(run, given.contiguous(), eps_of(like))
+    if not isinstance(found[0], Tensor):
+        return claim
+    try:
+        most = limit(run, given.contiguous(), eps_of(like))
+    except FAILURES as e:  # that the program does not run is said by `agreement`
+        pass_on(e)
+        return claim
     for tile, answer in zip(tiles, found[1:], strict=True):
         if isinstance(answer, BaseException) and is_out_of_memory(answer):
-            return claim
-        if not isinstance(found[0], Tensor):
             return claim
         scale = {a: tile[i] - (h, w)[i] for i, a in enumerate(AXES)}
         if not isinstance(answer, Tensor) or _apart(found[0], answer, kind, scale, most):

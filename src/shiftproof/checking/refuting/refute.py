@@ -138,6 +138,8 @@ def _concluded(claim: Claim, runner: Runner, found: Iterable[Trial], note: str =
     counter = runner.first(found, tried)
     if counter is None:
         why = f"not proved, and no counterexample found in {len(tried)} tries"
+        if not tried:  # nothing that both answers must have is left of a picture that moves by half of itself
+            why = "not proved, and no counterexample could be looked for: the picture is too small for two moved by the step"
         return claim.under(*([note] if note else []), why)
     if note:  # where the layout is unknown, a difference is not a counterexample
         return claim.under(f"not invariant: {counter.seen}")
