@@ -224,6 +224,7 @@ def _concluded(
     """What the comparison shows, in words."""
     seen, at = found.seen, found.parting()
     clocks = [f"reads the clock ({name} at {line})" for name, line in seen.clocks[:1]]
+    named = [f"names a clock, and may read it ({name} at {line})" for name, line in seen.named[:1]]
     left = f"; its own train() or eval() leaves {_listed(seen.training)} in training mode" if seen.training else ""
     causes = [*seen.causes, *clocks]
     if not found.steady() and (causes or at is not None or not seen.kept):
@@ -239,7 +240,7 @@ def _concluded(
         line = line or _parting_line(module, program, pictures, at)
         reason = f"what torch exported is not what the model does: on {list(pictures)[at]} {how}{left}"
         return Agreement(reason, line, PATH_MEND, seen.kept)
-    conditions = tuple(f"the model {c}: its answer must not depend on it" for c in [*clocks, *seen.causes])
+    conditions = tuple(f"the model {c}: its answer must not depend on it" for c in [*clocks, *named, *seen.causes])
     return Agreement(kept=seen.kept, conditions=conditions)
 
 

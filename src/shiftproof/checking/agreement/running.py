@@ -46,6 +46,7 @@ class Observed:
         kept: paths of what the runs changed.
         causes: what may differ from run to run, as "draws random numbers".
         clocks: the clocks that were read, as (name, "file:line").
+        named: if none was seen to be read, those that the code names.
         training: the modules that the model's own `eval` leaves in training mode.
     """
 
@@ -54,6 +55,7 @@ class Observed:
     kept: tuple[str, ...]
     causes: tuple[str, ...]
     clocks: tuple[tuple[str, str], ...]
+    named: tuple[tuple[str, str], ...]
     training: tuple[str, ...]
 
 
@@ -98,8 +100,11 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
     causes = ["draws random numbers"] * ("torch" in drawn)
     causes += [f"draws numbers by {n}" for n in drawn if n != "torch"]
     causes += [f"draws numbers from a generator of its own ({n})" for n in snapshot.drawn]
+    causes += [f"asks the system for random numbers ({n} at {line})" for n, line in calls.noise[:1]]
     kept = tuple(n for n in [*snapshot.changed, *snapshot.outside] if n.rpartition(".")[2] != "training")
-    return Observed(tuple(answers), again, kept, tuple(causes), tuple(dict.fromkeys(calls.clocks)), training)
+    clocks = tuple(dict.fromkeys(calls.clocks))
+    named = () if clocks else tuple(dict.fromkeys(calls.named))
+    return Observed(tuple(answers), again, kept, tuple(causes), clocks, named, training)
 
 
 @in_own_context

@@ -1,17 +1,24 @@
-"""Which clocks a model reads while it runs, and whether it draws from Python's own random generator."""
+"""What a model asks while it runs that may answer otherwise the next time: clocks, random generators, the system's noise."""
 
 from __future__ import annotations
 
 import datetime
+import dis
+import functools
 import gc
+import os
 import random
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
+
+import numpy as np
+import torch
 
 from shiftproof.checking.graph.libraries import of_python, of_torch
 from shiftproof.checking.graph.origin import line_of_frame
@@ -22,9 +29,14 @@ CHECKER_DRAWS_BY = "__beartype_getrandbits"
 NAMES = ("time", "monotonic", "perf_counter", "process_time", "thread_time", "clock_gettime")
 CLOCKS = {
     *(getattr(time, n + end) for n in NAMES for end in ("", "_ns") if hasattr(time, n + end)),
-    *(time.localtime, time.gmtime, time.ctime, time.strftime),
-}
+    *(time.localtime, time.gmtime, time.ctime, time.asctime, time.strftime),
+    *(os.times, getattr(uuid, "_generate_time_safe", None)),
+} - {None}
 DATES = {"now", "utcnow", "today"}  # class methods of `datetime.date` and of what inherits from it
+# The system's own noise, by which generators without a seed are started: NumPy's ask it through Python's `secrets`.
+NOISE = {getattr(os, n) for n in ("urandom", "getrandom") if hasattr(os, n)}
+# Python's own generator asks the system from within C, which nothing sees: its start is known by its argument.
+STARTS = {random.Random.__init__.__code__: "x", random.Random.seed.__code__: "a"}
 
 
 @dataclass
@@ -33,10 +45,14 @@ class Calls:
 
     Attributes:
         clocks: the clocks that were read, as (name, "file:line"), but for those that torch reads for itself.
+        named: clocks that the model's code names, and may read where no call of them is seen: `partial(time.time)`.
+        noise: where random numbers of the system were asked for, or a generator started by them, as (name, "file:line").
         draws: whether any code but a type checker's drew from the generator of the module `random`.
     """
 
     clocks: list[tuple[str, str]] = field(default_factory=list)
+    named: list[tuple[str, str]] = field(default_factory=list)
+    noise: list[tuple[str, str]] = field(default_factory=list)
     draws: bool = False
 
 
@@ -56,15 +72,31 @@ def calls_watched(into: Calls | None = None) -> Iterator[Calls]:
     # `random.random`, `random.choice` and the like are methods of one hidden instance: all of them end in a C call on it
     shared = getattr(random.random, "__self__", None)
 
+    read: set[CodeType] = set()
+
+    def note(place: list[tuple[str, str]], name: str, frame: FrameType) -> None:
+        asks = _reader(frame)
+        if asks is not None:
+            place.append((name, _line(asks)))
+
     def watch(frame: FrameType, event: str, called: Any) -> None:
-        if event != "c_call":
-            return
-        if _is_clock(called):
-            reader = _reader(frame)
-            if reader is not None:
-                found.clocks.append((f"{called.__self__.__name__}.{called.__name__}", _line(reader)))
-        elif getattr(called, "__self__", None) is shared and frame.f_locals.get(CHECKER_DRAWS_BY) != called:
-            found.draws = True
+        if event == "call":
+            code = frame.f_code
+            if code in STARTS and frame.f_locals.get(STARTS[code], 0) is None:
+                note(found.noise, "random.Random", frame)
+            elif code not in read:
+                read.add(code)
+                if not of_python(code.co_filename) and not of_torch(code.co_filename):
+                    found.named.extend((name, _line(frame)) for name in _clocks_named(frame))
+        elif event == "c_call":
+            if _is_clock(called):
+                note(found.clocks, f"{_owner(called)}.{called.__name__}", frame)
+            elif called in NOISE:
+                note(found.noise, f"os.{called.__name__}", frame)
+            elif called.__name__ == "seed" and isinstance(getattr(called, "__self__", None), torch.Generator):
+                note(found.noise, "torch.Generator.seed", frame)
+            elif getattr(called, "__self__", None) is shared and frame.f_locals.get(CHECKER_DRAWS_BY) != called:
+                found.draws = True
 
     before = sys.getprofile()
     if before is not None and not callable(before):  # it could not be set again
@@ -82,6 +114,38 @@ def _is_clock(called: Any) -> bool:
     return called in CLOCKS or (
         called.__name__ in DATES and isinstance(owner, type) and issubclass(owner, datetime.date)
     )
+
+
+def _clocks_named(frame: FrameType) -> list[str]:
+    """The clocks that the code of a frame names, in its own variables, those around it, its module or a `partial`."""
+    code = frame.f_code
+    held_by = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+    words = held_by | {c for c in code.co_consts if isinstance(c, str)}
+    values = [frame.f_globals.get(n) for n in code.co_names]
+    values += [frame.f_locals.get(n) for n in (*code.co_freevars, *code.co_varnames[: code.co_argcount])]
+    for one in list(values):
+        if isinstance(one, ModuleType | torch.nn.Module):
+            values += [vars(one)[n] for n in sorted(words & vars(one).keys())]
+    found = []
+    for value in values:
+        called = value.func if isinstance(value, functools.partial) else value
+        if isinstance(called, type) and issubclass(called, datetime.date):
+            found += [f"{called.__name__}.{n}" for n in sorted(words & DATES)]
+        elif called is np.datetime64:
+            found += [f"numpy.datetime64({n!r})" for n in sorted(words & DATES)]
+        elif _is_builtin_clock(called):
+            found.append(f"{_owner(called)}.{getattr(called, '__name__', '')}")
+    return found
+
+
+def _owner(called: Any) -> str:
+    """The name of the module or class that a function written in C belongs to."""
+    owner = getattr(called, "__self__", None)
+    return str(getattr(owner, "__name__", type(owner).__name__))
+
+
+def _is_builtin_clock(value: Any) -> bool:
+    return isinstance(value, type(time.time)) and _is_clock(value)
 
 
 def _reader(frame: FrameType) -> FrameType | None:

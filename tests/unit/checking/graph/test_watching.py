@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import gc
 import logging
+import operator
+import os
+import random
+import secrets
 import sys
 import sysconfig
 import time
 import types
+import uuid
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -66,6 +73,9 @@ READERS = {
     "date.today": datetime.date.today,
     "Later.now": Later.now,
     "Python's own code": lambda: logging.makeLogRecord({}),
+    "a text": lambda: time.asctime(),
+    "a unique name": lambda: uuid.uuid1(),
+    "the process": lambda: os.times(),
 }
 
 
@@ -94,3 +104,85 @@ def test_the_collection_of_garbage_may_be_timed():
         gc.callbacks.pop()
     assert seen
     assert calls.clocks == []
+
+
+class Net(nn.Module):
+    """Its answer does not depend on what it asks."""
+
+    def __init__(self, asks):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular")
+        self.asks = asks
+
+    def forward(self, x):
+        y = self.conv(x).mean((2, 3))
+        asks = self.asks  # a clock that is called here is seen, so that only what a function hides is left
+        asks()
+        return y
+
+
+def told(asks):
+    claim = sp.check(Net(asks), (2, 8, 8)).circular
+    assert claim.step == (1, 1)
+    return [c for c in claim.told if "its answer must not depend on it" in c]
+
+
+BOUND = functools.partial(time.time)
+NAMED = {
+    "a partial": (lambda: BOUND(), "time.time"),
+    "a partial that is made here": (lambda: functools.partial(time.time)(), "time.time"),
+    "map": (lambda: next(map(time.localtime, [None])), "time.localtime"),
+    "iter": (lambda: next(iter(time.time, None)), "time.time"),
+    "a method by its name": (lambda: operator.methodcaller("time")(time), "time.time"),
+    "a date by its name": (lambda: operator.methodcaller("now")(datetime.datetime), "datetime.now"),
+    "NumPy's": (lambda: np.datetime64("now"), "numpy.datetime64('now')"),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_clock_that_is_called_from_within_c_is_named(case):
+    asks, name = NAMED[case]
+    (condition,) = told(asks)
+    assert condition.startswith(f"the model names a clock, and may read it ({name} at ")
+
+
+def test_a_clock_that_a_model_holds_is_named():
+    class Holds(Net):
+        def forward(self, x):
+            self.asks()
+            return self.conv(x).mean((2, 3))
+
+    (condition,) = [c for c in sp.check(Holds(BOUND), (2, 8, 8)).circular.told if "depend on it" in c]
+    assert "names a clock, and may read it (time.time at " in condition
+
+
+NOISE = {
+    "Python's generator": (lambda: random.Random().random(), "random.Random"),
+    "NumPy's generator": (lambda: np.random.default_rng().random(), "os.urandom"),
+    "NumPy's old generator": (lambda: np.random.RandomState().rand(), "os.urandom"),
+    "torch's generator": (lambda: torch.Generator().seed(), "torch.Generator.seed"),
+    "the system": (lambda: os.urandom(1), "os.urandom"),
+    "secrets": (lambda: secrets.randbelow(10), "os.urandom"),
+    "a unique name": (lambda: uuid.uuid4(), "os.urandom"),
+}
+
+
+@pytest.mark.parametrize("case", NOISE)
+def test_the_noise_of_the_system_is_a_condition(case):
+    asks, name = NOISE[case]
+    (condition,) = told(asks)
+    assert condition.startswith(f"the model asks the system for random numbers ({name} at ")
+
+
+QUIET = {
+    "Python's generator with a seed": lambda: random.Random(1).random(),
+    "NumPy's generator with a seed": lambda: np.random.default_rng(1).random(),
+    "torch's generator with a seed": lambda: torch.rand(1, generator=torch.Generator().manual_seed(3)),
+    "a pause": lambda: time.sleep(0),
+    "a date that is given": lambda: datetime.datetime(2000, 1, 1).year,
+}
+
+
+@pytest.mark.parametrize("case", QUIET)
+def test_what_answers_the_same_each_time_is_no_condition(case):
+    assert told(QUIET[case]) == []
