@@ -19,6 +19,8 @@ import uuid
 import numpy as np
 import pytest
 import torch
+from beartype import beartype
+from beartype._check.code import codemain
 from torch import nn
 
 import shiftproof as sp
@@ -186,3 +188,22 @@ QUIET = {
 @pytest.mark.parametrize("case", QUIET)
 def test_what_answers_the_same_each_time_is_no_condition(case):
     assert told(QUIET[case]) == []
+
+
+def test_what_a_type_checker_draws_is_not_the_models(monkeypatch):
+    monkeypatch.setattr(codemain, "getrandbits", random.getrandbits)  # as outside these tests
+
+    @beartype
+    def total(parts: list[torch.Tensor]) -> torch.Tensor:
+        return sum(parts[1:], parts[0])
+
+    class Sums(nn.Module):
+        def forward(self, x):
+            return total([x, x.roll(1, 2), x.roll(1, 3)]).mean((2, 3))
+
+    before = random.getstate()
+    total([torch.ones(1)] * 3)
+    assert random.getstate() != before
+    claim = sp.check(Sums(), (2, 8, 8)).circular
+    assert claim.step == (1, 1)
+    assert not any("draws" in c for c in claim.told)
