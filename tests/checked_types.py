@@ -22,7 +22,8 @@ from beartype._check.code import codemain
 # PEP 484's tower: an int is a float, as type checkers read it
 # Of a list, beartype checks one item that it draws. From Python's own generator each check of a network would have to run twice,
 # to find out whether it was the network that drew.
-codemain.getrandbits = random.Random(0).getrandbits
+if codemain.getrandbits is random.getrandbits:  # once: pytest imports this file a second time for its docstrings
+    codemain.getrandbits = random.Random(0).getrandbits
 
 CONF = BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError)
 check_shapes = jaxtyping.jaxtyped

@@ -193,16 +193,20 @@ def test_what_answers_the_same_each_time_is_no_condition(case):
 def test_what_a_type_checker_draws_is_not_the_models(monkeypatch):
     monkeypatch.setattr(codemain, "getrandbits", random.getrandbits)  # as outside these tests
 
+    class Part:  # of this test alone: beartype keeps the code that it wrote for a type
+        def __init__(self, held):
+            self.held = held
+
     @beartype
-    def total(parts: list[torch.Tensor]) -> torch.Tensor:
-        return sum(parts[1:], parts[0])
+    def total(parts: list[Part]) -> torch.Tensor:
+        return sum((p.held for p in parts[1:]), parts[0].held)
 
     class Sums(nn.Module):
         def forward(self, x):
-            return total([x, x.roll(1, 2), x.roll(1, 3)]).mean((2, 3))
+            return total([Part(x), Part(x.roll(1, 2)), Part(x.roll(1, 3))]).mean((2, 3))
 
     before = random.getstate()
-    total([torch.ones(1)] * 3)
+    total([Part(torch.ones(1))] * 3)
     assert random.getstate() != before
     claim = sp.check(Sums(), (2, 8, 8)).circular
     assert claim.step == (1, 1)
