@@ -21,7 +21,9 @@ class Learner:
     def open(self, where=""):
         self.page.goto("about:blank")
         self.page.goto(self.address + where)
-        self.page.wait_for_selector(f"html[data-ready='{where.strip('#').split('?')[0] or 'landing'}']", timeout=60_000)
+        self.page.wait_for_selector(
+            f"html[data-ready='{where.strip('#').split('?')[0] or 'landing'}']", timeout=180_000
+        )
         return self.page
 
     def state(self):

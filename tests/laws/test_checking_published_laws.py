@@ -54,6 +54,10 @@ ORDER = {
     "sorted by msort": (lambda m, x: x.flatten(2)[0].t().msort(), (1, 1)),
     "third smallest": (lambda m, x: x.flatten(2).kthvalue(3, 2)[0], (1, 1)),
     "most frequent": (lambda m, x: x.flatten(2).mode(2)[0], (1, 1)),
+    "smallest and largest": (lambda m, x: torch.stack(torch.aminmax(x.flatten(2), dim=2)), (1, 1)),
+    "smallest of all": (lambda m, x: torch.aminmax(x)[0] + x.mean((2, 3)), (1, 1)),
+    "how many of each size": (lambda m, x: torch.histc(x, 8, -100, 100)[None], (1, 1)),
+    "how many of each size, in a range of their own": (lambda m, x: torch.histc(x[:, :, ::2], 5)[None], (2, 1)),
     "sorted after a stride": (lambda m, x: x[:, :, ::2].flatten(2).sort(2)[0], (2, 1)),
 }
 CONTEXT = {
@@ -89,6 +93,18 @@ CIRCLES = {
     ),
     "parts of given sizes": (
         lambda m, x: blurred(torch.cat([x.split([3, 4, 1], 3)[2], x, x.narrow(3, 0, 1)], 3), 3),
+        (1, 1),
+    ),
+    "parts that begin where an index says": (
+        lambda m, x: blurred(torch.cat([x.tensor_split([7], 2)[1], x, x.tensor_split((1,), 2)[0]], 2), 2),
+        (1, 1),
+    ),
+    "unlike parts exchanged": (
+        lambda m, x: torch.cat(x.tensor_split([3, -2], 3)[1:] + x.tensor_split([3], 3)[:1], 3),
+        (1, 1),
+    ),
+    "a part of a part": (
+        lambda m, x: blurred(torch.cat([x[:, :, 3:].split([4, 1], 2)[1], x, x[:, :, :3].chunk(3, 2)[0]], 2), 2),
         (1, 1),
     ),
     "halves exchanged": (lambda m, x: torch.cat(x.chunk(2, 2)[::-1], 2) + x, (1, 1)),

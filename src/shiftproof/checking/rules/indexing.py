@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 from shiftproof.checking.findings import mend
@@ -82,19 +83,32 @@ def unbind(op: Op) -> tuple[Type, ...]:
     return (result,) * len(op.shape)
 
 
+def part_starts(arguments: Mapping[str, Any], shapes: Sequence[tuple], at: int, n: int) -> list[int]:
+    """Where each part of a split dimension begins.
+
+    Args:
+        arguments: of the operator.
+        shapes: of its results.
+        at: the dimension.
+        n: its size.
+
+    >>> part_starts({"indices": (6, 3)}, [(6,), (0,), (5,)], 0, 8), part_starts({}, [(3,), (3,), (2,)], 0, 8)
+    ([0, 6, 3], [0, 3, 6])
+    """
+    cuts = arguments.get("indices")  # tensor_split: the start of each part but the first; parts may overlap
+    if cuts is not None:
+        return [0, *(min(max(int(i) + n if int(i) < 0 else int(i), 0), n) for i in cuts)]
+    return [0, *accumulate(shape[at] for shape in shapes[:-1])]
+
+
 def split(op: Op) -> tuple[Type, ...]:
     """One tensor per range of a dimension. The sizes of the results say where `split` and `chunk` cut."""
     signal = op.signal("self")
     at = index(int(op.get("dim", 0)), len(signal.dims))
-    n = size(signal.dims[at])
     op.need(op.get("tensor_indices_or_sections") is None, "a split at positions that a tensor holds")
-    cuts = op.get("indices")  # tensor_split: the start of each part but the first; parts may overlap
-    starts = [0, *(min(max(int(i) + n if int(i) < 0 else int(i), 0), n) for i in cuts)] if cuts is not None else None
-    cut, start, found = Cut(op, signal), 0, []
-    for k, shape in enumerate(op.shape):
-        start = start if starts is None else starts[k]
-        found.append(cut.range(signal.dims[at], start, shape[at]))
-        start += shape[at]
+    starts = part_starts(op.arguments, op.shape, at, size(signal.dims[at]))
+    cut = Cut(op, signal)
+    found = [cut.range(signal.dims[at], n, shape[at]) for n, shape in zip(starts, op.shape, strict=True)]
     result = cut.report()
     return tuple(replace(result, dims=(*signal.dims[:at], d, *signal.dims[at + 1 :])) for d in found)
 

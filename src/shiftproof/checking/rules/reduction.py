@@ -17,7 +17,7 @@ REDUCING = (
     *("norm", "linalg_vector_norm", "any", "all", "count_nonzero"),
 )
 # A cell that is there twice changes nothing, as long as every cell of the circle is there.
-EXTREMES = ("amax", "amin", "max", "min", "any", "all")
+EXTREMES = ("amax", "amin", "aminmax", "max", "min", "any", "all")
 
 
 def reduction(op: Op) -> Type:
@@ -51,10 +51,17 @@ def quantile(op: Op) -> Type:
     return replace(found, dims=(*first, *found.dims))
 
 
-def with_mean(op: Op) -> tuple[Type, Type]:
-    """`var_mean`, `std_mean`: two reductions at once."""
+def two_at_once(op: Op) -> tuple[Type, Type]:
+    """`var_mean`, `std_mean`, `aminmax`: two reductions at once."""
     found = reduction(op)
     return found, found
+
+
+def counted(op: Op) -> Type:
+    """`histc`: how many numbers of the whole tensor fall into each bin, wherever they stand; the smallest may set the range."""
+    signal = op.signal("self")
+    seen = _dropped(op, signal, range(len(signal.dims)), False)
+    return replace(seen, dims=(inert(op.shape[0]),))
 
 
 def cosine(op: Op) -> Type:
@@ -119,7 +126,8 @@ REDUCTION: dict[str, Rule] = {
     **dict.fromkeys(REDUCING, reduction),
     **dict.fromkeys(("max", "min", "median", "nanmedian", "mode", "kthvalue"), with_indices),
     **dict.fromkeys(("quantile", "nanquantile"), quantile),
-    **dict.fromkeys(("var_mean", "std_mean"), with_mean),
+    **dict.fromkeys(("var_mean", "std_mean", "aminmax"), two_at_once),
+    "histc": counted,
     "cosine_similarity": cosine,
     **dict.fromkeys(("argmax", "argmin"), position),
     **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax"), mixing),

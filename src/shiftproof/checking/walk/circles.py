@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 from shiftproof.checking.graph.node import Node, Ref
+from shiftproof.checking.rules.indexing import part_starts
 from shiftproof.checking.walk.values import Values
 
-PARTING = ("split", "chunk", "split_with_sizes")  # parts that lie one after the other
+PARTING = ("split", "chunk", "split_with_sizes", "tensor_split")
 REPEATING = ("repeat", "tile")
 
 PICKING = ("index", "index_select", "gather", "take_along_dim")
@@ -125,8 +126,10 @@ def _range(node: Node, at: int, nodes: Mapping[str, Node], moves: set[str], valu
         whole, item = node.arguments["args"]
         parted = nodes[whole.name] if isinstance(whole, Ref) else None
         if parted is not None and parted.operator in PARTING and int(parted.arguments["dim"]) % len(node.shape) == at:
-            before = sum(shape[at] for shape in parted.shape[: int(item)])
-            return parted.arguments["self"].name, before, node.shape[at]
+            source = parted.arguments["self"].name
+            starts = part_starts(parted.arguments, parted.shape, at, nodes[source].shape[at])
+            name, first, _ = _range(nodes[source], at, nodes, moves, values)
+            return name, first + starts[int(item)], node.shape[at]
     return itself
 
 
