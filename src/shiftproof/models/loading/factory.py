@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,9 +40,10 @@ def load_factory(word: str, state: dict[str, Tensor] | None) -> Found:
 
     Args:
         word: `FILE.py:FACTORY`. FACTORY is called without arguments, or is itself a module. It returns an `nn.Module`
-            or a dict `{"model": module, "input_size": (c, h, w), "mean": ..., "std": ...}`. The same names may
-            be attributes of the module instead. `pretrained_cfg` (timm's configuration) and `transforms` or `weights`
-            (torchvision's preset, or a member of its weights enum) state several of them at once.
+            or a dict `{"model": module, "input_size": (c, h, w), "mean": ..., "std": ...}`. `input_size`, `mean`,
+            `std` and `labels` may be attributes of the module instead. `pretrained_cfg` (timm's configuration) and
+            `transforms` or `weights` (torchvision's preset, or a member of its weights enum) state several of them at
+            once.
         state: weights to load; None keeps the factory's weights.
 
     Raises:
@@ -150,26 +152,37 @@ def declared(module: nn.Module, says: Mapping[str, Any] | None = None, where: st
     ((1, 28, 28), (0.13,), (1.0,))
     """
     says = says or {}
-    values = {k: says[k] if k in says else getattr(module, k, None) for k in DECLARABLE}
-    given = {
-        # A module may have a layer or a method of that name (`scale`, say), which says nothing about pictures.
-        k: v
-        for k, v in values.items()
-        if v is not None and not isinstance(v, nn.Module | Tensor) and not callable(v)
-    }
-    for key, value in given.items():
-        if key == "input_size":
-            given[key] = picture_size(value, where)
-        elif key in ("mean", "std"):
-            given[key] = per_channel(value, where)
-        elif key in ("scale", "crop_fraction"):
-            (given[key],) = per_channel([value], where)
-        elif key == "answer":
-            given[key] = answer_kind(value, where)
-        else:
-            given[key] = [str(v) for v in value] if key == "labels" else str(value)
+    given = {k: _meant(k, says[k], where) for k in DECLARABLE if says.get(k) is not None}
+    for key in ATTRIBUTES:
+        value = None if key in says else getattr(module, key, None)
+        # A module may have a layer, a method or a number of that name (`input_size` of an LSTM), which says nothing about
+        # pictures, and which whoever has only the module cannot change.
+        if value is not None and not isinstance(value, nn.Module | Tensor | str) and not callable(value):
+            with contextlib.suppress(ModelError, TypeError):
+                given[key] = _meant(key, value, where)
     given = _carried(module, says, where) | given
     return dataclasses.replace(Found(module), **given, stated=frozenset(given) & frozenset(PREPROCESSING))
+
+
+def _meant(key: str, value: Any, where: str) -> Any:
+    """A declared value, as it is kept.
+
+    Raises:
+        ModelError: it has the wrong type.
+    """
+    if key == "input_size":
+        return picture_size(value, where)
+    if key in ("mean", "std"):
+        return per_channel(value, where)
+    if key in ("scale", "crop_fraction"):
+        return per_channel([value], where)[0]
+    if key == "answer":
+        return answer_kind(value, where)
+    if key != "labels":
+        return str(value)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ModelError(f"labels are {value!r:.80}", where=where, remedy="give a list of names, one per class")
+    return [str(v) for v in value]
 
 
 def _carried(module: nn.Module, says: Mapping[str, Any], where: str) -> dict[str, Any]:

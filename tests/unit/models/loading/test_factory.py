@@ -5,6 +5,7 @@ import torch
 
 from shiftproof.errors import ModelError
 from shiftproof.models import load_model
+from shiftproof.models.loading.factory import declared
 
 NET = """
 import torch
@@ -120,3 +121,18 @@ def test_a_tensor_called_mean_is_the_modules_own_business(tmp_path):
         "        self.register_buffer('mean', torch.ones(1, 3, 1, 1))\n"
     )
     assert load_model(f"{tmp_path}/own.py:Net").mean == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("input_size", 28), ("input_size", (12, 12)), ("mean", True), ("labels", 10), ("scale", 0.125)]
+)
+def test_an_attribute_of_that_name_that_means_something_else_says_nothing(name, value):
+    net = torch.nn.Flatten()
+    setattr(net, name, value)
+    found = declared(net)
+    assert (found.input_size, found.labels, found.stated) == (None, None, frozenset())
+
+
+def test_labels_in_the_factorys_dict_that_are_none_are_an_error():
+    with pytest.raises(ModelError, match="labels are 10"):
+        declared(torch.nn.Flatten(), {"labels": 10})
