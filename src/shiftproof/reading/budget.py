@@ -18,6 +18,7 @@ UNITS = {
     "bytes inflated": "that compressed bytes become, counted while they are inflated",
     "bytes of text": "that are built from the file's texts",
     "instructions": "of a pickle",
+    "copies": "that one instruction of a pickle makes of parts made before: entries of a dict, sizes of a tensor",
     "parts": "of JSON, YAML, a table or an archive: values, cells, records",
     "levels": "of parts inside parts",
     "digits": "of one number",

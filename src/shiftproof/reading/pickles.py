@@ -29,6 +29,7 @@ VALUES = {
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
 TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+COPIED = (dict, list, tuple)  # by calls; their lengths are known without looking inside
 IGNORED = {"PROTO", "FRAME", "STOP"}
 KEYS = (str, bytes, int, float, bool, type(None))  # hashed in one step: the hash of nested tuples could take for ever
 MOST_KEY = 2**60  # larger whole numbers can be chosen to have one hash, and are then found one by one
@@ -43,7 +44,7 @@ class Machine:
 
     Args:
         names: "module member" as pickles spell it -> a word.
-        budget: has the units "instructions" and "bytes of text".
+        budget: has the units "instructions" and "bytes of text", and "copies" if a call copies parts.
     """
 
     def __init__(self, names: Mapping[str, str], budget: Budget) -> None:
@@ -82,6 +83,21 @@ class Machine:
     def refusal(self, what: str) -> ShiftproofError:
         """The error for something that the format does not need."""
         raise NotImplementedError
+
+    def key(self, key: Any) -> Any:
+        """The key of a dict, if it can be hashed and found in one step."""
+        if type(key) not in KEYS:
+            raise self.refusal(f"a key of type {type(key).__name__}")
+        if isinstance(key, int) and abs(key) > MOST_KEY:
+            raise self.refusal("a key that is a number above 2^60")
+        return key
+
+    def counted(self, parts: Any) -> Any:
+        """Parts that a call is about to copy. Three bytes of a file copy a dict that the memo has, however long it is."""
+        if type(parts) not in COPIED:
+            raise self.refusal(f"the parts of a {type(parts).__name__}")
+        self.budget.spend("copies", len(parts))
+        return parts
 
     def encoded(self, text: str) -> bytes:
         """Bytes that the file encodes as text. Python 3 writes bytes so in the pickles of Python 2."""
@@ -133,11 +149,7 @@ class Machine:
         elif name in ("SETITEM", "SETITEMS"):
             values = [self.stack.pop(-2), self.stack.pop()] if name == "SETITEM" else self._since_mark()
             for key, value in zip(values[::2], values[1::2], strict=True):
-                if type(key) not in KEYS:
-                    raise self.refusal(f"a key of type {type(key).__name__}")
-                if isinstance(key, int) and abs(key) > MOST_KEY:
-                    raise self.refusal("a key that is a number above 2^60")
-                self._top(dict)[key] = value
+                self._top(dict)[self.key(key)] = value
         else:
             raise self.refusal(f"the instruction {name}")
 

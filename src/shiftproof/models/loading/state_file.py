@@ -31,6 +31,7 @@ MOST = {
     "bytes of text": 2**26,
     "parts": 200_000,
     "instructions": 8_000_000,
+    "copies": 2_000_000,  # a tensor has some eight sizes and strides
     "tensors": 200_000,
     "seconds": 120,
 }
@@ -169,7 +170,8 @@ def _from_zip(file: BufferedIOBase, budget: Budget) -> dict[str, Tensor]:
             raise ModelError("its bytes are in the other order", where=budget.where, remedy=REMEDY)
         budget.spend("bytes", archive.getinfo(f"{top}/data.pkl").file_size)
         views = _unwrapped(_State(budget).run(archive.read(f"{top}/data.pkl")), budget.where)
-        return _tensors(views, {v.storage.key: archive.read(f"{top}/data/{v.storage.key}") for v in views.values()})
+        wanted = {v.storage.key for v in views.values()}  # each once: any number of tensors may share a storage
+        return _tensors(views, {key: archive.read(f"{top}/data/{key}") for key in wanted})
 
 
 def _from_stream(file: BufferedIOBase, budget: Budget) -> dict[str, Tensor]:
@@ -240,7 +242,7 @@ class _State(Machine):
             raise self.refusal("a view of a storage")
         if self.storages.setdefault(key, found) != found:
             raise self.refusal("one storage of two types")
-        return found
+        return self.storages[key]
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """The result of calling one of NAMES."""
@@ -250,8 +252,8 @@ class _State(Machine):
             storage, offset, sizes, strides, _, _, dtype = arguments[:7]
             return self._view(storage, offset, sizes, strides, dtype)
         if name == "dict":
-            pairs = arguments[0] if arguments else []
-            return dict(pairs) if type(pairs) is dict else {self._key(key): value for key, value in pairs}
+            pairs = self.counted(arguments[0] if arguments else [])
+            return dict(pairs) if type(pairs) is dict else {self.key(key): value for key, value in pairs}
         if name == "first":
             return arguments[0] if arguments else []
         if name == "all":
@@ -279,13 +281,8 @@ class _State(Machine):
             remedy=REMEDY,
         )
 
-    def _key(self, key: Any) -> Any:
-        if type(key) not in (str, int):
-            raise self.refusal(f"a key of type {type(key).__name__}")
-        return key
-
     def _view(self, storage: Any, offset: Any, sizes: Any, strides: Any, dtype: Any = None) -> _View:
-        numbers = (offset, *sizes, *strides)
+        numbers = (offset, *self.counted(sizes), *self.counted(strides))
         if type(storage) is not _Storage or any(type(n) is not int for n in numbers):
             raise self.refusal("a tensor without a storage")
         if dtype is not None and (type(dtype) is not Name or not dtype.startswith("dtype ")):

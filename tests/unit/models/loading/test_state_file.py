@@ -121,6 +121,12 @@ def _zip(path, program, **records):
 
 
 DEEP = b")" + b"q\x01h\x01\x86" * 60  # a pair of a pair of ...: 2^60 empty tuples
+MANY = b"".join(b"M" + struct.pack("<H", i) + b"N" for i in range(60_000))  # entries of a dict
+# Twenty tensors, each with the sizes and strides that stand in the memo.
+VIEW = (
+    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x00(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x01tQq\x01"
+    b"%b(%b%bq\x02(" + b"h\x00(h\x01K\x00h\x02h\x02tR" * 20 + b"t."
+)
 BOMBS = {
     "an endless key": (b"\x80\x02}" + DEEP + b"K\x01s.", "a key of type tuple"),
     "an endless key of a dict that is called for": (
@@ -142,6 +148,30 @@ BOMBS = {
         + b"l.",
         "bytes of text",
     ),
+    "a dict, copied again and again": (
+        b"\x80\x02ccollections\nOrderedDict\nq\x00}q\x01(" + MANY + b"u(" + b"h\x00h\x01\x85R" * 40 + b"t.",
+        "more than 2,000,000 copies",
+    ),
+    "a dict of pairs, made again and again": (
+        b"\x80\x02ccollections\nOrderedDict\nq\x00K\x00N\x86q\x02]q\x01("
+        + b"h\x02" * 60_000
+        + b"e("
+        + b"h\x00h\x01\x85R" * 40
+        + b"t.",
+        "more than 2,000,000 copies",
+    ),
+    "sizes of sixty thousand dimensions, again and again": (VIEW % (b"]", b"K\x01" * 60_000, b"e"), "2,000,000 copies"),
+    "sizes that are bytes": (VIEW % (b"", b"B" + struct.pack("<I", 60_000) + b"\x01" * 60_000, b""), "parts of a "),
+    "numbers of one hash as keys of a dict that is called for": (
+        b"\x80\x02ccollections\nOrderedDict\n]("
+        + b"".join(b"\x8a\x0b" + (k * (2**61 - 1)).to_bytes(11, "little") + b"N\x86" for k in range(1, 100_000))
+        + b"e\x85R.",
+        "a number above 2\\^60",
+    ),
+    "a long name, again and again": (
+        b"\x80\x04X\x00\x00\x10\x00" + b"a" * 2**20 + b"\x94(" + b"h\x00h\x00\x93" * 10_000 + b"t.",
+        "would run code",
+    ),
     "a bytearray of a number": (b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "holds a int"),
 }
 
@@ -162,6 +192,15 @@ def test_twin_torch_itself_never_ends_with_an_endless_key(tmp_path):
     code = "import sys, torch, resource; resource.setrlimit(resource.RLIMIT_CPU, (6, 9)); torch.load(sys.argv[1])"
     path = _zip(tmp_path / "w.pth", BOMBS["an endless key"][0])
     assert subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=False).returncode != 0
+
+
+def test_a_storage_of_many_tensors_is_read_once(tmp_path, monkeypatch):
+    whole, names = torch.arange(1000.0), []
+    path = _saved(tmp_path / "w.pth", {str(i): whole[i:] for i in range(1000)}, ZIP)
+    read = zipfile.ZipFile.read
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda self, name: names.append(name) or read(self, name))
+    assert torch.equal(read_state(path)["7"], whole[7:])
+    assert sorted(name.partition("/")[2] for name in names) == ["byteorder", "data.pkl", "data/0"]
 
 
 @pytest.mark.parametrize("how", ["deflated", "overlapping"])
