@@ -13,6 +13,8 @@ from jaxtyping import Float32, UInt8
 from shiftproof.errors import BadItemError, DataError
 from shiftproof.printable import said
 
+WHOLE = "iu"  # NumPy's kinds of whole numbers; `np.integer` would have spans of time among them
+SHOWN = 40  # characters of a type, in an error: a record has as many names as its author likes
 FINGERPRINT_DIGITS = 16  # 64 bits tell data sets apart, but do not withstand an attacker
 
 
@@ -106,9 +108,10 @@ class ArraySource:
         label = None if self._labels is None else int(self._labels[i])
         if label is not None:
             check_label(label, self.classes, name)
-        whole = np.issubdtype(self._pictures.dtype, np.integer)
+        whole = self._pictures.dtype.kind in WHOLE
         # A copy: the caller may change it, and the array is shared by all threads that read.
-        picture = np.array(self._pictures[i], dtype=np.uint8 if whole else np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # such a pixel is told below
+            picture = np.array(self._pictures[i], dtype=np.uint8 if whole else np.float32)
         if not whole and not (picture.min() >= 0 and picture.max() <= 1):  # NaN fails every comparison
             raise BadItemError(
                 "a pixel is NaN or outside [0, 1]", where=name, remedy="scale pixels to [0, 1], or give uint8"
@@ -130,9 +133,9 @@ class ArraySource:
         # `ascii`, because names of files may hold surrogates that UTF-8 cannot encode.
         found.update(ascii((self._pictures.dtype.str, self._pictures.shape, labels, self.classes, names)).encode())
         for picture in self._pictures:
-            found.update(np.ascontiguousarray(picture).data)
+            found.update(_bytes(picture))
         if self._labels is not None:
-            found.update(np.ascontiguousarray(self._labels).data)
+            found.update(_bytes(self._labels))
         return found.hexdigest()[:FINGERPRINT_DIGITS]
 
 
@@ -151,6 +154,11 @@ def check_label(label: int, classes: Sequence[str] | None, where: str) -> None:
         raise BadItemError(f"no label: {label} is negative", where=where, remedy="classes are counted from 0")
     if classes is not None and label >= len(classes):
         raise BadItemError(f"label {label} is not a class", where=where, remedy=f"classes are 0..{len(classes) - 1}")
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    """The array's bytes. As such, because the buffers of some numbers cannot be read: long floats of the other byte order."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _to_numpy(values: Any, word: str) -> np.ndarray:
@@ -173,16 +181,17 @@ def _pictures(array: np.ndarray, word: str) -> np.ndarray:
             where=word,
             remedy="give (n, h, w, c) with at least one picture and c = 1 or 3",
         )
-    if np.issubdtype(array.dtype, np.floating) or array.dtype == np.uint8:
+    if array.dtype.kind == "f" or array.dtype == np.uint8:
         return array
     # Wider whole numbers are fine if their values are those of bytes.
-    if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() > 255:
-        raise DataError(
-            f"pictures of {array.dtype} with values outside 0..255",
-            where=word,
-            remedy="give whole numbers 0..255, or floats in [0, 1]",
-        )
-    return array
+    if array.dtype.kind in WHOLE and array.min() >= 0 and array.max() <= 255:
+        return array
+    what = "with values outside 0..255" if array.dtype.kind in WHOLE else "which are no whole numbers or floats"
+    raise DataError(
+        f"pictures of {array.dtype!s:.{SHOWN}}, {what}",
+        where=word,
+        remedy="give whole numbers 0..255, or floats in [0, 1]",
+    )
 
 
 def _labels(array: np.ndarray, count: int, word: str) -> np.ndarray:
@@ -190,9 +199,11 @@ def _labels(array: np.ndarray, count: int, word: str) -> np.ndarray:
     # Keras stores the labels of CIFAR as a column.
     if array.shape == (count, 1):
         array = array[:, 0]
-    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
+    if array.dtype.kind not in WHOLE or array.ndim != 1:
         raise DataError(
-            f"labels are {array.dtype} of shape {array.shape}", where=word, remedy="give one whole number per picture"
+            f"labels are {array.dtype!s:.{SHOWN}} of shape {array.shape}",
+            where=word,
+            remedy="give one whole number per picture",
         )
     if len(array) != count:
         raise DataError(f"{len(array)} labels for {count} pictures", where=word, remedy="give one label per picture")

@@ -20,6 +20,8 @@ PICTURES = ("x_{split}", "{split}_images", "x", "images", "pictures", "arr_0")
 LABELS = ("y_{split}", "{split}_labels", "y", "labels", "arr_1")
 MOST_ENTRIES = 100_000
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+SHOWN, MOST_SHOWN = 8, 40  # names listed in an error, and characters of each
+NUMBERS = "iuf"  # NumPy's kinds of pixels and labels. Texts and records may have elements of no bytes: any number fits in a file
 REMEDY = "save plain arrays by numpy.savez; arrays of Python objects are refused because they could run code"
 
 
@@ -35,8 +37,8 @@ def open_npz(word: str, split: str) -> ArraySource:
         split: "test" or "train".
 
     Raises:
-        DataError: there is no such file, it is not an .npz file, no array has such a name, one holds Python objects, or the
-            arrays are larger than `inflated_bytes` of the file's size.
+        DataError: there is no such file, it is not an .npz file, no array has such a name, one holds anything but whole numbers
+            or floats, or the arrays are larger than `inflated_bytes` of the file's size.
     """
     path = Path(word).expanduser()
     if not path.is_file():
@@ -53,7 +55,9 @@ def open_npz(word: str, split: str) -> ArraySource:
         raise DataError(f"not an .npz file that can be read: {said(e)}", where=str(path), remedy=REMEDY) from e
     if pictures is None:
         wanted = [name.format(split=split) for name in PICTURES]
-        raise DataError(f"no pictures among {found}", where=str(path), remedy=f"call them one of {wanted}")
+        shown, more = [name[:MOST_SHOWN] for name in found[:SHOWN]], len(found) - SHOWN
+        among = f"{shown} and {more:,} more" if more > 0 else f"{shown}"
+        raise DataError(f"no pictures among {among}", where=str(path), remedy=f"call them one of {wanted}")
     if pictures.ndim == 3:
         pictures = pictures[..., None]
     elif pictures.ndim == 4 and pictures.shape[-1] not in (1, 3) and pictures.shape[1] in (1, 3):
@@ -80,6 +84,12 @@ def _array(file: Counted, budget: Budget) -> np.ndarray:
     shape, columns, dtype = read_header(file)
     if dtype.hasobject:
         raise ValueError("Python objects")
+    if dtype.kind not in NUMBERS:
+        raise DataError(
+            f"an array of {dtype!s:.{MOST_SHOWN}}, not of whole numbers or floats",
+            where=budget.where,
+            remedy="save pictures as whole numbers 0..255 or floats in [0, 1], and labels as whole numbers",
+        )
     # Before NumPy takes the memory: the header alone may claim any size.
     count = math.prod(shape)
     budget.at_most("bytes inflated", count * dtype.itemsize)

@@ -50,10 +50,14 @@ def test_whole_numbers_become_bytes():
         (np.zeros((2, 3, 8, 8), np.uint8), None, r"shape \(2, 3, 8, 8\)"),
         (np.zeros((2, 8, 8), np.uint8), None, r"shape \(2, 8, 8\)"),
         (np.zeros((0, 8, 8, 1), np.uint8), None, "at least one"),
-        (np.full((1, 8, 8, 1), 256), None, "outside 0..255"),
+        (np.full((1, 8, 8, 1), 256), None, "pictures of int64, with values outside 0..255"),
         (np.full((1, 8, 8, 1), -1), None, "outside 0..255"),
-        (np.full((1, 8, 8, 1), "x"), None, "outside 0..255"),
-        (np.zeros((1, 8, 8, 1), complex), None, "outside 0..255"),
+        *(
+            (np.zeros((1, 8, 8, 1), kind), None, "which are no whole numbers or floats")
+            for kind in ("?", "c8", "c16", "G", "m8[s]", ">m8", "M8[D]", "O", "S1", "U1", "V3", [("a", "u1")])
+        ),
+        (np.zeros((1, 8, 8, 1), [(f"name{i}", "u1") for i in range(999)]), None, r"pictures of \[.{1,40}, which"),
+        *((np.zeros((2, 8, 8, 1)), np.zeros(2, kind), "whole number") for kind in ("?", "m8[s]", "M8[s]", "O", "S1")),
         ([np.zeros((8, 8, 1)), np.zeros((9, 8, 1))], None, "not an array"),
         (torch.zeros(1, 8, 8, 1, dtype=torch.bfloat16), None, "not an array"),
         (np.zeros((2, 8, 8, 1), np.uint8), [1], "1 labels for 2 pictures"),
@@ -67,12 +71,20 @@ def test_refused_as_a_whole(pictures, labels, message):
         ArraySource(pictures, labels)
 
 
+@pytest.mark.parametrize("kind", [*("i1", "i2", ">i2", "u4", ">u8", "i8"), *("f2", ">f2", ">f4", "f8", "g", ">g")])
+def test_every_kind_of_number_is_read_in_either_order(kind):
+    source = ArraySource(np.eye(4).astype(kind)[None, :, :, None], np.zeros(1, ">i4"))
+    assert np.array_equal(source.read(0).picture[..., 0], np.eye(4))
+    assert source.read(0).label == 0
+    assert source.fingerprint() != ArraySource(np.zeros((1, 4, 4, 1), kind), np.zeros(1, ">i4")).fingerprint()
+
+
 def test_another_number_of_names():
     with pytest.raises(DataError, match="1 names for 2 pictures"):
         ArraySource(np.zeros((2, 8, 8, 1), np.uint8), names=["a"])
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.5, -0.1])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.5, -0.1, 1e300])
 def test_one_bad_pixel_spoils_its_item_only(value):
     pictures = np.zeros((2, 4, 4, 1))
     pictures[1, 2, 3, 0] = value

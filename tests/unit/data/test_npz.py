@@ -125,12 +125,12 @@ def test_missing(tmp_path, save_npz):
         open_data(save_npz(x=np.zeros((2, 4, 4), np.uint8), y=np.zeros(3, int)))
 
 
-def zipped(path, **entries):
+def zipped(path, kind="|u1", **entries):
     """A zip whose entries are an .npy header and as many zeros as given, deflated."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, (shape, count) in entries.items():
             held = io.BytesIO()
-            np.lib.format.write_array_header_1_0(held, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            np.lib.format.write_array_header_1_0(held, {"descr": kind, "fortran_order": False, "shape": shape})
             with archive.open(f"{name}.npy", "w") as file:
                 file.write(held.getvalue())
                 for _ in range(0, count, 2**20):
@@ -170,3 +170,33 @@ def test_a_way_of_packing_that_takes_memory(tmp_path):
         archive.writestr("x.npy", b"")
     with pytest.raises(DataError, match="neither stored nor deflated"):
         open_data(str(tmp_path / "a.npz"))
+
+
+NO_NUMBERS = [
+    *("|b1", "<c8", ">c16", "<m8", "<m8[s]", ">m8[D]", "<M8", "<M8[s]"),
+    *("|S0", "|S5", "<U0", ">U3", "|V0", "|V8", "|S1000000000"),
+    *([], [("a", "|u1")], [("a", "|S0")], [("a", "|V0")], ("|u1", (2, 3)), ("|u1", (0,))),
+]
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4, 1), (9_999_999_999, 8, 8, 1), (0, 2**62, 2**62, 1), ()], ids=str)
+@pytest.mark.parametrize("kind", NO_NUMBERS, ids=str)
+def test_what_is_not_numbers_is_refused_before_it_takes_memory(tmp_path, kind, shape):
+    with pytest.raises(DataError, match=r"an array of .*, not of whole numbers or floats \(.*: save pictures as"):
+        open_data(zipped(tmp_path / "a.npz", kind, x=(shape, 512)))
+
+
+@pytest.mark.parametrize("shape", [(0, 2**62, 2**62, 1), (2**62, 0, 4, 1), (2, 4, 4, 0), (0,), (), (1,) * 80], ids=str)
+@pytest.mark.parametrize("kind", ["|u1", "<f2", ">f8"])
+def test_shapes_of_no_pictures(tmp_path, kind, shape):
+    with pytest.raises(DataError, match=r"a\.npz") as caught:
+        open_data(zipped(tmp_path / "a.npz", kind, x=(shape, 512)))
+    assert len(str(caught.value)) < 400
+
+
+def test_few_of_many_names_are_told(tmp_path):
+    with pytest.raises(DataError, match=r"no pictures among \['z0', .*'z7'\] and 2,992 more") as caught:
+        open_data(zipped(tmp_path / "a.npz", **{f"z{i}": ((1,), 1) for i in range(3000)}))
+    assert len(str(caught.value)) < 500
+    with pytest.raises(DataError, match=r"no pictures among \['z{40}'\] \("):
+        open_data(zipped(tmp_path / "a.npz", **{"z" * 9000: ((1,), 1)}))
