@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from math import gcd
 from numbers import Integral
 from typing import Any
@@ -146,7 +147,7 @@ def _concluded(claim: Claim, runner: Runner, found: Iterable[Trial], note: str =
     return replace(claim, status="refuted", counterexample=counter)
 
 
-def contradiction(verdict: Verdict, world: str, runner: Runner, count: int) -> Claim | None:
+def contradiction(verdict: Verdict, world: str, runner: Runner, count: int, most: int | None = None) -> Claim | None:
     """The claim of a world as refuted if it is proved and a run contradicts it, so that the proof is wrong; otherwise None.
 
     Args:
@@ -154,6 +155,7 @@ def contradiction(verdict: Verdict, world: str, runner: Runner, count: int) -> C
         world: key of `WORLDS`.
         runner: runs the model.
         count: pairs of a picture and a move per axis.
+        most: pairs in all; None for all of them.
     """
     claim, size, kind = getattr(verdict, world), verdict.input_size, type_of(verdict.output)
     # No run can be seen to meet that condition, so none can contradict the proof.
@@ -173,7 +175,7 @@ def contradiction(verdict: Verdict, world: str, runner: Runner, count: int) -> C
     else:
         away = claim.distance_px or 0
         held = _alternating([trials.canvas(size, kind, a, s, away, count, seed) for a, s in steps])
-    counter = runner.first(held)
+    counter = runner.first(islice(held, most))
     if counter is None:
         return None
     # The message is for us: in exact arithmetic a proof has no counterexample, so a rule must be wrong.

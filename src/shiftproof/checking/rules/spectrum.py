@@ -18,6 +18,7 @@ from shiftproof.checking.types import AXES, Constant, Signal, Wave
 
 MAGNITUDES = mend("magnitudes", "take magnitudes")
 CIRCULAR_PADDING = mend("circular_padding", "circular padding before it")
+WHOLE_STEPS = mend("keep_positions", "the map as it was before it was cut, a whole number of steps")
 
 Numbers: TypeAlias = tuple[int | None, ...]
 Handler: TypeAlias = Callable[[Op, Rule], "Result | None"]
@@ -103,11 +104,16 @@ def unturned(op: Op, found: Signal, waves: Sequence[Wave]) -> Signal:
     """What does not depend on the phases of frequencies: it is the same wherever the content is.
 
     Had padding reached the map, it depends on the distance between an object and a border that does not move: a T7 on a canvas.
+    So it does if the circle ends within the pattern that layers make of a uniform background: those that give a pixel several
+    cells, such as a pixel shuffle, repeat it every step.
     """
     atoms = [w.atom for w in waves]
     bordered = {a.axis for a in atoms if a.reach.before or a.reach.after}
     text = "the magnitudes depend on the distance between the object and a border that does not move"
     op.report("T7", [a for a in AXES if a in bordered], text, CIRCULAR_PADDING, breaks=("canvas",))
+    cut = {a.axis for a in atoms if a.axis and a.size * abs(a.stride) % found.step[AXES.index(a.axis)]} - bordered
+    text = "the magnitudes depend on the distance between the object and the place where the pattern of the background is cut"
+    op.report("T7", [a for a in AXES if a in cut], text, WHOLE_STEPS, breaks=("canvas",))
     return reduced(op, replace(found, waves=()), [(a,) for a in atoms])
 
 
