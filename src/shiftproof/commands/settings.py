@@ -11,9 +11,10 @@ from shiftproof.errors import SettingsError
 
 FILE, TABLE = "pyproject.toml", "shiftproof"
 MOST_BYTES = 1_000_000
-# The sum over lines of the square of their dots: so long takes Python's parser with names that dots join. Ten thousand lines of
-# addresses and versions have a tenth of it.
-MOST_DOTS = 4_000_000
+# So many parts of names does Python's parser go through: it looks at each part of a name from the top of the file on, through
+# the header above it. Ten thousand lines of addresses and versions have a tenth of it.
+MOST_STEPS = 4_000_000
+MOST_NUMBER = 2**63  # Python refuses to print whole numbers of more than 4,300 digits, which hexadecimal ones may have
 
 
 def with_settings(
@@ -61,9 +62,20 @@ def _words(option: str, value: Any, file: Path | None) -> list[str]:
         return [option] if value else []
     if isinstance(value, list):
         return [word for v in value for word in _words(option, v, file)]
+    if isinstance(value, int) and abs(value) >= MOST_NUMBER:
+        raise _wrong(
+            f"{option[2:]} is a number of {value.bit_length()} bits", file, "no option takes so large a number"
+        )
     if isinstance(value, str | int | float):
         return [f"{option}={value}"]  # one word: a value may begin with a dash
-    raise _wrong(f"{option[2:]} = {value!r:.80}", file, "give a text, a number, true or false, or a list of them")
+    raise _wrong(f"{option[2:]} = {_shown(value)}", file, "give a text, a number, true or false, or a list of them")
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # a number of too many digits, tables in tables
+        return "a table"
 
 
 def _nearest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -81,8 +93,10 @@ def _nearest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
             continue
         if b"tool" not in content or TABLE.encode() not in content:
             continue  # another project's file, which may be anything
-        if sum(line.count(b".") ** 2 for line in content.splitlines()) > MOST_DOTS:
-            raise _wrong("its lines have too many dots", file, "no settings need as many: do not trust the file")
+        if _steps(content) > MOST_STEPS:
+            raise _wrong(
+                "its lines and headers have too many dots", file, "no settings need as many: do not trust the file"
+            )
         try:
             found = tomllib.loads(content.decode()).get("tool", {}).get(TABLE)
         except (ValueError, AttributeError, RecursionError) as e:
@@ -92,6 +106,17 @@ def _nearest(folder: Path) -> tuple[Path | None, dict[str, Any]]:
                 raise _wrong(f"[tool.{TABLE}] is not a table", file, f"write [tool.{TABLE}.check]")
             return file, found
     return None, {}
+
+
+def _steps(content: bytes) -> int:
+    """At least as many steps as Python's parser takes through the parts of names: those of a line times those above them."""
+    header = steps = 0
+    for line in content.splitlines():
+        dots = line.count(b".")
+        steps += (dots + 1) * (dots + header)
+        if line.lstrip().startswith(b"["):  # the longest so far: a line of an array looks like a header, too
+            header = max(header, dots)
+    return steps
 
 
 def _wrong(what: str, file: Path | None, remedy: str) -> SettingsError:

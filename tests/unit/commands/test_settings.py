@@ -61,6 +61,15 @@ def test_a_pipe_of_that_name_is_not_waited_for(tmp_path):
         ("[tool.shiftproof.check]\na" + ".a" * 400_000 + " = 1", "too many dots"),
         # Each line alone is short enough; together they took a minute.
         ("[tool.shiftproof.check]\n" + "".join(f"a.b{i}{'.c' * 997} = 1\n" for i in range(10)), "too many dots"),
+        # A short line below a long header takes as long as the header.
+        ("[tool.shiftproof.check]\n[a" + ".a" * 1899 + "]\n" + "k=1\n" * 9000, "headers have too many dots"),
+        (f"[tool.shiftproof.check]\nworld = 0x{'f' * 5000}", "world is a number of 20000 bits"),
+        (f"[tool.shiftproof.check]\nworld = [1, [0b1{'0' * 900_000}]]", "world is a number of 900001 bits"),
+        (f"[tool.shiftproof.check]\nworld = 0o{'7' * 90}", "world is a number of 270 bits"),
+        (f"[tool.shiftproof.check]\nworld = {'9' * 5000}", "not TOML: Exceeds the limit"),
+        (f"[tool.shiftproof.check]\nworld = {{a = 0x{'f' * 5000}}}", "world = a table"),
+        (f"[tool.shiftproof.check]\nworld{'.a' * 1500} = 1", "world = a table"),
+        (f"[tool.shiftproof.check]\nworld = {'[' * 90_000}", "not TOML"),
     ],
 )
 def test_a_wrong_setting_is_said(tmp_path, text, said):
