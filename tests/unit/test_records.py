@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,10 @@ def test_the_json_has_the_documented_keys(record):
         ),
         (lambda p: p["metrics"]["flip_rate"].update(value=3.0), r"3.0 is not in 0 to 1 \(metrics.flip_rate.value\)"),
         (lambda p: p["metrics"]["flip_rate"].update(value=float("inf")), r"inf is not a finite number \(metrics.flip"),
+        (lambda p: p["data"].update(items=2**64), r"more than 64 bits \(data.items\)"),
+        (lambda p: p["protocol"].update(seed=-(10**4000)), r"more than 64 bits \(protocol.seed\)|out of range"),
+        (lambda p: p["cost"].update(seconds="\ud800"), "a text that is not Unicode instead of another value"),
+        (lambda p: p["maps"].update({"k" * 1001: p["maps"]["agreement"]}), r"more than 1,000 characters \(maps\)"),
         (lambda p: p["metrics"]["flip_rate"].update(n=-1), r"-1 is below 0 \(metrics.flip_rate.n\)"),
         (
             lambda p: p["protocol"].update(confidence=1.0),
@@ -142,6 +147,16 @@ def test_what_is_no_record_of_an_experiment_is_refused(change, said):
     change(plain)
     with pytest.raises(RecordError, match=said):
         records.ExperimentRecord.from_dict(plain)
+
+
+def test_the_places_of_parts_that_are_deep_and_many_are_not_spelt(record):
+    parts = [0] * 500_000
+    for _ in range(200):
+        parts = {"k" * 1000: parts}
+    began = time.process_time()
+    with pytest.raises(RecordError, match=r"unknown keys \['more'\]"):
+        records.AuditRecord.from_dict(record.to_dict() | {"more": parts})
+    assert time.process_time() - began < 10  # each place is 200 kB long: 100 GB in all
 
 
 def test_a_record_nested_without_end_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -13,8 +13,24 @@ from shiftproof.errors import RecordError
 from shiftproof.printable import printable
 
 T = TypeVar("T")
+MOST_BITS = 64  # of a whole number: seeds have so many
+MOST_IN_A_KEY = (
+    1000  # characters: errors name a part by the keys above it, and a place is spelt for each part that is compared
+)
 NOT_JSON = {"json": False}
 """The `metadata` of a field that is stored beside the JSON and not in it."""
+
+
+class Place(NamedTuple):
+    """Where a part of a record stands. It is spelt for an error alone: the keys above a part may be longer than all parts."""
+
+    step: str | int
+    above: Place | None = None
+
+    def __str__(self) -> str:
+        if self.above is None:
+            return f"{self.step}"
+        return f"{self.above}" + (f"[{self.step}]" if isinstance(self.step, int) else f".{self.step}")
 
 
 def to_plain(value: Any) -> Any:
@@ -68,7 +84,8 @@ def from_plain(kind: type[T], plain: Any, where: str = "") -> T:
 
     Raises:
         RecordError: a key that is missing or unknown, a value of the wrong type or not among a field's choices, or a number
-            that is infinite or not a number: JSON has no such numbers, so no record was written with one.
+            that is infinite, not a number, or whole and of more than 64 bits, or a key of more than 1,000 characters: no
+            record was written with one.
 
     >>> from shiftproof.records import Picture
     >>> from_plain(Picture, {"name": "a.png", "caption": 3})
@@ -79,8 +96,8 @@ def from_plain(kind: type[T], plain: Any, where: str = "") -> T:
     try:
         # msgspec checks types and choices; the two checks below are what it lets through.
         value = msgspec.convert(plain, kind)
-        _refuse_infinite(plain, where)
-        _refuse_unknown_keys(plain, value, where)
+        _refuse_strange(plain, Place(where))
+        _refuse_unknown_keys(plain, value, Place(where))
     except msgspec.ValidationError as e:
         # msgspec says "Expected `str`, got `int` - at `$.caption`".
         what, _, inside = str(e).partition(" - at `$")
@@ -88,6 +105,8 @@ def from_plain(kind: type[T], plain: Any, where: str = "") -> T:
         raise invalid(what, where + inside.strip("`")) from e
     except RecursionError as e:
         raise invalid("nested too deeply", where) from e
+    except UnicodeEncodeError as e:  # msgspec's, where a text stands in place of something else
+        raise invalid("a text that is not Unicode instead of another value", where) from e
     return value
 
 
@@ -114,30 +133,34 @@ def invalid(what: str, where: str) -> RecordError:
     return RecordError(f"not a valid record: {what}", where=where.strip("."), remedy="use a record as it was written")
 
 
-def _refuse_infinite(plain: Any, where: str) -> None:
-    """Raises a RecordError for NaN and infinity, which Python's reader of JSON lets through."""
+def _refuse_strange(plain: Any, where: Place) -> None:
+    """Raises a RecordError for NaN, infinity and huge numbers and keys, which Python's reader of JSON lets through."""
     if isinstance(plain, float) and not math.isfinite(plain):
-        raise invalid(f"{plain} is not a finite number", where)
+        raise invalid(f"{plain} is not a finite number", f"{where}")
+    if isinstance(plain, int) and plain.bit_length() > MOST_BITS:
+        raise invalid(f"a number of more than {MOST_BITS} bits", f"{where}")
     if isinstance(plain, Mapping):
         for key, item in plain.items():
-            _refuse_infinite(item, f"{where}.{key}")
+            if len(f"{key}") > MOST_IN_A_KEY:
+                raise invalid(f"a key of more than {MOST_IN_A_KEY:,} characters", f"{where}")
+            _refuse_strange(item, Place(key, where))
     elif isinstance(plain, list | tuple):
         for number, item in enumerate(plain):
-            _refuse_infinite(item, f"{where}[{number}]")
+            _refuse_strange(item, Place(number, where))
 
 
-def _refuse_unknown_keys(plain: Any, value: Any, where: str) -> None:
+def _refuse_unknown_keys(plain: Any, value: Any, where: Place) -> None:
     """Raises a RecordError for a key that the dataclass made from it does not have: msgspec ignores such keys."""
     if dataclasses.is_dataclass(value):
         known = [f.name for f in _json_fields(value)]
         if unknown := sorted(map(str, set(plain) - set(known))):
-            raise invalid(f"unknown keys {unknown!s:.200}", where)
+            raise invalid(f"unknown keys {unknown!s:.200}", f"{where}")
         for name in known:
             if name in plain:
-                _refuse_unknown_keys(plain[name], getattr(value, name), f"{where}.{name}")
+                _refuse_unknown_keys(plain[name], getattr(value, name), Place(name, where))
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            _refuse_unknown_keys(plain[key], item, f"{where}.{key}")
+            _refuse_unknown_keys(plain[key], item, Place(key, where))
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
-            _refuse_unknown_keys(plain[number], item, f"{where}[{number}]")
+            _refuse_unknown_keys(plain[number], item, Place(number, where))
