@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.fx.node import map_aggregate
 from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -20,8 +21,9 @@ from shiftproof.checking.graph.inline import inlined
 from shiftproof.checking.graph.naming import Naming
 from shiftproof.checking.graph.node import Node, Ref
 from shiftproof.checking.graph.origin import line_of, module_of
-from shiftproof.checking.graph.program import program_of
-from shiftproof.errors import ModelError, NotExportedError
+from shiftproof.checking.graph.program import picture_of, program_of
+from shiftproof.checking.graph.refusing import hidden_constant, no_tensor
+from shiftproof.errors import ModelError
 from shiftproof.interruptions import pass_on, suppressed
 
 
@@ -74,6 +76,8 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
     program, assigned, numbers = (
         (module, (), ()) if isinstance(module, torch.export.ExportedProgram) else program_of(module, input_size)
     )
+    if any(isinstance(t, Tensor) and is_functorch_wrapped_tensor(t) for t in program.constants.values()):
+        raise hidden_constant()
     seconds = time.perf_counter() - started
     graph = plain(program, input_size, seconds)
     kept = (*graph.kept, *assigned)
@@ -87,7 +91,8 @@ def export(module: nn.Module | torch.export.ExportedProgram, input_size: tuple[i
         with suppressed(Exception):
             graph = plain(program.run_decompositions({}), input_size, time.perf_counter() - started)
     if not graph.answer:
-        raise NotExportedError("the model returns no tensor", remedy="return a tensor from forward()")
+        given = module if isinstance(module, nn.Module) else None
+        raise no_tensor(given, torch.empty(0) if given is None else picture_of(given, input_size))
     return replace(graph, kept=kept, drawn=numbers, program=program)
 
 
@@ -128,12 +133,11 @@ def plain(
         )
     for item in inlined(program.graph_module):
         if item.op == "output":
-            # A program rewritten without writes also returns the buffers that it changed;
-            # `forward` returned only `user_outputs`.
-            wanted = [a for a in item.args if a is not None] if item.args else []
-            flat = list(_flat(wanted))
-            names = {str(n) for n in signature.user_outputs}
-            outputs = [naming.now(n.name, nodes) for n in flat if isinstance(n, fx.Node) and n.name in names]
+            # A program rewritten without writes also returns the buffers that it changed. The outputs are known by their
+            # place, because what is in a block of another mode has a name of its own.
+            each = zip(_flat(list(item.args)), signature.output_specs, strict=False)
+            returned = [n for n, spec in each if isinstance(n, fx.Node) and spec.kind.name == "USER_OUTPUT"]
+            outputs = [naming.now(n.name, nodes) for n in returned]
         elif item.op == "placeholder":
             kind = "input" if item.name in pictures else "constant"
             nodes[item.name] = Node(item.name, kind, {}, _shape(item), dtype=_dtype(item))
