@@ -51,7 +51,8 @@ def read_idx(path: Path, dimensions: int) -> UInt8[np.ndarray, "..."]:
                 )
             sizes = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
             count = math.prod(sizes)
-            if count > MOST_BYTES:
+            # NumPy has no array of such sizes, even if another one is 0 and there is nothing in it.
+            if math.prod(size or 1 for size in sizes) > MOST_BYTES:
                 raise DataError(f"sizes {sizes} are over 2 GiB", where=str(path), remedy="get the file again")
             at = file.tell()
             there = file.seek(0, io.SEEK_END) - at

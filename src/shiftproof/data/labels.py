@@ -161,11 +161,22 @@ def _label_column(header: Sequence[str] | None, rows: Sequence[Sequence[str]], p
 
 def _names(header: Sequence[str] | None, rows: Sequence[Sequence[str]], column: int, at: int) -> dict[int, str]:
     """The name of each class, from the first column of names in which each class has one; nothing if there is none."""
-    for i, name in enumerate(header or []):
-        if i in (at, column) or not ("name" in name.lower() or name.strip().lower() in ("label", "class", "category")):
+    possible = [
+        i
+        for i, name in enumerate(header or [])
+        if i not in (at, column) and ("name" in name.lower() or name.strip().lower() in ("label", "class", "category"))
+    ]
+    found: dict[int, set[tuple[int, str]]] = {i: set() for i in possible}
+    # In one pass over the cells, as the column of labels is found.
+    for row in rows:
+        if not (label := WHOLE.fullmatch(_cell(row, column))):
             continue
-        cells = [(row[column], row[i].strip()) for row in rows if max(i, column) < len(row)]
-        pairs = {(int(w[1]), cell) for label, cell in cells if (w := WHOLE.fullmatch(label)) and cell}
+        for i in possible:
+            if i >= len(row):
+                break
+            if cell := row[i].strip():
+                found[i].add((int(label[1]), cell))
+    for pairs in found.values():
         # A column with two names for one class is about something else: the pictures' own names, say.
         if pairs and len(pairs) == len(dict(pairs)) and not all(WHOLE.fullmatch(cell) for _, cell in pairs):
             return dict(sorted(pairs))

@@ -75,6 +75,13 @@ def test_sizes_that_no_machine_has(tmp_path):
         read_idx(path, 3)
 
 
+@pytest.mark.parametrize("sizes", [(0, 2**32 - 1, 2**32 - 1), (2**32 - 1, 2**32 - 1, 0), (2**32 - 1, 0, 2**32 - 1)])
+def test_huge_sizes_beside_a_size_of_0(tmp_path, sizes):
+    (tmp_path / "a").write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", *sizes))
+    with pytest.raises(DataError, match=r"over 2 GiB \(.*a\): get the file again"):
+        read_idx(tmp_path / "a", 3)
+
+
 @pytest.mark.parametrize("members", [1, 2, 3])
 def test_a_gzip_may_have_several_members(tmp_path, idx_bytes, members):
     array = np.arange(1800, dtype=np.uint8).reshape(2, 30, 30)
