@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import contextvars
 import decimal
 import gc
 import inspect
@@ -12,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -29,6 +32,15 @@ SIZE = (2, 8, 8)
 def _blocks_of_autocast():
     torch.autocast_increment_nesting()
     return torch.autocast_decrement_nesting()
+
+
+COUNT = contextvars.ContextVar("count", default=0)
+
+
+def _rights():
+    was = os.umask(0o077)
+    os.umask(was)
+    return was
 
 
 def _counts(m, x):
@@ -180,6 +192,18 @@ CHANGES: dict[str, tuple[Callable[..., Any], Callable[[], Any], str]] = {
         sys.get_int_max_str_digits,
         "sys.set_int_max_str_digits",
     ),
+    "a builtin": (
+        lambda m, x: setattr(builtins, "count_of_a_model", 1),
+        lambda: hasattr(builtins, "count_of_a_model"),
+        "builtins.count_of_a_model",
+    ),
+    "an attribute of NumPy": (
+        lambda m, x: setattr(np, "count_of_a_model", 1),
+        lambda: hasattr(np, "count_of_a_model"),
+        "numpy.count_of_a_model",
+    ),
+    "the rights of new files": (lambda m, x: os.umask(0o027), _rights, "os.umask"),
+    "a variable of the context": (lambda m, x: COUNT.set(COUNT.get() + 1), lambda: COUNT.get(), "contextvars.count"),
     "warnings": (lambda m, x: warnings.simplefilter("error"), lambda: list(warnings.filters), ""),
 }
 

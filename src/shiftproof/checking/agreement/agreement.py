@@ -240,7 +240,8 @@ def _concluded(
         line = line or _parting_line(module, program, pictures, at)
         reason = f"what torch exported is not what the model does: on {list(pictures)[at]} {how}{left}"
         return Agreement(reason, line, PATH_MEND, seen.kept)
-    conditions = tuple(f"the model {c}: its answer must not depend on it" for c in [*clocks, *named, *seen.causes])
+    seen_besides = [*clocks, *named, *seen.causes, *seen.beside]
+    conditions = tuple(f"the model {c}: its answer must not depend on it" for c in seen_besides)
     return Agreement(kept=seen.kept, conditions=conditions)
 
 

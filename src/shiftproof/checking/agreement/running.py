@@ -47,6 +47,7 @@ class Observed:
         causes: what may differ from run to run, as "draws random numbers".
         clocks: the clocks that were read, as (name, "file:line").
         named: if none was seen to be read, those that the code names.
+        beside: what else an answer must not depend on, as "opens a file (io.open at net.py:3)".
         training: the modules that the model's own `eval` leaves in training mode.
     """
 
@@ -56,6 +57,7 @@ class Observed:
     causes: tuple[str, ...]
     clocks: tuple[tuple[str, str], ...]
     named: tuple[tuple[str, str], ...]
+    beside: tuple[str, ...]
     training: tuple[str, ...]
 
 
@@ -104,7 +106,12 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
     kept = tuple(n for n in [*snapshot.changed, *snapshot.outside] if n.rpartition(".")[2] != "training")
     clocks = tuple(dict.fromkeys(calls.clocks))
     named = () if clocks else tuple(dict.fromkeys(calls.named))
-    return Observed(tuple(answers), again, kept, tuple(causes), clocks, named, training)
+    beside = {what: f"{what} ({name} at {line})" for what, name, line in reversed(calls.beside)}
+    held = [
+        f"holds {n or 'an object'} ({kind}), whose state a check cannot see or put back" for n, kind in snapshot.opaque
+    ]
+    outside = (*beside.values(), *dict.fromkeys(held))
+    return Observed(tuple(answers), again, kept, tuple(causes), clocks, named, outside, training)
 
 
 @in_own_context

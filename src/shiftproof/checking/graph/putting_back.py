@@ -87,6 +87,8 @@ def put_back_dict(value: Any, was: dict[Any, Any]) -> Iterable[Any]:
     changed = _differ(now, was)
     # torch's export replaces lists and tuples by equal ones: they are put back, and not called a change
     told = [k for k in changed if k not in was or k not in now or not _same(now[k], was[k])]
+    # and a TorchScript module keeps its own methods as soon as they are called
+    told = [k for k in told if k in was or type(now[k]) is not torch.ScriptMethod]
     if not changed and list(now) == list(was):
         return ()
     kind.clear(value)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import array
 import contextvars
 import functools
+import logging
+import mmap
 import sys
 import types
 from collections import deque
@@ -59,8 +61,10 @@ from shiftproof.interruptions import of_handler, pass_on
 CONTAINERS = ("types", "collections", "weakref", "argparse", "_thread", "queue", "dataclasses")
 KEEPING = (*CONTAINERS, "torch.distributions", "torch.nn", "torch.optim", "torchvision", "scipy")
 # Whoever inherits from a class of these has threads, files or connections behind it, which are in a state of their own.
-ALIVE = {"threading", "multiprocessing", "concurrent", "asyncio", "logging", "socket", "ssl", "selectors", "io", "_io"}
+ALIVE = {"threading", "multiprocessing", "concurrent", "asyncio", "socket", "ssl", "selectors", "io", "_io"}
 ALIVE |= {"subprocess", "sqlite3", "mmap", "ctypes", "_ctypes", "unittest", "http", "socketserver", "contextvars"}
+# Of these, what they hold is a state that an answer may depend on, and that no attribute shows.
+OPAQUE = {"ctypes", "_ctypes", "mmap", "sqlite3", "dbm", "_dbm", "_gdbm", "shelve"}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PLAIN = (str, bytes, int, float, complex, type(None), torch.dtype, torch.device)
@@ -122,12 +126,14 @@ class Snapshot:
         changed: paths of what had changed when `put_back` was called; caches are not among them.
         drawn: paths of random generators whose state had changed then.
         outside: paths of what had changed then outside the model, see `surroundings`.
+        opaque: (path, class) of objects whose state cannot be seen, such as memory of C and data bases.
     """
 
     def __init__(self, module: nn.Module, values: bool = False) -> None:
         self.changed: list[str] = []
         self.drawn: list[str] = []
         self.outside: list[str] = []
+        self.opaque: list[tuple[str, str]] = []
         self._values = values
         self._bytes = 0
         self._saved: list[tuple[str, Callable[[], Iterable[Any]]]] = []
@@ -216,7 +222,8 @@ class Snapshot:
 
     def _array(self, value: Any, path: str) -> None:
         """An array of NumPy that somebody may write to; a file that lies in memory may be larger than the memory."""
-        self._more([(0, value.base)], path)
+        if not issubclass(type(value.base), mmap.mmap):  # what lies in it is what the array shows
+            self._more([(0, value.base)], path)
         if value.flags.writeable and self._bytes + value.nbytes <= MOST_BYTES:
             self._bytes += value.nbytes
             self._save(path, partial(put_back_array, value, np.array(value, subok=False)))
@@ -248,7 +255,11 @@ class Snapshot:
 
     def _attributes(self, value: Any, path: str) -> None:
         kind = type(value)
-        if _alive(kind) or (of_library(kind) and not _keeping(kind)):
+        if _of(kind, OPAQUE):
+            self.opaque.append((path, f"{_home(kind)}.{kind.__qualname__}"))
+        if issubclass(kind, logging.Logger):  # what it passes its records to may be the model's
+            self._more([(n, vars(value).get(n)) for n in ("handlers", "filters", "parent")], path)
+        if _of(kind, ALIVE) or (of_library(kind) and not _keeping(kind)):
             return
         self._todo.append((kind, ""))
         self._save(path, partial(put_back_kind, value, kind))
@@ -277,7 +288,8 @@ class Snapshot:
             return
         held = vars(value)
         self._save(value.__qualname__, partial(put_back_class, value, variables(held)))
-        self._more([*held.items(), *((0, b) for b in bases(value)[1:])], value.__qualname__)
+        above = [*bases(value)[1:], type(value)]  # its class may keep something too
+        self._more([*held.items(), *((0, b) for b in above)], value.__qualname__)
 
     def _variables(self, value: dict[str, Any], names: set[str]) -> None:
         """The variables of a file that some code names, and of the files that it names: `tables.sines` names both."""
@@ -347,8 +359,9 @@ def _keeping(kind: type) -> bool:
     return issubclass(kind, nn.Module | torch.optim.Optimizer) or _home(kind).startswith(KEEPING)
 
 
-def _alive(kind: type) -> bool:
-    return any(_home(k).partition(".")[0] in ALIVE and of_library(k) for k in bases(kind))
+def _of(kind: type, packages: set[str]) -> bool:
+    """Whether a class inherits from one that is a library's, of one of these packages."""
+    return any(_home(k).partition(".")[0] in packages and of_library(k) for k in bases(kind))
 
 
 def _names(code: types.CodeType) -> set[str]:

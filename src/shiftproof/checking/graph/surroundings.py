@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import builtins
+import contextvars
 import decimal
 import gc
+import math
 import os
+import random
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial, reduce
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributions
 import torch.nn.functional as F  # noqa: N812
@@ -97,6 +103,13 @@ def _set_decimals(was: tuple[dict[str, Any], dict[Any, bool]]) -> None:
     context.traps.update(was[1])
 
 
+def _umask() -> int:
+    """Which rights new files do not get; Python tells only by setting it."""
+    was = os.umask(0o077)
+    os.umask(was)
+    return was
+
+
 def _deterministic() -> tuple[bool, bool]:
     return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
 
@@ -117,6 +130,7 @@ ATTRIBUTES = (
 )
 SWITCHES: tuple[Switch, ...] = (
     ("os.getcwd", os.getcwd, os.chdir),
+    ("os.umask", _umask, os.umask),
     ("sys.recursionlimit", sys.getrecursionlimit, sys.setrecursionlimit),
     ("sys.setswitchinterval", sys.getswitchinterval, sys.setswitchinterval),
     ("sys.settrace", sys.gettrace, sys.settrace),
@@ -174,7 +188,7 @@ SWITCHES: tuple[Switch, ...] = (
 )
 HOOKS = [(n, v) for n, v in vars(torch_module).items() if n.startswith("_global_") and isinstance(v, dict)]
 OWNERS: tuple[tuple[str, Any], ...] = (
-    ("sys", sys),
+    *((module.__name__, module) for module in (builtins, sys, os, time, math, random, np)),
     ("torch", torch),
     ("torch.nn", nn),
     ("torch.nn.functional", F),
@@ -196,6 +210,7 @@ def surroundings() -> Iterator[tuple[str, PutBack]]:
         # what this torch does not have, or refuses to read now, and a folder that was deleted
         with suppress(AttributeError, RuntimeError, OSError):
             yield path, partial(_switched, get, put, get())
+    yield "contextvars", partial(_context, contextvars.copy_context())  # after the decimals, which are kept there
     for name, hooks in HOOKS:
         yield f"torch.nn.modules.module.{name}", partial(put_back_dict, hooks, dict(hooks))
     # torch fills in names of its own as it is used, which begin with an underscore
@@ -211,6 +226,23 @@ def _environment(was: dict[str, str]) -> list[str]:
         else:
             del os.environ[k]
     return changed
+
+
+def _context(was: contextvars.Context) -> list[str]:
+    """The variables of the context in which a check runs, which is a copy of the caller's."""
+    now = contextvars.copy_context()
+    changed = [v for v in now if v not in was or was[v] is not now[v]]
+    told: list[str] = []
+    for variable in changed:
+        try:
+            before = was[variable] if variable in was else contextvars.Context().run(variable.get)
+        except LookupError:  # it had no value, and nothing can take it away again
+            told.append(variable.name)
+            continue
+        if before is not now[variable]:
+            variable.set(before)
+            told.append(variable.name)
+    return told
 
 
 def _switched(get: Callable[[], Any], put: Callable[[Any], Any], was: Any) -> Iterable[Any]:

@@ -6,21 +6,29 @@ import datetime
 import dis
 import functools
 import gc
+import io
 import os
 import random
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
-from shiftproof.checking.graph.libraries import of_python, of_torch
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
+from shiftproof.checking.graph.libraries import OWN, of_python, of_torch
 from shiftproof.checking.graph.origin import line_of_frame
 
 # The code that beartype writes around a function draws one item of a list to check its type, which does not change what the
@@ -35,6 +43,16 @@ CLOCKS = {
 DATES = {"now", "utcnow", "today"}  # class methods of `datetime.date` and of what inherits from it
 # The system's own noise, by which generators without a seed are started: NumPy's ask it through Python's `secrets`.
 NOISE = {getattr(os, n) for n in ("urandom", "getrandom") if hasattr(os, n)}
+# What tells of the process and the machine, which is never the same twice.
+USE = {getattr(os, "getloadavg", None), gc.get_stats, gc.get_count, getattr(resource, "getrusage", None)} - {None}
+# A file may be another one at the next run: a clock (/proc/uptime), what the model itself wrote, the time at which it was read.
+OPENS = {io.open, os.open, os.stat, os.lstat, os.listdir, os.scandir, os.readlink, os.access}
+THREADS = {getattr(threading, n, None) for n in ("_start_new_thread", "_start_joinable_thread")} - {None}
+OUTSIDE = {
+    **dict.fromkeys(USE, "asks what the process has used"),
+    **dict.fromkeys(OPENS, "opens a file or asks about one"),
+    **dict.fromkeys(THREADS, "starts a thread, in which nothing is seen"),
+}
 # Python's own generator asks the system from within C, which nothing sees: its start is known by its argument.
 STARTS = {random.Random.__init__.__code__: "x", random.Random.seed.__code__: "a"}
 
@@ -46,6 +64,7 @@ class Calls:
     Attributes:
         clocks: the clocks that were read, as (name, "file:line"), but for those that torch reads for itself.
         named: clocks that the model's code names, and may read where no call of them is seen: `partial(time.time)`.
+        beside: whatever else was asked that an answer must not depend on, as ("opens a file", name, "file:line").
         noise: where random numbers of the system were asked for, or a generator started by them, as (name, "file:line").
         draws: whether any code but a type checker's drew from the generator of the module `random`.
     """
@@ -53,6 +72,7 @@ class Calls:
     clocks: list[tuple[str, str]] = field(default_factory=list)
     named: list[tuple[str, str]] = field(default_factory=list)
     noise: list[tuple[str, str]] = field(default_factory=list)
+    beside: list[tuple[str, str, str]] = field(default_factory=list)
     draws: bool = False
 
 
@@ -91,6 +111,10 @@ def calls_watched(into: Calls | None = None) -> Iterator[Calls]:
         elif event == "c_call":
             if _is_clock(called):
                 note(found.clocks, f"{_owner(called)}.{called.__name__}", frame)
+            elif called in OUTSIDE:
+                asks = _opener(frame)
+                if asks is not None:
+                    found.beside.append((OUTSIDE[called], f"{_owner(called)}.{called.__name__}", _line(asks)))
             elif called in NOISE:
                 note(found.noise, f"os.{called.__name__}", frame)
             elif called.__name__ == "seed" and isinstance(getattr(called, "__self__", None), torch.Generator):
@@ -161,6 +185,24 @@ def _reader(frame: FrameType) -> FrameType | None:
             return None
         if not of_python(asks.f_code.co_filename):
             return None if of_torch(asks.f_code.co_filename) else asks
+        asks = asks.f_back
+    return frame
+
+
+def _opener(frame: FrameType) -> FrameType | None:
+    """On whose behalf a file is opened, also by `torch.load`. None if it is torch, or Python that imports or shows code."""
+    asks: FrameType | None = frame
+    while asks is not None:
+        file, name = asks.f_code.co_filename, str(asks.f_globals.get("__name__"))
+        if file.startswith("<frozen importlib") or name == "linecache":
+            return None
+        passed = (
+            name == "torch.serialization"
+            or file.startswith(("<frozen", "<@beartype"))
+            or Path(file).is_relative_to(OWN)
+        )
+        if not passed and not of_python(file):
+            return None if of_torch(file) else asks
         asks = asks.f_back
     return frame
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import array
 import contextvars
+import ctypes
 import importlib.util
 import io
 import itertools
+import logging
+import mmap
 import queue
+import sqlite3
 import threading
 import types
 from collections import OrderedDict, namedtuple
@@ -248,3 +252,80 @@ def test_a_module_that_is_loaded_when_it_is_used_is_not_loaded():
     with restored(net):
         net(None)
     assert type(module) is not types.ModuleType
+
+
+class Counting(type):
+    """A class of classes, which counts the objects that are made."""
+
+    count = 0
+
+    def __call__(cls):
+        Counting.count += 1
+        return Counting.count
+
+
+class Counted(metaclass=Counting):
+    pass
+
+
+class CountingHandler(logging.Handler):
+    """Counts the records that it is given."""
+
+    count = 0
+
+    def emit(self, record):
+        self.count += 1
+
+
+LOG = logging.getLogger("shiftproof.a_model_of_the_tests")
+HANDLER = CountingHandler()
+COUNTS = {
+    "a metaclass": (lambda: Counted(), lambda: Counting.count, "Counting.count"),
+    "a handler": (lambda: LOG.warning("seen"), lambda: HANDLER.count, "LOG.handlers.count"),
+}
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_classes_of_classes_and_handlers_of_the_models_own_are_put_back(case):
+    counts, read, named = COUNTS[case]
+
+    def forward(m, x):
+        counts()
+        return x.mean((2, 3))
+
+    before = read()
+    LOG.addHandler(HANDLER)
+    LOG.propagate = False
+    try:
+        claim = sp.check(Call(forward), SIZE).circular
+    finally:
+        LOG.removeHandler(HANDLER)
+    assert read() == before
+    assert any("a run changes the model" in c and named in c for c in claim.told)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_traced_part_is_not_called_changed():
+    net = nn.Sequential(torch.jit.trace(nn.ReLU(), torch.rand(1, *SIZE)))
+    claim = sp.check(net, SIZE).circular
+    assert claim.status == "proved"
+    assert not any("a run changes" in c for c in claim.told)
+
+
+OPAQUE = {
+    "ctypes.c_int": lambda: ctypes.c_int(0),
+    "mmap.mmap": lambda: mmap.mmap(-1, 8),
+    "sqlite3.Connection": lambda: sqlite3.connect(":memory:"),
+}
+
+
+@pytest.mark.parametrize("kind", OPAQUE)
+def test_an_object_whose_state_cannot_be_seen_is_a_condition(kind):
+    net = Call(lambda m, x: x.mean((2, 3)))
+    vars(net)["held"] = OPAQUE[kind]()
+    claim = sp.check(net, SIZE).circular
+    assert claim.status == "proved"
+    assert any(f"the model holds held ({kind}), whose state a check cannot see" in c for c in claim.told)
+    vars(net).pop("held")
+    assert not any("holds" in c for c in sp.check(net, SIZE).circular.told)

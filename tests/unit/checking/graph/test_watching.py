@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import colorsys
 import datetime
 import functools
 import gc
+import importlib
+import io
+import linecache
 import logging
 import operator
 import os
 import random
+import resource
 import secrets
 import sys
 import sysconfig
+import threading
 import time
 import types
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,10 +183,59 @@ def test_the_noise_of_the_system_is_a_condition(case):
     assert condition.startswith(f"the model asks the system for random numbers ({name} at ")
 
 
+PLACE = Path(__file__)
+BESIDE = {
+    "the processor": (
+        lambda: resource.getrusage(resource.RUSAGE_SELF),
+        "asks what the process has used (resource.getrusage",
+    ),
+    "the machine": (lambda: os.getloadavg(), "asks what the process has used (posix.getloadavg"),
+    "garbage": (lambda: gc.get_stats(), "asks what the process has used (gc.get_stats"),
+    "a clock of Linux": (lambda: open("/proc/uptime").close(), "opens a file or asks about one (io.open"),
+    "a path": (lambda: PLACE.read_bytes(), "opens a file or asks about one (io.open"),
+    "a file of the system's": (
+        lambda: os.close(os.open(PLACE, os.O_RDONLY)),
+        "opens a file or asks about one (posix.open",
+    ),
+    "when it was read": (lambda: PLACE.stat(), "opens a file or asks about one (posix.stat"),
+    "NumPy's": (
+        lambda: np.fromfile(PLACE, np.uint8) if PLACE.exists() else None,
+        "opens a file or asks about one (posix.stat",
+    ),
+    "NumPy's arrays": (
+        lambda: np.loadtxt(io.StringIO("1")) if os.listdir(PLACE.parent) else 0,
+        "opens a file or asks about one",
+    ),
+    "a thread": (lambda: threading.Thread(target=int).start(), "starts a thread, in which nothing is seen"),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_files_threads_and_what_the_process_uses_are_conditions(case):
+    asks, name = BESIDE[case]
+    (condition,) = told(asks)
+    assert condition.startswith(f"the model {name}")
+    assert "test_watching.py:" in condition
+
+
+@pytest.mark.parametrize("load", [torch.load, np.load])
+def test_tensors_that_are_loaded_at_each_run_are_a_condition(load, tmp_path):
+    path = tmp_path / "held"
+    torch.save(torch.ones(1), path) if load is torch.load else np.save(path.with_suffix(".npy"), np.ones(1))
+    path = path if path.exists() else path.with_suffix(".npy")
+    with calls_watched() as calls:
+        load(path)
+    assert "opens a file or asks about one" in {what for what, name, line in calls.beside}
+
+
+CLOCK = "time"
 QUIET = {
     "Python's generator with a seed": lambda: random.Random(1).random(),
     "NumPy's generator with a seed": lambda: np.random.default_rng(1).random(),
     "torch's generator with a seed": lambda: torch.rand(1, generator=torch.Generator().manual_seed(3)),
+    "what is imported": lambda: importlib.reload(colorsys),
+    "lines of code": lambda: (linecache.clearcache(), linecache.getline(__file__, 1)),
+    "what a clock can do": lambda: time.get_clock_info(CLOCK),
     "a pause": lambda: time.sleep(0),
     "a date that is given": lambda: datetime.datetime(2000, 1, 1).year,
 }
