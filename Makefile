@@ -5,7 +5,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo learn test check format bench golden experiments exhibits docs clean
+.PHONY: demo learn test check format bench golden experiments exhibits docs site clean
 
 demo: .venv/installed
 	$(BIN)/shiftproof audit builtin:digits-cnn digits --boundary zero --max-px 2 --out shiftproof-runs/demo
@@ -50,6 +50,10 @@ exhibits: .venv/installed  # minutes: the small networks of `shiftproof learn`, 
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
 
+site: .venv/installed  # the documents as pages with a search, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "next: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site    # then open http://127.0.0.1:8000"
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
@@ -67,4 +71,4 @@ node_modules/installed: package.json package-lock.json .venv/installed  # for te
 	@mkdir -p node_modules && touch $@
 
 clean:
-	rm -rf node_modules .venv shiftproof-runs
+	rm -rf node_modules .venv shiftproof-runs site

@@ -31,7 +31,7 @@ INK, PAPER, LINE = "#1c1917", "#fafaf9", "#d6d3d1"
 HEAD = """\
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 import shiftproof as sp
 

@@ -19,30 +19,29 @@ import torch
 # Not in these lists, though they are in core ATen: `_fft_r2c` and its kin take any number for a dimension, and read there.
 # `as_strided` is: torch refuses sizes, strides and offsets that leave the storage of its tensor.
 _RULED = """
-__and__ __or__ __xor__ abs acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d
-adaptive_max_pool2d add addcdiv addcmul addmm alias all alpha_dropout amax amin angle any argmax argmin asin asinh
-atan atan2 atanh avg_pool1d avg_pool2d avg_pool3d baddbmm batch_norm bitwise_and bitwise_not bitwise_or bitwise_xor
-bmm broadcast_to cat ceil celu channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im concat concatenate
-conj constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d copy
-copysign cos cosh cosine_similarity count_nonzero cumprod cumsum detach diagonal div divide dot dropout einsum elu
-embedding eq erf erfinv exp exp2 expand expand_as expm1 feature_alpha_dropout feature_dropout fft_fft fft_fft2
-fft_fftn fft_fftshift fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_ihfft fft_ihfft2 fft_ihfftn
-fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftn flatten flip fliplr flipud floor floor_divide fmax fmin fmod frac
-gather ge gelu glu grid_sampler grid_sampler_2d group_norm gru gt hardshrink hardsigmoid hardswish hardtanh hypot
-im2col imag index index_select instance_norm isfinite isinf isnan layer_norm le leaky_relu lerp lift_fresh
-lift_fresh_copy linalg_vector_norm linear log log10 log1p log2 log_sigmoid log_softmax logaddexp logcumsumexp
-logical_and logical_not logical_or logical_xor logit logsumexp lstm lt mT masked_fill matmul max max_pool1d
-max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d maximum mean median min minimum mish mm
-moveaxis movedim mul msort multiply mv mode
-kthvalue nan_to_num nanmedian nanquantile nansum narrow native_channel_shuffle ne neg norm numpy_T one_hot pad
-permute pixel_shuffle pixel_unshuffle positive pow prelu prod quantile ravel real reciprocal reflection_pad1d
-reflection_pad2d relu relu6 remainder repeat repeat_interleave replication_pad1d replication_pad2d reshape
-reshape_as resolve_conj rms_norm rnn_relu rnn_tanh roll rot90 round rsqrt rsub scaled_dot_product_attention select
-select_scatter selu sgn sigmoid sign silu sin sinc sinh slice slice_scatter softmax softplus softshrink sort split
-split_with_sizes sqrt square squeeze stack std std_mean sub subtract sum swapaxes swapdims t tan tanh tensor_split
-threshold tile to topk transpose tril triu true_divide trunc type_as unbind unflatten unfold unsqueeze
-upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d upsample_nearest2d var var_mean view
-view_as view_as_real_copy where xlogy
+__and__ __or__ __xor__ abs acos acosh adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool1d adaptive_max_pool2d
+add addcdiv addcmul addmm alias all alpha_dropout amax amin aminmax angle any argmax argmin asin asinh atan atan2
+atanh avg_pool1d avg_pool2d avg_pool3d baddbmm batch_norm bitwise_and bitwise_not bitwise_or bitwise_xor bmm
+broadcast_to cat ceil celu channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im concat concatenate conj
+constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d copy copysign cos
+cosh cosine_similarity count_nonzero cumprod cumsum detach diagonal div divide dot dropout einsum elu embedding eq erf
+erfinv exp exp2 expand expand_as expm1 feature_alpha_dropout feature_dropout fft_fft fft_fft2 fft_fftn fft_fftshift
+fft_hfft fft_hfft2 fft_hfftn fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_ihfft fft_ihfft2 fft_ihfftn fft_irfft
+fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftn flatten flip fliplr flipud floor floor_divide fmax fmin fmod frac
+gather ge gelu glu grid_sampler grid_sampler_2d group_norm gru gt hardshrink hardsigmoid hardswish hardtanh histc
+hypot im2col imag index index_select instance_norm isfinite isinf isnan kthvalue layer_norm le leaky_relu lerp
+lift_fresh lift_fresh_copy linalg_vector_norm linear log log10 log1p log2 log_sigmoid log_softmax logaddexp
+logcumsumexp logical_and logical_not logical_or logical_xor logit logsumexp lstm lt mT masked_fill matmul max
+max_pool1d max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d maximum mean median min minimum mish
+mm mode moveaxis movedim msort mul multiply mv nan_to_num nanmedian nanquantile nansum narrow native_channel_shuffle
+ne neg norm numpy_T one_hot pad permute pixel_shuffle pixel_unshuffle positive pow prelu prod quantile ravel real
+reciprocal reflection_pad1d reflection_pad2d relu relu6 remainder repeat repeat_interleave replication_pad1d
+replication_pad2d reshape reshape_as resolve_conj rms_norm rnn_relu rnn_tanh roll rot90 round rsqrt rsub
+scaled_dot_product_attention select select_scatter selu sgn sigmoid sign silu sin sinc sinh slice slice_scatter
+softmax softplus softshrink sort split split_with_sizes sqrt square squeeze stack std std_mean sub subtract sum
+swapaxes swapdims t tan tanh tensor_split threshold tile to topk transpose tril triu true_divide trunc type_as unbind
+unflatten unfold unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
+upsample_nearest2d var var_mean view view_as view_as_real_copy where xlogy
 """
 RULED = frozenset(_RULED.split())
 """The operators of `checking.rules.RULES`; a test holds the two together."""
