@@ -52,7 +52,7 @@ docs: .venv/installed
 
 site: .venv/installed  # the documents as pages with a search, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
-	@echo "next: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site    # then open http://127.0.0.1:8000"
+	@echo "next: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site    # then open port 8000 of this machine"
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
