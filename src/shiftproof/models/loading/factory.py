@@ -29,10 +29,10 @@ from shiftproof.models.loading.weights import load_state
 from shiftproof.printable import said
 
 # read from the module too, unless they are tensors: a network's own `mean` buffer, say
-ATTRIBUTES = ("input_size", "mean", "std", "labels")
+ATTRIBUTES = ("input_size", "mean", "std", "labels", "crop_fraction", "interpolation")
 CARRIERS = ("pretrained_cfg", "transforms", "weights")  # objects of timm and torchvision that state several of them
 PREFIX = "_shiftproof_file_"  # of the name under which a factory's file is a module
-DECLARABLE = (*ATTRIBUTES, "scale", "crop_fraction", "interpolation", "answer")
+DECLARABLE = (*ATTRIBUTES, "scale", "answer")
 
 
 def load_factory(word: str, state: dict[str, Tensor] | None) -> Found:
@@ -40,10 +40,9 @@ def load_factory(word: str, state: dict[str, Tensor] | None) -> Found:
 
     Args:
         word: `FILE.py:FACTORY`. FACTORY is called without arguments, or is itself a module. It returns an `nn.Module`
-            or a dict `{"model": module, "input_size": (c, h, w), "mean": ..., "std": ...}`. `input_size`, `mean`,
-            `std` and `labels` may be attributes of the module instead. `pretrained_cfg` (timm's configuration) and
-            `transforms` or `weights` (torchvision's preset, or a member of its weights enum) state several of them at
-            once.
+            or a dict `{"model": module, "input_size": (c, h, w), "mean": ..., "std": ...}`. All but `scale` and
+            `answer` may be attributes of the module instead. `pretrained_cfg` (timm's configuration) and `transforms` or
+            `weights` (torchvision's preset, or a member of its weights enum) state several of them at once.
         state: weights to load; None keeps the factory's weights.
 
     Raises:
@@ -157,7 +156,9 @@ def declared(module: nn.Module, says: Mapping[str, Any] | None = None, where: st
         value = None if key in says else getattr(module, key, None)
         # A module may have a layer, a method or a number of that name (`input_size` of an LSTM), which says nothing about
         # pictures, and which whoever has only the module cannot change.
-        if value is not None and not isinstance(value, nn.Module | Tensor | str) and not callable(value):
+        if value is not None and not isinstance(value, nn.Module | Tensor) and not callable(value):
+            if key == "interpolation" and not isinstance(value, str):
+                continue
             with contextlib.suppress(ModelError, TypeError):
                 given[key] = _meant(key, value, where)
     given = _carried(module, says, where) | given
