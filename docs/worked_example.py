@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 KEPT = Path(__file__).with_name("worked_example.json")
@@ -51,6 +52,7 @@ print(torch.equal(mended(x.roll((2, 3), (2, 3))), mended(x)))
 """,
     "python_reproduce": """\
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 with tempfile.TemporaryDirectory() as folder:
@@ -75,33 +77,47 @@ print(verdict.circular.status, verdict.circular.step)
 }
 
 
-def run() -> dict[str, str]:
-    """What every command and every piece of Python prints on standard output, by name."""
+@contextlib.contextmanager
+def elsewhere() -> Iterator[None]:
+    """An empty folder is the current one, and is removed afterwards."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+def printed(command: str) -> str:
+    """What a command of ours prints, typed in the current folder; spaces at the ends of lines are left out."""
     from typer.testing import CliRunner
 
     from shiftproof.cli import app
     from shiftproof.commands.typed import typing
 
-    found: dict[str, str] = {}
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        try:
-            for name, command in COMMANDS.items():
-                words = command.split()[1:]
-                with typing(words):
-                    done = CliRunner().invoke(app, words, env={"COLUMNS": str(WIDTH), "TERM": "dumb"})
-                if done.exit_code:
-                    raise SystemExit(f"{command}: exit status {done.exit_code}\n{done.output}{done.exception!r}")
-                found[name] = done.stdout or done.stderr  # `learn` says on standard error where the file is
-            shared: dict[str, object] = {}
-            for name, code in PYTHON.items():
-                with contextlib.redirect_stdout(io.StringIO()) as said:
-                    exec(compile(code, name, "exec"), shared)
-                found[name] = said.getvalue()
-        finally:
-            os.chdir(before)
-    return {name: "\n".join(line.rstrip() for line in text.splitlines()) for name, text in found.items()}
+    words = command.split()[1:]
+    with typing(words):
+        done = CliRunner().invoke(app, words, env={"COLUMNS": str(WIDTH), "TERM": "dumb"})
+    if done.exit_code:
+        raise SystemExit(f"{command}: exit status {done.exit_code}\n{done.output}{done.exception!r}")
+    return _stripped(done.stdout or done.stderr)  # `learn` says on standard error where the file is
+
+
+def run() -> dict[str, str]:
+    """What every command and every piece of Python prints on standard output, by name."""
+    with elsewhere():
+        found = {name: printed(command) for name, command in COMMANDS.items()}
+        shared: dict[str, object] = {}
+        for name, code in PYTHON.items():
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                exec(compile(code, name, "exec"), shared)
+            found[name] = _stripped(said.getvalue())
+    return found
+
+
+def _stripped(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def steady(text: str) -> str:

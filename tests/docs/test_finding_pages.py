@@ -13,12 +13,13 @@ ROOT = Path(__file__).parents[2]
 
 sys.path.insert(0, str(ROOT / "docs"))
 try:
+    import finding_examples
     import finding_pages
     import worked_example
 finally:
     sys.path.pop(0)
 
-EXAMPLES = finding_pages.EXAMPLES
+EXAMPLES, SIDE = finding_examples.EXAMPLES, finding_examples.SIDE
 
 
 def test_every_code_has_a_page_and_every_page_is_linked():
@@ -34,8 +35,7 @@ def test_every_code_has_a_page_and_every_page_is_linked():
 def test_the_change_takes_the_finding_away(code):
     example = EXAMPLES[code]
     before, after = (
-        sp.check(finding_pages.built(body), (1, finding_pages.SIDE, finding_pages.SIDE))
-        for body in (example.before, example.after)
+        sp.check(finding_examples.built(body), (1, SIDE, SIDE)) for body in (example.before, example.after)
     )
     assert code in before.counts
     # where the content chooses the phase, that is still told, and needs no change
@@ -68,3 +68,14 @@ def test_the_picture_shows_it(code):
 def test_the_page_is_what_is_printed(code):
     kept = (finding_pages.FOLDER / f"{code}.md").read_text()
     assert worked_example.steady(kept) == worked_example.steady(finding_pages.page(code))
+
+
+def test_what_a_page_counts_is_so():
+    unshared, shared = (
+        sum(p.numel() for p in finding_examples.built(body).parameters())
+        for body in (EXAMPLES["T6"].before, EXAMPLES["T6"].after)
+    )
+    assert f"1/{unshared // shared} of the weights" in EXAMPLES["T6"].told
+    assert unshared % shared == 0
+    assert "Windows of 5 cells leave 2 of 12 cells out" in EXAMPLES["T3"].told
+    assert (SIDE % 5, SIDE) == (2, 12)

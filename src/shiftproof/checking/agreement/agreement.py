@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftproof.checking.agreement.rounding import distance, eps_of, limit
 from shiftproof.checking.agreement.running import (
@@ -26,7 +25,7 @@ from shiftproof.checking.agreement.running import (
 )
 from shiftproof.checking.agreement.work import work
 from shiftproof.checking.graph.origin import line_of, line_raised
-from shiftproof.checking.refuting.runner import FAILURES
+from shiftproof.checking.refuting.runner import FAILURES, Coarsest
 from shiftproof.errors import is_out_of_memory
 from shiftproof.interruptions import pass_on
 from shiftproof.printable import said
@@ -189,7 +188,7 @@ def _in_float64(
         return None
     run, shown = program_runner(program, precise=True), [p.double() for p in pictures]
     try:
-        with _Coarsest() as coarsest:
+        with Coarsest() as coarsest:
             found = observed(copy.double(), shown)
             wanted = [run(p) for p in shown]
     except FAILURES as e:
@@ -203,19 +202,6 @@ def _in_float64(
 def _as_it_runs(run: Run, pictures: list[Tensor], found: _Comparison) -> _Comparison:
     """The same runs, compared up to the rounding of the numbers that they compute with."""
     return _Comparison(found.wanted, found.seen, [limit(run, p, eps_of(p)) for p in pictures])
-
-
-class _Coarsest(TorchDispatchMode):
-    """Remembers the unit of rounding of the coarsest numbers that operators answer with."""
-
-    eps = torch.finfo(torch.float64).eps
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
-        for t in found if isinstance(found, list | tuple) else [found]:
-            if isinstance(t, Tensor) and t.is_floating_point():
-                self.eps = max(self.eps, torch.finfo(t.dtype).eps)
-        return found
 
 
 def _concluded(

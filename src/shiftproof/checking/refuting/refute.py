@@ -110,6 +110,7 @@ def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> V
         return distrusted(verdict, tried)
 
 
+NOTHING_SHARED = "the answers to two pictures of this size, moved by the step, have nothing that must be equal"
 # Behind these the walk goes on as if every cell had stayed. Parts of a map that are laid together again are then no map to it.
 RELAID = ("T3", "T7", "T8")
 
@@ -139,8 +140,8 @@ def _concluded(claim: Claim, runner: Runner, found: Iterable[Trial], note: str =
     counter = runner.first(found, tried)
     if counter is None:
         why = f"not proved, and no counterexample found in {len(tried)} tries"
-        if not tried:  # nothing that both answers must have is left of a picture that moves by half of itself
-            why = "not proved, and no counterexample could be looked for: the picture is too small for two moved by the step"
+        if not tried:
+            why = f"not proved, and no counterexample could be looked for: {NOTHING_SHARED}"
         return claim.under(*([note] if note else []), why)
     if note:  # where the layout is unknown, a difference is not a counterexample
         return claim.under(f"not invariant: {counter.seen}")

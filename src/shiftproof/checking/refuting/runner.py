@@ -140,10 +140,10 @@ def precise_copy(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[t
     return found, like
 
 
-class _Watched(TorchDispatchMode):
-    """Records the largest machine epsilon among the dtypes that operators return."""
+class Coarsest(TorchDispatchMode):
+    """Remembers the unit of rounding of the coarsest numbers that operators answer with."""
 
-    eps = 0.0
+    eps = torch.finfo(torch.float64).eps
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         found = func(*args, **(kwargs or {}))
@@ -156,7 +156,7 @@ class _Watched(TorchDispatchMode):
 def _coarsest(module: Callable[[Tensor], Any], size: tuple[int, int, int], like: Tensor) -> float:
     """The largest machine epsilon in a run: some networks compute attention in float32 even on float64 input."""
     picture = torch.zeros(1, *size).to(like)
-    with _Watched() as seen, torch.no_grad():
+    with Coarsest() as seen, torch.no_grad():
         module(picture)
     # Below every module that mode sees each operator, also those of attention that casts to float32 by itself.
     return max(seen.eps, torch.finfo(like.dtype).eps)

@@ -14,6 +14,7 @@ from brute_force import Call, circular, whole
 from shiftproof.checking import refuted
 from shiftproof.checking.answer_layout import output_of, type_of
 from shiftproof.checking.refuting import trials
+from shiftproof.checking.refuting.refute import NOTHING_SHARED
 from shiftproof.checking.refuting.trials import gap
 from shiftproof.errors import ModelError
 from shiftproof.records import Claim
@@ -388,3 +389,14 @@ def test_what_cannot_be_refuted_is_refused_in_words(change, said):
     given = {"verdict": sp.check(net, (2, 8, 8)), "model": net, "tries": 1, "seed": 0} | change
     with pytest.raises(ModelError, match=said):
         inspect.unwrap(refuted)(**given)  # past the annotations, which a user's call does not check
+
+
+def test_where_nothing_can_be_compared_that_is_said_and_not_a_number_of_tries():
+    """Two windows of 8 px that are 4 px apart share no cell of a readout whose layout is a guess."""
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, stride=4, padding=1), nn.Flatten(), nn.Linear(8, 6))
+    verdict = refuted(sp.check(net, (1, 8, 8)), net)
+    assert verdict.circular.status == "refuted"
+    for world in (verdict.window, verdict.canvas):
+        assert world.status == "not_proved"
+        assert any(c.endswith(f"no counterexample could be looked for: {NOTHING_SHARED}") for c in world.told)
+        assert not any("tries" in c for c in world.told)
