@@ -19,7 +19,7 @@ def sections(text):
     """Section -> {first cell: second cell} of the document's tables."""
     found = {}
     for part in re.split(r"^## ", text, flags=re.M)[1:]:
-        found[part.splitlines()[0].strip()] = dict(re.findall(r"^\| `(\w+)` \| ([^|]*)\|", part, flags=re.M))
+        found[part.splitlines()[0].strip()] = dict(re.findall(r"^\| \[?`(\w+)`[^|]* \| ([^|]*)\|", part, flags=re.M))
     return {name: {k: v.strip() for k, v in rows.items()} for name, rows in found.items()}
 
 
