@@ -150,3 +150,43 @@ def _coverage_rows(head: str, found: list[dict[str, Any]], key: str, pictures: l
         ]
         rows.append(f"| {row[key]} | {' | '.join(cells)} |")
     return rows
+
+
+def scaling() -> str:
+    """docs/scale.md: one audit by one and by two processes."""
+    result = benchmark("scaling")
+    if result is None:
+        return "Not measured yet: `OMP_NUM_THREADS=1 python benchmarks/scaling.py`."
+    rows = ["| processes, one thread each | whole command | start and first block | views per second | efficiency |"]
+    rows.append("| --- | --- | --- | --- | --- |")
+    for r in result["rows"]:
+        times = f"{fixed(r['whole_s'], 1)} s | {fixed(r['start_s'], 1)} s | {r['views_per_s']:,.0f}"
+        rows.append(f"| {r['processes']} | {times} | {fixed(r['efficiency'], 2)} |")
+    where = f"`{result['command']}`, {result['hardware']}, {result['date'][:10]}"
+    words = f"ResNet-20, {result['limit']} pictures of CIFAR-10 x 289 circular moves. Efficiency: after the first block"
+    return "\n".join([*rows, "", f"{words}. {where}."])
+
+
+def scheduler() -> str:
+    """docs/scale.md: the simulation of many audits on many accelerators."""
+    r = benchmark("scheduler")
+    if r is None:
+        return "Not simulated yet: `python benchmarks/scheduler.py`."
+    rows = [
+        "| processes per audit | audits at once | hours | of the model alone | leader folds | files at once | size at once |"
+    ]
+    rows.append("| --- | --- | --- | --- | --- | --- | --- |")
+    rows.extend(
+        f"| {x['together']} | {x['at_once']} | {fixed(x['hours'], 1)} | {100 * x['efficiency']:.0f} % "
+        f"| {100 * x['leader']:.0f} % of its time | {x['files']:,} | {x['bytes'] / 2**30:.1f} GiB |"
+        for x in r["rows"]
+    )
+    costs = r["costs"]
+    words = (
+        f"{r['models']} models x {r['pictures']:,} pictures x {r['moves']} moves on {r['processes']} processes, simulated. "
+        f"Assumed: {r['rate']:,.0f} views per second of one accelerator, so that the models alone need "
+        f"{fixed(r['plain_h'], 1)} hours, and {r['latency_ms']:g} ms per operation of the file system. Measured, per block of "
+        f"{r['pictures_per_block']} picture: claim {1000 * costs['claim_s']:.1f} ms, write {1000 * costs['write_s']:.1f} ms, read {1000 * costs['read_s']:.1f} ms, "
+        f"fold {1000 * costs['fold_s']:.1f} ms, {costs['bytes']:,} bytes. `{r['command']}`, {r['hardware']}, {r['date'][:10]}."
+    )
+    return "\n".join([*rows, "", words])

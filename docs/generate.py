@@ -39,6 +39,7 @@ DOCUMENTS = (
     "docs/intervals.md",
     "docs/zoo.md",
     "docs/learn.md",
+    "docs/scale.md",
 )
 MODELS = {
     "resnet20-cifar10": "ResNet-20, CIFAR-10",
@@ -274,6 +275,8 @@ BENCHMARKS = (
     benchmark_tables.speed,
     benchmark_tables.continued,
     benchmark_tables.exhibits,
+    benchmark_tables.scaling,
+    benchmark_tables.scheduler,
     benchmark_tables.coverage,
     benchmark_tables.coverage_methods,
     benchmark_tables.coverage_unbounded,

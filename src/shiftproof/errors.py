@@ -84,6 +84,10 @@ class RecordError(ShiftproofError):
     """A record or run folder that cannot be read, or that another version wrote."""
 
 
+class BusyError(RecordError):
+    """Another process is writing into the folder."""
+
+
 class SettingsError(ShiftproofError):
     """Settings of a project that no command has, or that cannot be read."""
 

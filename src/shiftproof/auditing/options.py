@@ -55,11 +55,11 @@ class AuditOptions:
         if self.precision is not None:
             _within("precision", self.precision, 0.5, "0.005")
         for name in ("seed", "layers", "max_bad"):
-            _at_least(name, getattr(self, name), 0)
+            at_least(name, getattr(self, name), 0)
         if self.border_px is not None:
-            _at_least("border_px", self.border_px, 0)
+            at_least("border_px", self.border_px, 0)
         if self.batch_size is not None:
-            _at_least("batch_size", self.batch_size, 1)
+            at_least("batch_size", self.batch_size, 1)
         if self.answer is not None and self.answer not in get_args(AnswerKind):
             raise MeasureError(
                 f"{self.answer!r} is not a kind of answer",
@@ -107,7 +107,17 @@ def _within(name: str, value: object, most: float, example: str) -> None:
         raise MeasureError(f"{value!r} is not in (0, {most})", where=name, remedy=f"use e.g. {example}")
 
 
-def _at_least(name: str, value: object, least: int) -> None:
+def at_least(name: str, value: object, least: int) -> None:
+    """Check that an option is a whole number, and not a smaller one.
+
+    Args:
+        name: of the option.
+        value: that was given.
+        least: the smallest that is allowed.
+
+    Raises:
+        MeasureError: it is not.
+    """
     # NumPy's whole numbers are fine; True is a whole number for Python, but not a count.
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise MeasureError(f"{value!r} is not a whole number", where=name, remedy=f"give {least} or more")

@@ -69,9 +69,10 @@ class Meter:
         self._tell()
 
     def at(self, progress: Progress) -> None:
-        """A block is folded: what it says counts."""
+        """A block is folded: what it says counts, beside what was run of blocks that are not folded yet."""
         last = self.last
-        self.last = replace(progress, total_views=last.total_views, expected_s=last.expected_s)
+        views = max(last.views, progress.views)
+        self.last = replace(progress, views=views, total_views=last.total_views, expected_s=last.expected_s)
         self._tell()
 
     def _tell(self) -> None:

@@ -55,7 +55,9 @@ def work(
     subject = subject or _reopen(setup)
     batch_size = batch_size or setup.measured.batch_size
     indices = setup.indices(number).tolist()
-    pictures = [_load(subject.pictures, i) for i in indices] if loaded is None else list(islice(loaded, len(indices)))
+    pictures = (
+        [load_or_error(subject.pictures, i) for i in indices] if loaded is None else list(islice(loaded, len(indices)))
+    )
     good, bad = _sorted(setup, list(zip(indices, pictures, strict=True)))
     with evaluating(subject.model.module), torch.inference_mode():
         while True:
@@ -89,7 +91,7 @@ def blocks(
     """
     missing = [n for n in range(setup.blocks) if folder is None or not folder.has(n)]
     # A generator: a million pictures are not a million jobs in memory.
-    jobs = (partial(_load, subject.pictures, i) for n in missing for i in setup.indices(n).tolist())
+    jobs = (partial(load_or_error, subject.pictures, i) for n in missing for i in setup.indices(n).tolist())
     batch_size = setup.measured.batch_size
     with closing(ahead(jobs, depth=setup.block_size, threads=DECODERS)) as loaded:
         for number in range(setup.blocks):
@@ -112,7 +114,8 @@ def _reopen(setup: Setup) -> Subject:
     return _reopened[setup.words]
 
 
-def _load(pictures: Pictures, i: int) -> Picture | BadItemError:
+def load_or_error(pictures: Pictures, i: int) -> Picture | BadItemError:
+    """Picture `i`, or why it cannot be used."""
     try:
         return pictures.load(i)
     except BadItemError as e:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import redirect_stdout
 from enum import StrEnum
@@ -139,6 +140,22 @@ def audit(
         int | None, typer.Option(min=1, help="Views per forward pass. Chosen automatically if not given.")
     ] = None,
     device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of processes of this machine that share the work: each has the next accelerator, or its part of the "
+            "processor's threads.",
+        ),
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of times that this command is started, on one machine or on several that share the folder --out. The "
+            "first leads, the others run what nobody is at; each may be killed or started again at any moment.",
+        ),
+    ] = 1,
     max_bad: Annotated[int, typer.Option(min=0, help="Stop when more than this many pictures cannot be read.")] = 10,
     require: Annotated[
         list[str] | None,
@@ -178,6 +195,7 @@ def audit(
     from shiftproof.auditing import AuditOptions
     from shiftproof.auditing import audit as run_audit
     from shiftproof.auditing.default_moves import fitted
+    from shiftproof.auditing.shared import own_device
     from shiftproof.commands.progress import Shown
     from shiftproof.data import open_data
     from shiftproof.models import load_model, read_class_names
@@ -216,12 +234,13 @@ def audit(
                 crop_fraction=crop_fraction,
                 interpolation=None if interpolation is None else interpolation.value,
                 labels=None if classes is None else read_class_names(classes),
-                device=device,
+                device=own_device(device, os.environ) if nodes > 1 else device,
             )
         warn_of_random_weights(loaded, stderr)
         translations = moved or torus(loaded.input_size)
         asked_moves = translations if boundary or moved is None else fitted(translations, source, loaded)
         places: list[Path] = []
+        pages: list[Path] = []
         estimated: list[Progress] = []
 
         def place(key: str) -> Path:
@@ -252,24 +271,29 @@ def audit(
                     progress=show,
                     # Before the unfinished work is removed: a run that is killed while
                     # it draws the page need not measure again.
-                    finish=lambda record: write_page(record, places[0]),
+                    finish=lambda record: pages.append(write_page(record, places[0])),
                     command=typed(),
+                    devices=devices,
+                    nodes=nodes,
                 )
         except KeyboardInterrupt:
             raise StoppedError("stopped; run the same command again to continue") from None
-    if csv is not None:
-        write_beside(csv, record.to_csv().encode(), OUR_TABLE)
-    if as_json:
-        put_json(record.to_dict())
-    else:
-        print_record(record, Console())
     folder = places[0]
-    if out is None:
-        point_to_latest(folder)
-    say(stderr, f"page: {folder / 'index.html'}")
-    # Its own work is gone by now, so what is left belongs to other audits.
-    if left := unfinished(folder, beside=out is None):
-        say(stderr, left, "yellow")
+    if not pages:  # another launch led, and wrote everything
+        say(stderr, f"done, with other processes; the one that led wrote {folder / 'index.html'}")
+    else:
+        if csv is not None:
+            write_beside(csv, record.to_csv().encode(), OUR_TABLE)
+        if as_json:
+            put_json(record.to_dict())
+        else:
+            print_record(record, Console())
+        if out is None:
+            point_to_latest(folder)
+        say(stderr, f"page: {folder / 'index.html'}")
+        # Its own work is gone by now, so what is left belongs to other audits.
+        if left := unfinished(folder, beside=out is None):
+            say(stderr, left, "yellow")
     # Judged after everything is written: a requirement that is not met loses no results. Before bad pictures: a script that
     # asked for a bound must learn first that it is not met.
     failed = [said for w in wanted if (said := failure(record, w)) is not None]

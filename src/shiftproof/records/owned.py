@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from shiftproof.errors import RecordError, RestartWarning
+from shiftproof.errors import BusyError, RecordError, RestartWarning
 from shiftproof.reading.budget import Budget
 from shiftproof.reading.bytes import read_bytes
 from shiftproof.reading.plain_json import read_json
@@ -112,7 +112,8 @@ def alone(folder: Path, *, wait_s: float = 0.0) -> Iterator[None]:
         wait_s: seconds to wait for another process.
 
     Raises:
-        RecordError: another process is at work there, or the folder cannot be made.
+        BusyError: another process is at work there.
+        RecordError: the folder cannot be made.
     """
     made = not folder.exists()
     with writing(folder):
@@ -152,7 +153,7 @@ def _lock(lock: int, folder: Path, wait_s: float) -> None:
             if time.monotonic() < until:
                 time.sleep(0.05)
                 continue
-            raise RecordError(
+            raise BusyError(
                 "another process is writing into this folder",
                 where=str(folder),
                 remedy="wait until it has finished, or give another folder with --out",
