@@ -182,11 +182,12 @@ def scheduler() -> str:
         for x in r["rows"]
     )
     costs = r["costs"]
+    per_block = ", ".join(f"{what} {1000 * costs[f'{what}_s']:.1f} ms" for what in ("claim", "write", "read", "fold"))
     words = (
         f"{r['models']} models x {r['pictures']:,} pictures x {r['moves']} moves on {r['processes']} processes, simulated. "
         f"Assumed: {r['rate']:,.0f} views per second of one accelerator, so that the models alone need "
-        f"{fixed(r['plain_h'], 1)} hours, and {r['latency_ms']:g} ms per operation of the file system. Measured, per block of "
-        f"{r['pictures_per_block']} picture: claim {1000 * costs['claim_s']:.1f} ms, write {1000 * costs['write_s']:.1f} ms, read {1000 * costs['read_s']:.1f} ms, "
-        f"fold {1000 * costs['fold_s']:.1f} ms, {costs['bytes']:,} bytes. `{r['command']}`, {r['hardware']}, {r['date'][:10]}."
+        f"{fixed(r['plain_h'], 1)} hours, and {r['latency_ms']:g} ms per operation of the file system. Measured, per block "
+        f"of {r['pictures_per_block']} picture: {per_block}, {costs['bytes']:,} bytes. "
+        f"`{r['command']}`, {r['hardware']}, {r['date'][:10]}."
     )
     return "\n".join([*rows, "", words])

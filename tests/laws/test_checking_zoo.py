@@ -58,13 +58,25 @@ def closed(net: nn.Module) -> nn.Module:
     return net
 
 
+def normalise(net: nn.Module) -> None:
+    """Statistics of batch norm as if it had been trained: untrained, what differs is as small as the rounding of float32."""
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.momentum = None  # the mean of all that it sees
+    with torch.no_grad():
+        net.train()(torch.rand(16, *SIZE, generator=torch.Generator().manual_seed(0)))
+
+
 @pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
 def test_what_is_proved_of_a_real_network_is_confirmed_by_running(name):
     timm = pytest.importorskip("timm")
     at = {"img_size": SIZE[1:]} if "vit_" in name or name.startswith(("test_vit", "deit", "cait")) else {}
     if name.startswith("efficientvit"):
         at = {}
-    net = closed(timm.create_model(name, num_classes=5, **at)).eval().double()
+    net = closed(timm.create_model(name, num_classes=5, **at))
+    if name == "efficientvit_b0":
+        normalise(net)
+    net = net.eval().double()
     verdict = sp.check(net, SIZE)
     claim = verdict.circular
     assert claim.status == "proved", str(verdict)
