@@ -220,7 +220,7 @@ def classification(reach: int = 8, layers: int = 60, side: int = 224, shown: int
         maps=maps,
         layers=resnet_layers(layers),
         witnesses=found,
-        cost=Cost(147_968, 152_407.0, 1.03, 2531.4, 4907.2, 0.0322, 64, 1_342_177_280),
+        cost=Cost(147_968, 152_407.0, 1.03, 2531.4, 4907.2, 0.0322, 64, 1_342_177_280, "as it is"),
         environment=Environment(
             {"shiftproof": "0.1.0", "python": "3.11.9", "torch": "2.15.0", "timm": "1.0.31", "numpy": "2.4.6"},
             "Linux 6.8 x86_64",

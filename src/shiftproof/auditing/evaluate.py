@@ -77,9 +77,11 @@ def evaluate(
             else:
                 cut = batches(len(rest) * r, batch_size)
             for flat, moved in views(stack, cut, plan.run, setup.translations, setup.margin_px):
-                scores.add(first + flat, run(model, moved))
+                scores.add(first + flat, run(subject.running, moved))
             if plan.period is not None:
-                spot_checks = _spot_check(model, stack, [p.name for p in rest], plan, [setup.options.seed, number])
+                spot_checks = _spot_check(
+                    subject.running, stack, [p.name for p in rest], plan, [setup.options.seed, number]
+                )
     return _block(number, pictures, scores, energies, spot_checks, batch_size)
 
 

@@ -186,7 +186,7 @@ def measure_forward(model: LoadedModel, picture: Tensor, *, most: int) -> Forwar
         batch = picture.expand(size, -1, -1, -1).contiguous()
         try:
             # The least of a few runs: whatever else the machine does can only add time.
-            cost[size] = min(_seconds(model, batch.clone()) for _ in range(2 if size > 4 else 3)) / size
+            cost[size] = min(seconds_of(model, batch.clone()) for _ in range(2 if size > 4 else 3)) / size
         except Exception as e:
             if size > 1 and is_out_of_memory(e):
                 break
@@ -200,7 +200,13 @@ def measure_forward(model: LoadedModel, picture: Tensor, *, most: int) -> Forwar
     return Forward(min(s for s, c in cost.items() if c <= 1.05 * best), best)
 
 
-def _seconds(model: LoadedModel, batch: Tensor) -> float:
+def seconds_of(model: LoadedModel, batch: Tensor) -> float:
+    """CPU seconds of a forward pass (wall-clock seconds on an accelerator).
+
+    Args:
+        model: the model.
+        batch: (b, c, h, w) pictures that it may overwrite.
+    """
     # On a GPU the process only waits, so its CPU time says nothing; and kernels run on after the call returns.
     clock = time.perf_counter if batch.device.type != "cpu" else time.process_time
     if batch.device.type == "cuda":

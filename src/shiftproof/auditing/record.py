@@ -258,4 +258,5 @@ def _cost(setup: Setup, folded: list[Block]) -> records.Cost:
         forward_s=setup.measured.forward_s,
         batch_size=min(block.batch_size for block in folded),
         peak_memory_bytes=int(peak),
+        form=setup.measured.form,
     )

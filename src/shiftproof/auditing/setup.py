@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,8 @@ from torch import Tensor
 from shiftproof import records
 from shiftproof.auditing.behaviour import classes_of, columns_of, first_answers, kind_of_answer, steadiness, taken_of
 from shiftproof.auditing.described import described, loading
-from shiftproof.auditing.forward import MAX_BATCH, check_layer, measure_forward
+from shiftproof.auditing.fast_form import PLAIN, chosen_form, in_form, some_views
+from shiftproof.auditing.forward import MAX_BATCH, Forward, check_layer, measure_forward
 from shiftproof.auditing.grid import Grid, find_grid
 from shiftproof.auditing.options import AuditOptions
 from shiftproof.auditing.pictures import TENSOR, Picture, Pictures, from_source
@@ -53,6 +54,7 @@ class Measured:
         repeat: by how much the answer to the same batch differed, see `behaviour.Steadiness`.
         neighbours: by how much the answer depended on the rest of the batch, likewise.
         constant: whether different pictures got the same output, likewise.
+        form: of the model, through which most views go, see `fast_form.chosen_form`.
     """
 
     batch_size: int
@@ -62,6 +64,7 @@ class Measured:
     repeat: float = 0.0
     neighbours: float = 0.0
     constant: bool = False
+    form: str = PLAIN
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,11 +188,13 @@ class Subject:
 
     Args:
         model: the model.
+        running: the form of it that is run on the views, but for those of the layer profile.
         pictures: the pictures, with labels that mean the model's classes.
         profiler: of the layers; None where no profile is made.
     """
 
     model: LoadedModel
+    running: LoadedModel
     pictures: Pictures
     profiler: LayerProfiler | None
 
@@ -250,15 +255,22 @@ def prepare(
             if translations.kind == "torus" and task == "classification":
                 stack = as_unit(torch.stack([p.pixels for _, p in first]).to(device_of(model)))
                 period = find_period(model, stack, seed=options.seed)
-            views = len(plan_moves(offsets, period).run) * pictures.count
+            run = plan_moves(offsets, period).run
+            views = len(run) * pictures.count
             forward = measure_forward(model, window, most=options.batch_size or views)
+            steady = steadiness(model, batch, outputs)
             measured = Measured(
                 batch_size=options.batch_size or forward.batch_size,
                 forward_s=forward.seconds,
                 period=period,
                 floor=float(roundtrip_error(pixels, translations)),
-                **asdict(steadiness(model, batch, outputs)),
+                **asdict(steady),
             )
+            if options.features is None and not steady.repeat:  # a layer is seen in the model as it is
+                stack = as_unit(torch.stack([p.pixels for _, p in first]).to(device_of(model)))
+                moved = some_views(stack, run, translations, pictures.margin_px)
+                form = chosen_form(model, moved, ANSWERS[kind], views, Forward(measured.batch_size, forward.seconds))
+                measured = replace(measured, form=form)
         grid = find_grid(model, window.clone(), (outputs.shape[2], outputs.shape[3])) if task == "dense" else None
         plan = plan_moves(offsets, measured.period)
         # Of a periodic model only some moves are run; the profile would be of those alone.
@@ -294,7 +306,7 @@ def prepare(
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - cpu_started,
     )
-    return setup, Subject(model, pictures, profiler)
+    return setup, Subject(model, in_form(model, measured.form), pictures, profiler)
 
 
 def reopen(setup: Setup) -> Subject:
@@ -331,7 +343,7 @@ def reopen(setup: Setup) -> Subject:
         with evaluating(model.module), torch.inference_mode():
             pixels = as_unit(pictures.unlabelled().load(setup.example).pixels[None].to(device_of(model))).clone()
             profiler = _profiler(model, _window(pixels, setup.margin_px), setup.translations)
-    return Subject(model, pictures, profiler)
+    return Subject(model, in_form(model, setup.measured.form), pictures, profiler)
 
 
 def _first_usable(pictures: Pictures, options: AuditOptions) -> list[tuple[int, Picture]]:

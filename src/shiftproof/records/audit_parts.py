@@ -303,11 +303,13 @@ class Cost:
         views: number of pictures that went through the model.
         forward_equivalents: of the whole run.
         forward_equivalents_per_view: that over views.
-        seconds: wall clock, all sessions of a resumed run together.
+        seconds: wall clock, all sessions of a resumed run and all processes of a shared one together.
         cpu_seconds: CPU time, likewise.
         forward_s: CPU seconds of one plain forward pass of one image.
         batch_size: views per forward pass.
         peak_memory_bytes: of the process (on a GPU: of its allocator).
+        form: in which the model ran: as it is (and why not in a faster form), or laid out and folded for inference, after its
+            answers were found to be the same.
     """
 
     views: int
@@ -318,6 +320,7 @@ class Cost:
     forward_s: float
     batch_size: int
     peak_memory_bytes: int
+    form: str
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,6 @@ def cost_sentence(record: AuditRecord) -> str:
     c = record.cost
     return (
         f"{count_words(c.views, 'view')} in {seconds_words(c.seconds)}; {fixed(c.forward_equivalents_per_view, 2)} forward "
-        f"equivalents per view (one forward: {seconds_words(c.forward_s)} CPU); batches of {c.batch_size}; "
+        f"equivalents per view (one forward: {seconds_words(c.forward_s)} CPU); model {c.form}; batches of {c.batch_size}; "
         f"peak {bytes_words(c.peak_memory_bytes)}; {record.environment.device}"
     )

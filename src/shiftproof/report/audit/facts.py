@@ -113,6 +113,7 @@ def _cost(record: AuditRecord) -> Facts:
         ("Wall clock", seconds_words(c.seconds)),
         ("CPU", seconds_words(c.cpu_seconds)),
         ("One plain forward pass", seconds_words(c.forward_s) + " CPU"),
+        ("Form of the model", c.form),
         ("Batch", count_words(c.batch_size, "view")),
         ("Peak memory", bytes_words(c.peak_memory_bytes)),
     ]
