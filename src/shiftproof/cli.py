@@ -6,6 +6,7 @@ or experiments were skipped; 70 a bug in shiftproof, with its traceback; 130 sto
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 import shlex
@@ -124,13 +125,22 @@ app.command(cls=Verb, epilog=_epilog("3 done, but experiments were skipped"))(re
 
 
 def main(words: list[str] | None = None) -> None:
-    """Runs the command line on `words`, or on the process's arguments, and exits with the status of `EXIT_STATUS`."""
+    """Runs the command line on `words`, or on the process's arguments, and exits with the status of the command.
+
+    Run on the process's arguments, it ends the process itself.
+    """
     # One thread moves pictures while others run the model. Waiting threads that spin would take the cores of those that work.
     # OpenMP reads this variable when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with lasting_streams(), exits_raised():
         status = _status(sys.argv[1:] if words is None else words)
-    sys.exit(status)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    if words is not None:
+        sys.exit(status)
+    # Python would now take apart, one by one, all objects that torch has made: half a second in which nothing is done.
+    atexit._run_exitfuncs()
+    os._exit(status)
 
 
 def _run(typed: list[str]) -> Any:

@@ -180,9 +180,11 @@ def of_protocol(p: Protocol) -> Iterator[Fault]:
 
 
 def of_cost(c: Cost) -> Iterator[Fault]:
-    """Negative costs."""
+    """Negative costs, or no form."""
     for f in dataclasses.fields(c):
-        yield from out_of_bounds(f.name, getattr(c, f.name), 0)
+        if f.name != "form":
+            yield from out_of_bounds(f.name, getattr(c, f.name), 0)
+    yield from empty("form", c.form)
 
 
 def of_environment(e: Environment) -> Iterator[Fault]:
