@@ -210,6 +210,16 @@ WITH_THE_TILE = {
     "back by a factor": lambda conv, x: nn.functional.interpolate(nn.functional.avg_pool2d(conv(x), 2), scale_factor=2),
     "cropped from both ends": lambda conv, x: conv(x)[:, :, 2:-2, 2:-2],
 }
+
+
+class OtherSizeError(Exception):
+    """As a library's own exceptions are: of none of Python's classes of errors."""
+
+
+def refuse():
+    raise OtherSizeError("pictures of 12 px, please")
+
+
 OF_ONE_SIZE = {
     "back to a size that was typed": back(lambda x: (12, 12)),
     "times the height": lambda conv, x: conv(x) * x.shape[2],
@@ -221,6 +231,7 @@ OF_ONE_SIZE = {
     ),
     "a part that was typed": lambda conv, x: conv(x)[:, :, 2:10, 2:10],
     "ones of a size that was typed": lambda conv, x: conv(x) * torch.ones(12, 12),
+    "an error of its own for any other": lambda conv, x: conv(x) if x.shape[2] == 12 else refuse(),
 }
 
 

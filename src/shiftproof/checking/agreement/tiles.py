@@ -48,7 +48,13 @@ def held_against_tiles(verdict: Verdict, module: nn.Module, run: Run, like: Tens
     scene = torch.randn(1, c, *larger, generator=torch.Generator().manual_seed(0)).to(like)
     given = scene[:, :, :h, :w]
     shown = [scene[:, :, :y, :x].contiguous() for y, x in [(h, w), *tiles]]
-    found = observed(module, shown).answers
+    try:
+        found = observed(module, shown).answers
+    except TimeoutError:  # of the caller, whose patience is at an end
+        raise
+    except Exception as e:  # of a class of the model's own: it ran at its own size, so it refuses another
+        pass_on(e)
+        return _of_one_size(claim, tiles[0])
     if not isinstance(found[0], Tensor):
         return claim
     try:
@@ -61,9 +67,14 @@ def held_against_tiles(verdict: Verdict, module: nn.Module, run: Run, like: Tens
             return claim
         scale = {a: tile[i] - (h, w)[i] for i, a in enumerate(AXES)}
         if not isinstance(answer, Tensor) or _apart(found[0], answer, kind, scale, most):
-            kept = tuple(condition for condition in claim.conditions if condition != OTHER_TILES)
-            return replace(claim, smallest_px=None, conditions=kept).under(one_tile_size(tile))
+            return _of_one_size(claim, tile)
     return claim
+
+
+def _of_one_size(claim: Claim, tile: tuple[int, int]) -> Claim:
+    """The claim for tiles of the given size alone, because the module does something else with this one."""
+    kept = tuple(condition for condition in claim.conditions if condition != OTHER_TILES)
+    return replace(claim, smallest_px=None, conditions=kept).under(one_tile_size(tile))
 
 
 def _strides(kind: Signal) -> dict[str, Fraction]:
