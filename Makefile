@@ -34,6 +34,8 @@ bench: .venv/installed  # minutes; prints ratios against a named alternative and
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/startup.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/unshared.py
 	$(BIN)/python benchmarks/training.py

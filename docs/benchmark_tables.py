@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ LOOPS = {
     "roll": "loop with torch.roll",
     "hooks": "forward hooks",
 }  # names in the benchmarks
+MODELS = {"resnet18": "ResNet-18", "mobilenetv2_100": "MobileNet-V2"}
 
 
 def benchmark(name: str) -> dict[str, Any] | None:
@@ -27,14 +29,15 @@ def speed() -> str:
     """README and results: the benchmarks' ratios."""
     rows = ["| what | cost | memory | command, hardware, date |", "| --- | --- | --- | --- |"]
     titles = {
-        "audit": "consistency and flip rate, ResNet-18, 224 px, {images} images x {moves} moves",
+        "audit": "consistency and flip rate, {model}, 224 px, {images} images x {moves} moves",
         "layers": "all layers, propagated and local, ResNet-18, {images} images x {moves} moves",
     }
     for name, title in titles.items():
         if result := benchmark(name):
             where = f"`python benchmarks/{name}.py`, {result['hardware']}, {result['date'][:10]}"
             for row in result["rows"]:
-                what = f"{title.format(**result)}: {LOOPS.get(row['what'], row['what'])}"
+                of = result | row | {"model": MODELS.get(row.get("model", ""), "")}
+                what = f"{title.format(**of)}: {LOOPS.get(row['what'], row['what'])}"
                 memory = f"{fixed(row['memory_ratio'], 2)} x plain"
                 rows.append(f"| {what} | {fixed(row['fe_per_view'], 2)} FE per view | {memory} | {where} |")
     if (result := benchmark("training")) and result["pictures"] == 60_000:
@@ -191,3 +194,96 @@ def scheduler() -> str:
         f"`{r['command']}`, {r['hardware']}, {r['date'][:10]}."
     )
     return "\n".join([*rows, "", words])
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is aimed at: `best` of the figure that `key` of the row `of` in a benchmark's result has."""
+
+    what: str
+    bench: str
+    of: dict[str, Any]
+    key: str
+    best: float
+    unit: str
+    against: str
+    at_least: bool = False
+
+
+PLAIN_LOOP = "plain forward passes, which are 1 FE"
+TARGETS = (
+    *(
+        Target(
+            f"{MODELS[model]}, 64 pictures x {moves} moves",
+            "audit",
+            {"model": model, "moves": moves, "what": "shiftproof"},
+            "fe_per_view",
+            best,
+            "FE per view",
+            PLAIN_LOOP,
+        )
+        for model, moves, best in (("resnet18", 64, 0.75), ("mobilenetv2_100", 64, 0.40), ("resnet18", 4, 2.5))
+    ),
+    Target(
+        "memory of the first of these",
+        "audit",
+        {"model": "resnet18", "moves": 64, "what": "shiftproof"},
+        "memory_ratio",
+        1.2,
+        "x plain",
+        PLAIN_LOOP,
+    ),
+    Target(
+        "all layers, ResNet-18, 16 pictures x 64 moves",
+        "layers",
+        {"what": "shiftproof"},
+        "fe_per_view",
+        2.0,
+        "FE per view",
+        "forward hooks that keep every layer's output",
+    ),
+    Target("memory of all layers", "layers", {"what": "shiftproof"}, "memory_ratio", 1.3, "x plain", PLAIN_LOOP),
+    *(
+        Target(f"`{what}`", "startup", {"what": what}, "median_s", best, "s", "`import torch`")
+        for what, best in (
+            ("shiftproof check torchvision:resnet18", 2.5),
+            ("shiftproof check net.py:nothing (an error)", 1.5),
+            ("shiftproof reproduce --list", 1.0),
+            ("shiftproof --help", 0.4),
+        )
+    ),
+    Target(
+        "an audit by 2 processes with one thread each",
+        "scaling",
+        {"processes": 2},
+        "efficiency",
+        0.9,
+        "of twice the speed of one",
+        "the same audit by one process",
+        at_least=True,
+    ),
+)
+ALTERNATIVES = {"layers": ("hooks", "fe_per_view", "FE per view"), "startup": ("import torch", "median_s", "s")}
+
+
+def performance() -> str:
+    """docs/performance.md: each target, what was measured, and the named alternative of the same run."""
+    rows = ["| what | target | measured | reached | against, in the same run | command, hardware, date |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for t in TARGETS:
+        result = benchmark(t.bench)
+        row = next((r for r in (result or {"rows": []})["rows"] if t.of.items() <= r.items()), None)
+        aim = f"{'≥' if t.at_least else '≤'} {t.best:g} {t.unit}"
+        if result is None or row is None:
+            rows.append(f"| {t.what} | {aim} | not measured | | {t.against} | `python benchmarks/{t.bench}.py` |")
+            continue
+        reached = row[t.key] >= t.best if t.at_least else row[t.key] <= t.best
+        against = t.against
+        if t.bench in ALTERNATIVES and t.key == ALTERNATIVES[t.bench][1]:
+            what, key, unit = ALTERNATIVES[t.bench]
+            against += f": {fixed(next(r for r in result['rows'] if r['what'] == what)[key], 2)} {unit}"
+        where = f"`python benchmarks/{t.bench}.py`, {result['hardware']}, {result['date'][:10]}"
+        measured = f"{fixed(row[t.key], 2)} {t.unit}"
+        rows.append(f"| {t.what} | {aim} | {measured} | {'yes' if reached else 'no'} | {against} | {where} |")
+    rows.append("| views per second on a GPU | – | not measured | | the bare loop | no GPU was at hand |")
+    return "\n".join(rows)

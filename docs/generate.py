@@ -40,6 +40,7 @@ DOCUMENTS = (
     "docs/zoo.md",
     "docs/learn.md",
     "docs/scale.md",
+    "docs/performance.md",
 )
 MODELS = {
     "resnet20-cifar10": "ResNet-20, CIFAR-10",
@@ -276,6 +277,7 @@ BENCHMARKS = (
     benchmark_tables.continued,
     benchmark_tables.exhibits,
     benchmark_tables.scaling,
+    benchmark_tables.performance,
     benchmark_tables.scheduler,
     benchmark_tables.coverage,
     benchmark_tables.coverage_methods,

@@ -57,7 +57,8 @@ def contents(wheel: Path) -> dict[str, str]:
 def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel):
     package = ROOT / "src" / "shiftproof"
     files = {p.relative_to(ROOT / "src").as_posix() for p in package.rglob("*") if p.is_file()}
-    ours = {f for f in files if "__pycache__" not in f}
+    pages = {f"shiftproof/report/check/pages/{code}.md" for code in shiftproof.records.CODES}
+    ours = {f for f in files if "__pycache__" not in f} | pages
     held = set(contents(wheel))
     assert {f for f in held if ".dist-info/" not in f} == ours
     for needed in (
@@ -90,6 +91,7 @@ def test_the_source_distribution_builds_the_same_wheel(wheel, sdist, tmp_path):
     top = f"shiftproof-{shiftproof.__version__}"
     assert {Path(n).parts[1] for n in names} == {
         "src",
+        "docs",
         "pyproject.toml",
         "README.md",
         "LICENSE",
@@ -164,6 +166,8 @@ def test_its_command_line_runs(installed, tmp_path):
     assert installed.run("shiftproof", "-V", cwd=tmp_path).stdout == f"shiftproof {shiftproof.__version__}\n"
     listed = installed.run("shiftproof", "reproduce", "--list", cwd=tmp_path)  # reads costs.json
     assert listed.returncode == 0, listed.stderr
+    page = installed.run("shiftproof", "check", "--explain", "T2", cwd=tmp_path)  # is in the wheel
+    assert (page.returncode, page.stdout[:12]) == (0, "# T2: paddin"), page.stderr
     words = ("audit", "builtin:digits-cnn", "digits", "--limit", "20", "--max-px", "1", "--out", "made", "--json")
     done = installed.run("shiftproof", *words, cwd=tmp_path)  # draws the page from its templates
     assert done.returncode == 0, done.stderr

@@ -298,3 +298,18 @@ def test_the_check_is_repeated_as_it_was_typed(run, tmp_path):
 def test_a_world_that_does_not_exist(run):
     assert run("net.py:cut", "--world", "torus")[0] == 2
     assert sp.check(torch.nn.Conv2d(1, 1, 3), (1, 8, 8), world="window").world == "window"
+
+
+@pytest.mark.parametrize("code", records.CODES)
+def test_every_code_is_explained(run, code):
+    status, out, err = run("check", "--explain", code.lower())
+    assert (status, err) == (0, "")
+    assert out.startswith(f"# {code}: {records.CODES[code]}")
+    assert "## Mended" in out
+    assert "](" not in out.replace("](http", "")  # links to files that are not there
+
+
+def test_a_code_that_does_not_exist_is_an_error_that_names_those_that_do(run):
+    status, _, err = run("check", "--explain", "T99")
+    assert status == 2
+    assert "'T99' is not a code; the codes are T0, T1, T2" in " ".join(err.replace("│", " ").split())

@@ -29,8 +29,12 @@ FASTER = 0.9  # of the plain form's time; less is not worth another form
 LIBRARIES = ("torch", "torchvision", "timm", "shiftproof")  # their layers do nothing else when they are traced
 
 
-def chosen_form(model: LoadedModel, views: Tensor, answer: Answer, total: int, plain: Forward) -> str:
-    """Which form of the model the views of a run go through: `PLAIN`, with the reason why a faster one was refused, or another.
+def chosen_form(
+    model: LoadedModel, views: Tensor, answer: Answer, total: int, plain: Forward
+) -> tuple[str, LoadedModel]:
+    """Which form of the model the views of a run go through, and the model in it.
+
+    The form is `PLAIN`, with the reason if a faster one gave other answers, or another.
 
     Args:
         model: the model, in evaluation mode.
@@ -40,19 +44,20 @@ def chosen_form(model: LoadedModel, views: Tensor, answer: Answer, total: int, p
         plain: the cost of a forward pass as it is, at the run's batch size.
     """
     if total < LEAST_VIEWS or total * plain.seconds < LEAST_S or not _can_change(model):
-        return PLAIN
+        return PLAIN, model
     form = FOLDED if _can_be_traced(model.module) else CHANNELS_LAST
     try:
         fast = in_form(model, form)
-        off = _off(answer, run(model, views.clone()), run(fast, views.clone()))
+        answers = (torch.cat([run(m, some.clone()) for some in views.split(plain.batch_size)]) for m in (model, fast))
+        off = _off(answer, *answers)
         if off is not None:
-            return f"{PLAIN}: {form}, {off}"
+            return f"{PLAIN}: {form}, {off}", model
         batch = views[torch.arange(plain.batch_size) % len(views)]
         taken = min(seconds_of(fast, batch.clone()) for _ in range(3)) / plain.batch_size
     except Exception as e:  # a model that cannot be copied, traced or laid out otherwise is run as it is
         pass_on(e)
-        return PLAIN
-    return form if taken <= FASTER * plain.seconds else PLAIN
+        return PLAIN, model
+    return (form, fast) if taken <= FASTER * plain.seconds else (PLAIN, model)
 
 
 def some_views(stack: Tensor, moves: np.ndarray, translations: TranslationSet, margin_px: int) -> Tensor:

@@ -248,6 +248,7 @@ def prepare(
         else:
             pictures = pictures.matched(classes, model.labels)
         offsets = offsets_tensor(translations, "cpu").numpy().astype(float)
+        running = model if measured is None else in_form(model, measured.form)
         if measured is None:
             period = None
             # Only the torus of all moves has the group's structure: of some moves
@@ -269,7 +270,8 @@ def prepare(
             if options.features is None and not steady.repeat:  # a layer is seen in the model as it is
                 stack = as_unit(torch.stack([p.pixels for _, p in first]).to(device_of(model)))
                 moved = some_views(stack, run, translations, pictures.margin_px)
-                form = chosen_form(model, moved, ANSWERS[kind], views, Forward(measured.batch_size, forward.seconds))
+                plain = Forward(measured.batch_size, forward.seconds)
+                form, running = chosen_form(model, moved, ANSWERS[kind], views, plain)
                 measured = replace(measured, form=form)
         grid = find_grid(model, window.clone(), (outputs.shape[2], outputs.shape[3])) if task == "dense" else None
         plan = plan_moves(offsets, measured.period)
@@ -306,7 +308,7 @@ def prepare(
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - cpu_started,
     )
-    return setup, Subject(model, in_form(model, measured.form), pictures, profiler)
+    return setup, Subject(model, running, pictures, profiler)
 
 
 def reopen(setup: Setup) -> Subject:

@@ -53,6 +53,27 @@ def rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def _explain(code: str | None) -> None:
+    """Prints the page about a code and ends the command."""
+    if code is None:
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from shiftproof.records import CODES
+    from shiftproof.report import page_of
+
+    if code.upper() not in CODES:
+        raise typer.BadParameter(f"{code!r} is not a code; the codes are {', '.join(CODES)}", param_hint="--explain")
+    console = Console()
+    page = page_of(code.upper())
+    if console.is_terminal:
+        console.print(Markdown(page))
+    else:
+        typer.echo(page, nl=False)
+    raise typer.Exit
+
+
 @rare_collections()
 def check(
     model: Annotated[
@@ -111,6 +132,15 @@ def check(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print every finding separately instead of grouping similar ones.")
     ] = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            callback=_explain,
+            is_eager=True,
+            metavar="CODE",
+            help="Say what a code of a finding means, e.g. T1: a network that has it, and the same network mended. Then exit.",
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -146,8 +176,6 @@ def check(
     if out is not None:
         owned.refuse_foreign(out, WRITTEN)  # before minutes are spent on a large model
 
-    from shiftproof.checking import check as run_check
-    from shiftproof.checking import refuted
     from shiftproof.models import load_model
     from shiftproof.records.verdict_printing import text
     from shiftproof.report import github, print_next_steps, sarif
@@ -158,6 +186,10 @@ def check(
         with doing(stderr, f"loading {model}"):
             loaded = load_model(model, weights=weights, pretrained=pretrained, input_size=size)
         warn_of_random_weights(loaded, stderr)
+        # Only now: what a check needs takes longer to import than to find that there is no such model.
+        from shiftproof.checking import check as run_check
+        from shiftproof.checking import refuted
+
         with doing(stderr, f"checking {model}"):
             of = (size[0], size[2]) if series and size else None
             verdict = replace(run_check(loaded, of, world=world.value), command=typed())

@@ -8,6 +8,7 @@ from shiftproof.report.audit.page import render, write_page
 from shiftproof.report.audit.pictures import map_pictures
 from shiftproof.report.audit.terminal import print_record
 from shiftproof.report.check.annotations import github, sarif
+from shiftproof.report.check.explained import page_of
 from shiftproof.report.check.page import render_verdict, write_verdict_page
 from shiftproof.report.check.terminal import print_next_steps
 from shiftproof.report.experiment.page import render_experiment, write_experiment_page, write_overview
@@ -16,6 +17,7 @@ from shiftproof.report.experiment.terminal import print_experiment
 __all__ = [
     "github",
     "map_pictures",
+    "page_of",
     "print_experiment",
     "print_next_steps",
     "print_record",

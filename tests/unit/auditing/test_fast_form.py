@@ -37,7 +37,7 @@ def trained(net):
 
 
 def chosen(net, total=10_000, plain=SLOW, answer="scores"):
-    return chosen_form(wrap(net, SIZE), torch.rand(8, *SIZE), ANSWERS[answer], total, plain)
+    return chosen_form(wrap(net, SIZE), torch.rand(8, *SIZE), ANSWERS[answer], total, plain)[0]
 
 
 def library(name):

@@ -14,6 +14,7 @@ from shiftproof.printable import printable
 from shiftproof.records import CODES, Finding, Verdict
 from shiftproof.records.verdict_words import WORLD_WORDS
 from shiftproof.report.check import glossary
+from shiftproof.report.check.explained import page_of
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -169,6 +170,7 @@ def _rule(code: str) -> dict[str, Any]:
         "name": CODES[code].title().replace(" ", ""),
         "shortDescription": {"text": CODES[code].capitalize()},
         "fullDescription": {"text": definition.text},
+        "help": {"text": definition.text, "markdown": page_of(code)},
     }
     links = [s.url for s in definition.sources if s.url]
     return {**found, "helpUri": links[0]} if links else found

@@ -17,6 +17,10 @@ MEASURED_IN = {"circular": "circular", "window": "crop", "canvas": "zero"}
 def next_steps(verdict: Verdict) -> list[Next]:
     """What to do next, the most useful first."""
     found = [*_mends(verdict), *_larger(verdict), *_weights(verdict)]
+    codes = [g[0].code for g in groups(verdict)]
+    if codes:
+        text = f"Read what {codes[0]} is: a network that has it, and the same network mended."
+        found.append(Next(text, f"shiftproof check --explain {codes[0]}"))
     claim: Claim = getattr(verdict, verdict.world)
     world = [] if verdict.world == "circular" else ["--world", verdict.world]
     if claim.status == "not_proved":
