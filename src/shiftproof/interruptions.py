@@ -12,7 +12,7 @@ from typing import Any
 
 
 def pass_on(error: BaseException) -> None:
-    """Raises what a handler of a signal raised, if that is what an error is or came from; returns if it is not.
+    """Raises what a handler of a signal raised, or a `TimeoutError`, if that is what an error is or came from; else returns.
 
     A time limit is often a signal whose handler raises an exception of any class. It strikes in the middle of whatever code runs,
     so that it looks like an error of that code. Whoever catches the errors of a model's code asks here first.
@@ -43,9 +43,11 @@ def pass_on(error: BaseException) -> None:
 
 
 def of_handler(error: BaseException) -> BaseException | None:
-    """What a handler of a signal, or a key that interrupts, raised, if that is what an error is or came from; None if not."""
+    """What a handler of a signal, a key that interrupts, or a time limit raised, if an error is or came from it; None if not."""
     codes = _codes_of_handlers()
-    return next((e for e in _chain(error) if isinstance(e, KeyboardInterrupt) or codes & _codes_through(e)), None)
+    return next(
+        (e for e in _chain(error) if isinstance(e, KeyboardInterrupt | TimeoutError) or codes & _codes_through(e)), None
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from shiftproof.checking.agreement.running import (
     Run,
     copied,
     lines_run,
+    numbers_read,
     observed,
     program_runner,
     takes_picture,
@@ -86,8 +87,9 @@ def agreement(
 ) -> Agreement:
     """Runs a module and the program that torch exported from it on the same pictures, the module twice on the first of them.
 
-    The pictures are normal random numbers, the same picture moved by the step, whole numbers of both signs up to 256, and numbers
-    in [0, 1): code that asks for thresholds meets both sides of most. A large model runs on the first two only. If the answers
+    The pictures are normal random numbers, the same picture moved by the step, whole numbers of both signs up to 256, numbers in
+    [0, 1), an empty and a uniform picture, one bright pixel, and large numbers: code that asks for thresholds meets both sides of
+    most. A large model runs on the first two only. Code that asks all the same is told of in a condition. If the answers
     are not the same to the bit, they must be the same up to rounding, and those of a copy of the module and the program in
     float64, where they can run in it.
 
@@ -109,10 +111,7 @@ def agreement(
     try:
         wanted = [run(p) for p in shown]
         again = run(shown[0]) if module is None else wanted[0]
-    except (
-        MemoryError,
-        *FAILURES,
-    ) as e:  # an operator that this device or precision does not have, or too little memory
+    except FAILURES as e:  # an operator that this device or precision does not have, or too little memory
         pass_on(e)
         return _not_run(f"the exported program raises {type(e).__name__}: {said(e)}")
     if any(t.is_meta for t in wanted):
@@ -129,7 +128,8 @@ def agreement(
         as_it_runs = _as_it_runs(run, shown, found)
         precise = _in_float64(module, program, shown, found.seen)
         # Code that asks for the kind of the numbers may do in float64 what was exported, and something else as it runs.
-        found = precise if precise is not None and as_it_runs.parting() is None else as_it_runs
+        better = precise is not None and (as_it_runs.parting() is None or not precise.steady())
+        found = precise if precise is not None and better else as_it_runs
     return _concluded(found, module, program, pictures)
 
 
@@ -155,11 +155,17 @@ def _pictures(
     like = picture_like(program)
     source = torch.Generator().manual_seed(0)
     normal = torch.randn(1, *size, generator=source)
+    impulse = torch.zeros(1, *size)
+    impulse[..., size[1] // 2, size[2] // 2] = 1
     found = {
         "normal random numbers": normal,
         "moved random numbers": normal.roll([s or 0 for s in step], (2, 3)),
         "whole numbers of both signs": torch.randint(-4, 5, (1, *size), generator=source) * 64.0,
         "random numbers in [0, 1)": torch.rand(1, *size, generator=source),
+        "zeros": torch.zeros(1, *size),
+        "a uniform picture": torch.full((1, *size), 0.5),
+        "one bright pixel": impulse,
+        "random numbers in [0, 65504)": 65504 * torch.rand(1, *size, generator=source),  # half precision has no larger
     }
     some = list(found)[: 2 if work(program) > MUCH_WORK else None]
     return {k: found[k].to(like) for k in some}
@@ -228,6 +234,11 @@ def _concluded(
         return Agreement(reason, line, PATH_MEND, seen.kept)
     seen_besides = [*clocks, *named, *seen.causes, *seen.beside]
     conditions = tuple(f"the model {c}: its answer must not depend on it" for c in seen_besides)
+    if read := numbers_read(module, next(iter(pictures.values()))):
+        name, line = read
+        conditions += (
+            f"the model reads numbers of the picture ({name} at {line}): it must do the same for every picture",
+        )
     return Agreement(kept=seen.kept, conditions=conditions)
 
 

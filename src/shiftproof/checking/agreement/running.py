@@ -6,6 +6,7 @@ import copy
 import io
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -80,9 +81,7 @@ def observed(module: nn.Module, pictures: list[Tensor]) -> Observed:
                 with calls_watched(calls), as_the_caller():
                     found = chosen(module(picture.clone()))
                 return LEFT_FROM_EXPORT if isinstance(found, FakeTensor) else found.detach().clone()
-            except TimeoutError:  # of the caller, whose patience is at an end
-                raise
-            except (MemoryError, OSError, *FAILURES) as e:
+            except FAILURES as e:
                 pass_on(e)
                 return e
 
@@ -127,9 +126,7 @@ def keeps_from_export(module: nn.Module, picture: Tensor) -> bool:
         try:
             with as_the_caller():
                 found = module(picture.clone())
-        except TimeoutError:  # of the caller, whose patience is at an end
-            raise
-        except (MemoryError, OSError, *FAILURES) as e:
+        except FAILURES as e:
             pass_on(e)
             return "FakeTensor" in str(e)
     return any(isinstance(t, FakeTensor) for t in pytree.tree_leaves(found))
@@ -275,3 +272,72 @@ def lines_run(module: nn.Module, picture: Tensor, each_way: bool = False) -> lis
             module(picture.clone())
             found += lines.found
     return found
+
+
+READING = (
+    "item",
+    "__bool__",
+    "__float__",
+    "__int__",
+    "__index__",
+    "__complex__",
+    "__contains__",
+    "tolist",
+    "numpy",
+    "__array__",
+)
+READING_FUNCTIONS = ("is_nonzero", "equal", "allclose")
+
+
+class _Reads(TorchFunctionMode):
+    """Where the model's own code takes numbers out of tensors that depend on the picture: code can only ask what it has read.
+
+    Args:
+        picture: what the model is run on.
+    """
+
+    def __init__(self, picture: Tensor) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.depend: dict[int, weakref.ref[Tensor]] = {}  # a set of tensors would compare their numbers
+        self.mark(picture)
+
+    def mark(self, found: Any) -> None:
+        """These depend on the picture."""
+        self.depend |= {id(t): weakref.ref(t) for t in pytree.tree_leaves(found) if isinstance(t, Tensor)}
+
+    def depends(self, found: Any) -> bool:
+        """Whether one of these does."""
+        leaves = [t for t in pytree.tree_leaves(found) if isinstance(t, Tensor)]
+        return any(id(t) in self.depend and self.depend[id(t)]() is t for t in leaves)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name, read = getattr(func, "__name__", ""), self.depends((args, kwargs))
+        if read and name in (*READING, *READING_FUNCTIONS):
+            frame = sys._getframe(1)
+            while frame is not None and frame.f_code.co_filename != __file__ and not line_of_frame(frame):
+                frame = frame.f_back
+            line = "" if frame is None else line_of_frame(frame)
+            self.found.append((name, line or "code of a library"))
+        answer = func(*args, **(kwargs or {}))
+        if read:
+            self.mark((answer, args[0] if name == "__setitem__" else None))
+        return answer
+
+
+@in_own_context
+def numbers_read(module: nn.Module, picture: Tensor) -> tuple[str, str] | None:
+    """(how, "file:line") where a module's code first reads numbers that depend on the picture; None if it reads none.
+
+    torch's export refuses code that does so, unless the code hides it: it asks whether it is being exported, or swallows the
+    error.
+
+    Args:
+        module: left as it was.
+        picture: (1, c, h, w).
+    """
+    shown = picture.clone()
+    with _left_alone(module, picture), torch.no_grad(), as_the_caller(), _Reads(shown) as reads, suppressed(*FAILURES):
+        _evaluate(module)
+        module(shown)
+    return reads.found[0] if reads.found else None

@@ -50,8 +50,6 @@ def held_against_tiles(verdict: Verdict, module: nn.Module, run: Run, like: Tens
     shown = [scene[:, :, :y, :x].contiguous() for y, x in [(h, w), *tiles]]
     try:
         found = observed(module, shown).answers
-    except TimeoutError:  # of the caller, whose patience is at an end
-        raise
     except Exception as e:  # of a class of the model's own: it ran at its own size, so it refuses another
         pass_on(e)
         return _of_one_size(claim, tiles[0])

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from shiftproof.checking.graph.node import Ref
 from shiftproof.checking.graph.nodes import Graph, refs
-from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, MOVING, UNDEFINED
+from shiftproof.checking.rules.constants import FROM_SHAPE, LIKE_ANOTHER, MOVING, UNDEFINED, random
 from shiftproof.interruptions import pass_on
 
 
 class Values:
-    """Reads constants of a graph by name; None where a value is not known: on the meta device, and where torch does not run it.
+    """Reads constants of a graph by name; None where a value is not known.
+
+    That is so on the meta device, where torch does not run the operators, and for numbers that are drawn at random or were never
+    written: another run has others.
 
     Parameters that are not given are drawn at random. That a fresh network's parameters are all zero, for example, says nothing
     about the network after training. What holds for random numbers, such as that those repeated by `expand` are equal, holds
@@ -93,7 +96,7 @@ class Values:
     def read(self, name: str) -> Tensor | None:
         """The value of a constant node ("name", or "name[i]" for one of several results)."""
         base, bracket, rest = name.partition("[")
-        found = self._compute(base)
+        found = self._compute(base) if self.defined(name) else None
         if bracket and isinstance(found, list | tuple):
             found = found[int(rest[:-1])]
         return found if isinstance(found, Tensor) else None
@@ -144,12 +147,13 @@ class Values:
                 return found.detach()
             # seeded by the name, so that a parameter has the same values whenever it is read
             # Not Python's `hash`, which differs from process to process.
-            random = torch.Generator().manual_seed(crc32(name.encode()))
-            return torch.randn(found.shape, dtype=found.dtype, generator=random)
+            generator = torch.Generator().manual_seed(crc32(name.encode()))
+            return torch.randn(found.shape, dtype=found.dtype, generator=generator)
         if node.operator in UNDEFINED:
             return _memory(node.shape, node.dtype, self.never)
-        # Inputs, and what is written through a view, have no operator to run.
-        if not callable(node.target):
+        # Inputs, and what is written through a view, have no operator to run. An operator that draws must not be run: it would
+        # take numbers from the caller's generator.
+        if not callable(node.target) or random(node):
             return None
         if any(self.held[r] is None for r in self.needs(name)):
             return None
