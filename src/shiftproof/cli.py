@@ -11,6 +11,7 @@ import inspect
 import os
 import shlex
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Annotated, Any
@@ -136,11 +137,18 @@ def main(words: list[str] | None = None) -> None:
         status = _status(sys.argv[1:] if words is None else words)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-    if words is not None:
+    if words is not None or _has_guests():
         sys.exit(status)
     # Python would now take apart, one by one, all objects that torch has made: half a second in which nothing is done.
     atexit._run_exitfuncs()
     os._exit(status)
+
+
+def _has_guests() -> bool:
+    """Whether there may be threads that must end or files that must be closed: those of a user's code, or any thread at all."""
+    factory = sys.modules.get("shiftproof.models.loading.factory")
+    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    return bool(others) or (factory is not None and factory.has_run())
 
 
 def _run(typed: list[str]) -> Any:

@@ -155,6 +155,9 @@ def audit(
         with place as kept:
             setup, subject = _prepare(task, kept)
             must_measure(setup, required)
+            if kept is not None:
+                with writing(kept.ready):
+                    kept.ready.touch()
             setup = replace(
                 setup, seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - cpu_started
             )  # with what opening the folder and digesting the pictures took
@@ -200,7 +203,7 @@ def _lead_or_help(
         if wait_for_settings(kept):
             setup, subject = _prepare(task, kept)
             meter = Meter(setup, task.progress)
-            with Helpers(setup, kept, task.devices - 1) as helpers:
+            with Helpers(setup, subject, kept, task.devices - 1) as helpers:
                 help_until_done(setup, subject, kept, helpers, meter.add)
         if not (kept.work / "settings.json").exists() and stamp(out / "record.json") not in (None, before):
             shutil.rmtree(kept.work, ignore_errors=True)  # of a block that was written while the folder was removed
@@ -218,7 +221,7 @@ def _stream(
             yield stream
         return
     with (
-        Helpers(setup, kept, task.devices - 1) as helpers,
+        Helpers(setup, subject, kept, task.devices - 1) as helpers,
         closing(shared_blocks(setup, subject, kept, helpers, meter.add)) as stream,
     ):
         yield stream

@@ -8,6 +8,8 @@ its file is written beside its place and renamed, so two processes that run the 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterable
@@ -15,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LEASE_S = 90.0  # network file systems may show the age of a file a minute late
+EMPTY_S = 5.0  # a process that made a claim and was killed before it wrote its name
 
 
 class Claims:
@@ -51,7 +54,7 @@ class Claims:
             if number in self._held:
                 continue
             if self._is_left(path):
-                path.unlink(missing_ok=True)
+                _remove(path)
             with suppress(FileExistsError, FileNotFoundError):  # somebody was faster; the run is finished
                 file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
                 with os.fdopen(file, "w") as f:
@@ -63,10 +66,7 @@ class Claims:
     def has(self, number: int) -> bool:
         """Whether this process still has its claim on the block: nobody took it, and the run goes on."""
         path = self._path(number)
-        try:
-            return number in self._held and path.read_text() == _this_process()
-        except OSError:
-            return False
+        return number in self._held and _owner(path) == _this_process()
 
     def release(self, number: int) -> None:
         """The block is done."""
@@ -88,15 +88,33 @@ class Claims:
     def _is_left(self, path: Path) -> bool:
         """Whether a claim is there and counts for nothing."""
         try:
-            renewed, owner = path.stat().st_mtime_ns, path.read_text()
+            found = path.lstat()
         except OSError:
             return False
-        if _has_ended(owner):
+        owner = _owner(path)
+        if not stat.S_ISREG(found.st_mode) or _has_ended(owner):
             return True
         # Two machines need not agree what time it is: only whether the claim is renewed is looked at, with one's own clock.
-        if self._seen.get(path, (None, 0.0))[0] != renewed:
-            self._seen[path] = renewed, time.monotonic()
-        return time.monotonic() - self._seen[path][1] > self.lease_s
+        if self._seen.get(path, (None, 0.0))[0] != found.st_mtime_ns:
+            self._seen[path] = found.st_mtime_ns, time.monotonic()
+        return time.monotonic() - self._seen[path][1] > (self.lease_s if owner else min(self.lease_s, EMPTY_S))
+
+
+def _owner(path: Path) -> str:
+    """What stands in a claim: the process that made it. "" if that cannot be read, or if it is no file."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace") if stat.S_ISREG(path.lstat().st_mode) else ""
+    except OSError:
+        return ""
+
+
+def _remove(path: Path) -> None:
+    """Remove a claim, or whatever else has its name."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _this_process() -> str:

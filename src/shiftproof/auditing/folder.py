@@ -52,6 +52,7 @@ class RunFolder(KeptBlocks):
                     if link.is_symlink():
                         link.unlink()
                 self.work.mkdir(parents=True, exist_ok=True)
+                self.ready.unlink(missing_ok=True)
             # Nobody else is at work here, so that whatever is unfinished belongs to processes that were killed.
             for folder in {(out / name).parent for name in WRITTEN}:
                 sweep(folder, older_s=0)

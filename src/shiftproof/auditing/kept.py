@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -53,6 +54,11 @@ class KeptBlocks:
             return None
         self._settings = _digest(kept)
         return kept
+
+    @property
+    def ready(self) -> Path:
+        """A file that is there while a process leads that has settled what all need; the settings may be of an earlier start."""
+        return self.work / "ready"
 
     def keep_settings(self, settings: dict[str, Any]) -> None:
         """Keep the settings that a resumed run must use again: a JSON object."""
@@ -120,7 +126,8 @@ class KeptBlocks:
 
     def numbers(self) -> set[int]:
         """The numbers of the blocks that are there, whether or not they are damaged."""
-        return {int(path.stem[6:]) for path in self.work.glob("block-*.bin")}
+        found = (re.fullmatch(r"block-(\d{6,})\.bin", path.name) for path in self.work.glob("block-*.bin"))
+        return {int(name[1]) for name in found if name is not None}
 
     def _path(self, number: int) -> Path:
         return self.work / f"block-{number:06d}.bin"

@@ -28,11 +28,12 @@ from shiftproof.auditing.block import Block
 from shiftproof.auditing.claims import Claims
 from shiftproof.auditing.kept import KeptBlocks
 from shiftproof.auditing.pictures import Picture
+from shiftproof.auditing.probe import is_same_model, probe
 from shiftproof.auditing.setup import Setup, Subject, reopen
 from shiftproof.auditing.stream import ahead
 from shiftproof.auditing.work import DECODERS, load_or_error, work
-from shiftproof.errors import BadItemError, RecordError, RestartWarning, ShiftproofError
-from shiftproof.printable import printable
+from shiftproof.errors import BadItemError, DataError, ModelError, RecordError, RestartWarning
+from shiftproof.printable import printable, said
 from shiftproof.records import owned
 
 if TYPE_CHECKING:
@@ -144,13 +145,13 @@ def wait_for_settings(kept: KeptBlocks) -> bool:
     """
     started = time.monotonic()
     while owned.is_busy(kept.out):
-        if (kept.work / "settings.json").exists():
+        if kept.ready.exists():
             return True
         if not kept.work.exists() and time.monotonic() - started > APPEARS_S:
             raise RecordError(
                 "another process is writing into this folder, and not the same audit",
                 where=str(kept.out),
-                remedy="start the same command everywhere, or give another folder with --out",
+                remedy="start the same command everywhere, with the same files of the same age, or give another --out",
             )
         time.sleep(POLL_S)
     return False
@@ -161,22 +162,31 @@ class Helpers:
 
     Args:
         setup: of the run; model and pictures are opened by its words in every process.
+        subject: of this process; those of the others must be the same.
         kept: the run's folder.
         count: number of processes beside this one. On accelerators, each has the next device.
     """
 
-    def __init__(self, setup: Setup, kept: KeptBlocks, count: int) -> None:
+    def __init__(self, setup: Setup, subject: Subject, kept: KeptBlocks, count: int) -> None:
+        data = subject.pictures.fingerprint() if count else ""
         context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = [
             context.Process(
-                target=_help, args=(_on_device(setup, rank), kept.out, kept.key, torch.get_num_threads()), daemon=True
+                target=_help,
+                args=(_on_device(setup, rank), data, kept.out, kept.key, torch.get_num_threads()),
+                daemon=True,
             )
             for rank in range(1, count + 1)
         ]
 
     def __enter__(self) -> Helpers:
-        for process in self._processes:
-            process.start()
+        # Ctrl-C reaches all processes; the others are born without it, and the one that leads ends them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for process in self._processes:
+                process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -205,16 +215,16 @@ def _on_device(setup: Setup, rank: int) -> Setup:
     return replace(setup, device=name, loading={**setup.loading, "device": name})
 
 
-def _help(setup: Setup, out: Path, key: str, threads: int) -> None:
+def _help(setup: Setup, data: str, out: Path, key: str, threads: int) -> None:
     """What another process of this machine does: blocks, until the one that started it has none left or has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that leads ends the others
     torch.set_num_threads(threads)
+    warnings.showwarning = lambda message, *_: _say(f"{type(message).__name__}: {message}")
     parent = multiprocessing.parent_process()
     kept = KeptBlocks(out, key)
     with redirect_stdout(sys.stderr):  # what a user's own model prints is not the record
         try:
             subject = reopen(setup)
-            kept.settings()
+            _same(setup, subject, data, kept)
             with Claims(kept.work) as claims:
                 while parent is not None and parent.is_alive() and kept.work.exists():
                     with closing(own_blocks(setup, subject, kept, claims)) as own:
@@ -222,9 +232,24 @@ def _help(setup: Setup, out: Path, key: str, threads: int) -> None:
                             if not parent.is_alive():
                                 return
                     time.sleep(POLL_S)
-        except ShiftproofError as e:
-            print(printable(f"a process of this audit stopped: {e}"), file=sys.stderr)
+        except (
+            Exception
+        ) as e:  # whatever the model's code raises, the one that leads meets it too, or runs the block itself
+            _say(f"a process of this audit stopped: {said(e)}")
             raise SystemExit(1) from None
+
+
+def _same(setup: Setup, subject: Subject, data: str, kept: KeptBlocks) -> None:
+    """Raises if this process has opened another model or other pictures than the one that leads."""
+    settings = kept.settings()
+    if settings is None or not is_same_model(probe(setup, subject), settings["probe"]):
+        raise ModelError("the model does not give the same answers in every process", where=setup.model.word)
+    if subject.pictures.fingerprint() != data:
+        raise DataError("the pictures are not the same in every process", where=setup.data)
+
+
+def _say(text: str) -> None:
+    print(printable(" ".join(text.split())), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -279,21 +279,21 @@ def audit(
         except KeyboardInterrupt:
             raise StoppedError("stopped; run the same command again to continue") from None
     folder = places[0]
-    if not pages:  # another launch led, and wrote everything
-        say(stderr, f"done, with other processes; the one that led wrote {folder / 'index.html'}")
-    else:
-        if csv is not None:
-            write_beside(csv, record.to_csv().encode(), OUR_TABLE)
-        if as_json:
-            put_json(record.to_dict())
-        else:
-            print_record(record, Console())
+    if csv is not None:
+        write_beside(csv, record.to_csv().encode(), OUR_TABLE)
+    if as_json:
+        put_json(record.to_dict())
+    elif pages:
+        print_record(record, Console())
+    if pages:
         if out is None:
             point_to_latest(folder)
         say(stderr, f"page: {folder / 'index.html'}")
         # Its own work is gone by now, so what is left belongs to other audits.
         if left := unfinished(folder, beside=out is None):
             say(stderr, left, "yellow")
+    else:
+        say(stderr, f"done, with other processes; the one that led wrote {folder / 'index.html'}")
     # Judged after everything is written: a requirement that is not met loses no results. Before bad pictures: a script that
     # asked for a bound must learn first that it is not met.
     failed = [said for w in wanted if (said := failure(record, w)) is not None]

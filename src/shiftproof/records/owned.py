@@ -49,8 +49,8 @@ def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
         if _exists(path) and (path.is_symlink() or not path.is_dir()):
             what = "link" if path.is_symlink() else "file"
             raise RecordError(f"a {what} has the name of a folder to write", where=str(path), remedy="move it away")
-    if (folder / LIST).is_dir() or (folder / LIST).is_symlink():
-        what = "link" if (folder / LIST).is_symlink() else "folder"
+    if _exists(folder / LIST) and ((folder / LIST).is_symlink() or not (folder / LIST).is_file()):
+        what = "link" if (folder / LIST).is_symlink() else "folder" if (folder / LIST).is_dir() else "pipe or device"
         raise RecordError(f"a {what} has the name of a file to write", where=str(folder / LIST), remedy="move it away")
     foreign = [name for name in names if _exists(folder / name) and name not in ours]
     if foreign:

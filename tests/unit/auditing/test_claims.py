@@ -1,9 +1,13 @@
 """Claims on blocks: one process at a time, given back by whoever died or was not heard of."""
 
+import os
 import subprocess
 import sys
 import time
 
+import pytest
+
+from shiftproof.auditing import claims as claims_module
 from shiftproof.auditing.claims import Claims
 
 TAKING = "import sys; from pathlib import Path; from shiftproof.auditing.claims import Claims; "
@@ -67,3 +71,21 @@ def test_a_claim_that_another_took_is_not_this_ones_any_more(tmp_path):
 def test_a_folder_that_has_gone_gives_nothing(tmp_path):
     with Claims(tmp_path / "gone") as claims:
         assert claims.take(range(3)) is None
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "bytes", "empty"])
+def test_what_stands_in_the_place_of_a_claim_does_not_stop_the_run(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(claims_module, "EMPTY_S", 0.3)
+    path = tmp_path / "claim-000000"
+    if kind == "folder":
+        (path / "inside").mkdir(parents=True)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(b"\xff\xfe\x00" if kind == "bytes" else b"")
+    with Claims(tmp_path, lease_s=0.5) as claims:
+        deadline = time.monotonic() + 30
+        while (found := claims.take([0])) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert found == 0
+        assert claims.has(0)

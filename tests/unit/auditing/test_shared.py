@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 import torch
 
 import shiftproof as sp
+from shiftproof.auditing.folder import RunFolder
+from shiftproof.auditing.kept import KeptBlocks
+from shiftproof.auditing.shared import wait_for_settings
 from shiftproof.errors import BusyError, MeasureError
 from shiftproof.records import load
 
@@ -162,6 +166,63 @@ def test_if_the_one_that_leads_dies_its_processes_end_and_the_same_command_goes_
     finished(start(words, tmp_path / "many"))
     assert found(tmp_path / "many") == alone
     assert is_clean(tmp_path / "many")
+
+
+def test_a_process_that_opens_another_model_runs_no_block(words, hold, tmp_path):
+    drawn = "self.held = [torch.from_numpy(np.random.default_rng().normal(size=(64, 10))).float()]"
+    other = MODEL.replace("import time", "import numpy as np, time").replace("torch.manual_seed(0)", drawn)
+    # Weights that no digest of the model covers, others in each process.
+    (tmp_path / "net.py").write_text(other.replace("self.layer(x.flatten(1))", "x.flatten(1) @ self.held[0]"))
+    hold.touch()
+    process = start([*words, "--devices", "2"], tmp_path / "many")
+    until(lambda: children(process), "a second process")
+    until(lambda: not children(process), "its end")
+    hold.unlink()
+    _, err = finished(process)
+    assert "the model does not give the same answers in every process" in err
+    assert "a process of this audit ended with status 1: its pictures are run by the others" in err
+    assert is_clean(tmp_path / "many")
+
+
+def test_what_is_not_a_block_is_not_taken_for_one(words, hold, alone, tmp_path):
+    hold.touch()
+    leads = start([*words, "--devices", "2"], tmp_path / "many")
+    at_work(tmp_path / "many", 2)
+    leads.kill()
+    leads.communicate()
+    hold.unlink()
+    (work,) = (tmp_path / "many").glob(".run-*")
+    (work / "block-000001 (copy).bin").write_bytes(b"")
+    finished(start([*words, "--devices", "2"], tmp_path / "many"))
+    assert found(tmp_path / "many") == alone
+
+
+def test_a_launch_waits_until_the_one_that_leads_has_settled_what_all_need(tmp_path):
+    """The settings that it finds may be of an earlier start, whose model was another."""
+    with RunFolder(tmp_path, {}, shared=True) as leads:
+        kept = KeptBlocks(tmp_path, leads.key)
+        leads.keep_settings({"probe": 1})
+        done = []
+        waiting = threading.Thread(target=lambda: done.append(wait_for_settings(kept)))
+        waiting.start()
+        time.sleep(1)
+        assert done == []
+        leads.ready.touch()
+        waiting.join(10)
+        assert done == [True]
+    with RunFolder(tmp_path, {}, shared=True) as leads:
+        assert not leads.ready.exists()
+
+
+def test_a_launch_that_does_not_lead_writes_what_it_was_asked_for(words, hold, tmp_path):
+    hold.touch()
+    asked = [[*words, "--nodes", "2", "--json", "--csv", str(tmp_path / f"{k}.csv")] for k in range(2)]
+    two = [start(one, tmp_path / "many") for one in asked]
+    at_work(tmp_path / "many", 2)
+    hold.unlink()
+    first, second = (json.loads(finished(process)[0]) for process in two)
+    assert first == second == load(tmp_path / "many").to_dict()
+    assert (tmp_path / "0.csv").read_text() == (tmp_path / "1.csv").read_text()
 
 
 @pytest.mark.slow

@@ -35,6 +35,11 @@ PREFIX = "_shiftproof_file_"  # of the name under which a factory's file is a mo
 DECLARABLE = (*ATTRIBUTES, "scale", "answer")
 
 
+def has_run() -> bool:
+    """Whether code of a user's file has run in this process. It may have left threads at work and files open."""
+    return bool(_ran)
+
+
 def load_factory(word: str, state: dict[str, Tensor] | None) -> Found:
     """Load the network that a function in a Python file returns. The file is run, so load only files that you trust.
 
@@ -58,6 +63,7 @@ def load_factory(word: str, state: dict[str, Tensor] | None) -> Found:
             "no such file", where=file, remedy="give the path of a Python file and its function: net.py:build"
         )
     place = str(path.parent.resolve())
+    _ran.append(word)
     _forget_stale(place)
     before = set(sys.modules)
     sys.path.insert(0, place)  # so that the file can import its neighbours, as under `python FILE.py`
@@ -85,6 +91,7 @@ def load_factory(word: str, state: dict[str, Tensor] | None) -> Found:
     return declared(made, says, where=word)
 
 
+_ran: list[str] = []  # the words of files whose code has run
 _helpers: dict[str, tuple[str, Path, str]] = {}
 """Modules that factories imported from their own folders: name -> (folder, file, digest when it was imported)."""
 
