@@ -39,6 +39,16 @@ def _(self):
     return self.new_empty(())
 
 
+LIBRARY = torch.library.Library("shiftproof_tests", "FRAGMENT")
+LIBRARY.define("composed(Tensor x) -> Tensor")
+LIBRARY.impl("composed", lambda x: x.relu() + 1, "CompositeImplicitAutograd")
+LIBRARY.define("table() -> Tensor")
+LIBRARY.impl("table", lambda: torch.ones(8), "CompositeImplicitAutograd")
+LIBRARY.define("double_(Tensor(a!) x) -> Tensor(a!)")
+LIBRARY.impl("double_", lambda x: x.mul_(2), "CompositeExplicitAutograd")
+torch.library.register_fake("shiftproof_tests::double_", lambda x: x)
+
+
 def circular_error(model: nn.Module, size: tuple[int, int, int]) -> float:
     """The largest difference that contradicts what `check` proves for circular moves; 0 where it proves nothing."""
     claim = sp.check(model, size).circular
@@ -129,6 +139,41 @@ CIRCULAR = {
 @pytest.mark.parametrize("case", CIRCULAR)
 def test_a_run_does_not_contradict_what_is_proved_for_circular_moves(case):
     assert circular_error(CIRCULAR[case].eval(), (2, 8, 8)) <= 1e-9
+
+
+def doubled(m, x):
+    y = x.clone()
+    part = y[:, :1]
+    torch.ops.shiftproof_tests.double_(y)
+    return part
+
+
+def used_twice(m, x):
+    y = x + 1
+    return torch.ops.shiftproof_tests.relu(y) + y
+
+
+OUTSIDE_TORCH = {
+    "its result": (lambda m, x: torch.ops.shiftproof_tests.relu(x + 1), "relu"),
+    "its result and its argument": (used_twice, "relu"),
+    "one behind the other": (lambda m, x: torch.ops.shiftproof_tests.composed(named_like_relu(x)), "relu"),
+    "composed of torch's": (lambda m, x: torch.ops.shiftproof_tests.composed(x).relu(), "composed"),
+    "its argument": (spoiled, "spoil"),
+    "a view of its argument": (doubled, "double_"),
+    "no argument": (lambda m, x: x + torch.ops.shiftproof_tests.table(), "table"),
+    "a constant argument": (lambda m, x: x + torch.ops.shiftproof_tests.composed(torch.ones(8)), "composed"),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE_TORCH)
+def test_an_operator_outside_torch_is_named_once_wherever_the_answer_depends_on_it(case):
+    function, name = OUTSIDE_TORCH[case]
+    verdict = sp.check(Call(function).eval(), (2, 8, 8))
+    found = [f for f in verdict.findings if f.code == "T0"]
+    assert [f.operator for f in found] == [f"shiftproof_tests::{name}"]
+    assert "its schema is not trusted" in found[0].detail
+    assert found[0].mend.startswith("torch's own operators")
+    assert verdict.circular.status == "unknown"
 
 
 def ones(k):

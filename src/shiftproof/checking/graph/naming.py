@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shiftproof.checking.graph.node import Node
+from shiftproof.checking.graph.node import Node, Ref
 
 
 class Naming:
@@ -17,7 +17,7 @@ class Naming:
         self.memory: dict[str, int] = {}  # tensors that share storage
         self.whole: dict[str, int] = {}  # tensors that are the very same view
         self.latest: dict[int, str] = {}  # by `whole`
-        self.stale: set[int] = set()
+        self.stale: dict[int, str | None] = {}  # and the operator outside torch that may have written, if it was one
         self.targets: set[str] = set()
         self.hidden: set[str] = set()  # tensors that may share storage although torch does not say so
 
@@ -37,22 +37,28 @@ class Naming:
         if name not in self.memory:
             self.add(name, [], None)
 
-    def write(self, target: str, name: str | None) -> None:
-        """The tensor `target` was overwritten. Its value is now that of node `name`; None if no node holds it."""
+    def write(self, target: str, name: str | None, by: str | None = None) -> None:
+        """The tensor `target` was overwritten.
+
+        Args:
+            target: the tensor.
+            name: node that holds its value now; None if none does.
+            by: node of the operator outside torch that may have written, whatever its schema says; None for one of torch's.
+        """
         kind = self.whole[target]
         self.targets.add(target)
         if name is None:
-            self.stale.add(kind)
+            self.stale[kind] = by
         else:
             self.latest[kind] = name
             # The write gave this view a value that a node holds, even if an earlier
             # write through another one had spoiled it.
-            self.stale.discard(kind)
+            self.stale.pop(kind, None)
         for other, memory in self.memory.items():
             # Any other view of that memory may overlap the cells that were written. Which ones
             # do would take strides and offsets to tell.
             if memory == self.memory[target] and self.whole[other] != kind:
-                self.stale.add(self.whole[other])
+                self.stale[self.whole[other]] = by
 
     def overwritten(self, name: str) -> bool:
         """Whether anything was written to what the tensor `name` holds."""
@@ -68,6 +74,8 @@ class Naming:
             if at not in nodes:
                 like, memory = nodes[name], {self.memory[h] for h in self.hidden}
                 how = "hidden" if self.memory[name] in memory else ""  # torch's rewriting would miss this write as well
-                nodes[at] = Node(at, "written", {}, like.shape, like.module, like.source, overload=how)
+                # What is not known is then the operator, and the finding is at it.
+                by = {} if (writer := self.stale[kind]) is None else {"by": Ref(writer)}
+                nodes[at] = Node(at, "written", by, like.shape, like.module, like.source, overload=how)
             return at
         return self.latest[kind]

@@ -20,7 +20,8 @@ class Node:
     Args:
         name: unique.
         operator: as ATen calls it, without overload and without the underscore of in-place forms; "input", "constant",
-            "getitem"; "written" for a tensor that was overwritten through a view of it.
+            "getitem"; "written" for a tensor that was overwritten through a view of it, or by an operator outside torch. Its
+            namespace is part of such an operator's name.
         arguments: by name, defaults filled in; tensors are `Ref`.
         shape: of the result; a tuple of shapes where there are several.
         module: path of the module that called it, e.g. "layer1.0.conv1".

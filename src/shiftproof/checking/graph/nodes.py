@@ -262,6 +262,11 @@ def _node(item: fx.Node, naming: Naming, nodes: dict[str, Node]) -> Node:
     ]
     for s in shares:
         naming.known(s)
+    if foreign:  # and it may write to any of its arguments; its result, added below, is what it is
+        for given_to in {n.name for v in bound.values() for n in _flat(v) if isinstance(n, fx.Node)}:
+            naming.known(given_to)
+            naming.write(given_to, None, item.name)
+            naming.hidden.add(given_to)
     # A view of the very same cells can be followed by name; any other view shares memory
     # but shows part of it, or another order.
     same = writes[0] if alone else shares[0] if name in SAME and shares and not bound.get("train") else None
@@ -269,17 +274,12 @@ def _node(item: fx.Node, naming: Naming, nodes: dict[str, Node]) -> Node:
     if hidden and name not in IDENTITIES:
         naming.hidden.add(item.name)
     for written in writes:
-        naming.write(written, item.name if alone else None)
+        naming.write(written, item.name if alone else None, item.name if foreign else None)
     unsaid = [] if foreign else [v for k in updated(name, bound) if isinstance(v := bound[k], fx.Node)]
     for statistics in unsaid:
         naming.known(statistics.name)
         naming.write(statistics.name, None)
         naming.hidden.add(statistics.name)  # torch's rewriting would drop the write
-    if foreign:  # and it may write to any of its arguments
-        for given_to in {n.name for v in bound.values() for n in _flat(v) if isinstance(n, fx.Node)}:
-            naming.known(given_to)
-            naming.write(given_to, None)
-            naming.hidden.add(given_to)
     return Node(
         item.name, name, arguments, overload=target._overloadname, positional=positional, keywords=keywords, **common
     )

@@ -32,6 +32,7 @@ from shiftproof.records.verdict_parts import WORLDS, Finding, Mend
 
 NEVER_WRITTEN = "uninitialised values"
 NO_RULE = mend("rule", "a rule for it, see CONTRIBUTING.md")
+OUTSIDE = mend("rule", "torch's own operators, or a rule for it, see CONTRIBUTING.md")
 SMOOTH_ALREADY = "select the phase by content: the low-pass filter reduces aliasing, not the step"
 STUMBLED = "its rule does not understand this use"
 
@@ -95,6 +96,7 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     unknown: dict[str, int] = {}
 
     def refused(node: Node, text: str, remedy: Mend = NO_RULE) -> Any:
+        remedy = OUTSIDE if remedy is NO_RULE and _outside(node) else remedy
         unknown[node.operator] = unknown.get(node.operator, 0) + 1
         where = (node.module, node.source, node.operator)
         remedy = replace(remedy, module=node.module, parameters={"operator": node.operator, **remedy.parameters})
@@ -232,6 +234,9 @@ def _type(
             raise NoRuleError(f"its input is a position that {lost.operator} computed")
         several = bool(node.shape) and isinstance(node.shape[0], tuple)
         return (lost,) * len(node.shape) if several else lost
+    # Whatever it is given: it may remember what it saw, or read what the graph does not show.
+    if _outside(node) and node.operator not in RULES:
+        raise NoRuleError(f"{node.operator} has no rule; it is not of torch, so its schema is not trusted")
     if given.get("train") and "dropout" in node.operator:
         raise NoRuleError("dropout in training mode is random")
     chosen = (SELECTING, Choice), (POSING, Origin)
@@ -287,6 +292,11 @@ def _type(
     relied += op.relied
     together[node.name] = op.together
     return result
+
+
+def _outside(node: Node) -> bool:
+    """Whether an operator is of another library than torch: its namespace is then part of its name."""
+    return "::" in node.operator
 
 
 def _moving(op: Op, found: Type) -> Type:
