@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from shiftproof.checking.graph.alone import as_the_caller
+from shiftproof.checking.refuting.inside import Inside
 from shiftproof.checking.refuting.shaken import shaken
 from shiftproof.checking.refuting.trials import Move, Trial, gap, moved, precise
 from shiftproof.checking.types import Type
@@ -129,13 +129,13 @@ def precise_copy(module: torch.nn.Module, size: tuple[int, int, int]) -> tuple[t
     return found, like
 
 
-class Coarsest(TorchDispatchMode):
+class Coarsest(Inside):
     """Remembers the unit of rounding of the coarsest numbers that operators answer with."""
 
     eps = torch.finfo(torch.float64).eps
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        found = func(*args, **(kwargs or {}))
+    def answered(self, func: Any, found: Any) -> Any:
+        """The answer as it is."""
         for t in found if isinstance(found, list | tuple) else [found]:
             if isinstance(t, Tensor) and (t.is_floating_point() or t.is_complex()):
                 self.eps = max(self.eps, torch.finfo(t.dtype).eps)

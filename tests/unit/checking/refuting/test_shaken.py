@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._higher_order_ops.map import map as mapped
+from torch.nn.attention.flex_attention import flex_attention
 
 import shiftproof as sp
 from brute_force import Call
 from shiftproof.checking.refuting.refute import refuted
+from shiftproof.checking.refuting.runner import Coarsest
 from shiftproof.checking.refuting.shaken import UNITS, shaken
 
 EPS = torch.finfo(torch.float64).eps
@@ -80,3 +83,63 @@ def test_whole_numbers_views_and_what_is_written_in_place():
     found = shaken(lambda t: kept.view(4, 5)[0].mul_(3), x, 1)
     assert torch.equal(kept[:5], found)
     assert not torch.equal(found, x[:5] * 3)
+
+
+def attended(m, x, inside=lambda s: s):
+    tokens = x.flatten(2).mT[None]
+    return flex_attention(tokens, tokens, tokens, score_mod=lambda s, b, h, i, j: inside(s) + (i - j))
+
+
+def halved(x):
+    return x.half().to(x)
+
+
+compiled_half = torch.compile(lambda x: halved(x) + 1)
+compiled_sum = torch.compile(lambda x: x.cumsum(2))
+UNFUSED = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+IN_HALF_PRECISION = {
+    "a branch": lambda m, x: torch.cond(x.sum() > 0, lambda t: halved(t).flip(2), halved, (x,)),
+    "a map over channels": lambda m, x: mapped(halved, x[0])[None],
+    "attention with a score of its own": lambda m, x: attended(m, x, halved),
+    "what is compiled": lambda m, x: compiled_half(x),
+}
+
+
+@UNFUSED
+@pytest.mark.parametrize("case", IN_HALF_PRECISION)
+def test_what_an_operator_runs_inside_is_seen_and_a_little_off_too(case):
+    net, x = Call(IN_HALF_PRECISION[case]), torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    with Coarsest() as seen:
+        net(x)
+    assert seen.eps == torch.finfo(torch.float16).eps
+    far = (shaken(net, x, 1) - net(x)).abs().max()
+    assert 1e-5 < far < 1e-1  # as half precision is, and not double
+
+
+NOT_ALIKE = {
+    "a branch": lambda m, x: torch.cond(x.sum() > 0, lambda t: t.cumsum(2), lambda t: t.cumsum(3), (x,)),
+    "a map over channels": lambda m, x: mapped(lambda t: t.cumsum(0), x[0])[None],
+    "attention with a score of its own": attended,
+    "what is compiled": lambda m, x: compiled_sum(x),
+}
+
+
+@UNFUSED
+@pytest.mark.parametrize("case", NOT_ALIKE)
+def test_a_model_with_functions_inside_operators_is_run(case):
+    net = Call(NOT_ALIKE[case])
+    claim = refuted(sp.check(net, (2, 8, 8)), net, tries=2).circular
+    assert claim.counterexample is not None or any("changes the answer by" in str(c) for c in claim.conditions)
+
+
+def test_the_callers_stance_on_compiling_comes_back():
+    def runs(x):
+        return x + torch.compiler.is_dynamo_compiling()  # 1 where it was compiled
+
+    twice = torch.compile(runs, backend="eager")
+    with torch.compiler.set_stance("force_eager"):
+        found = [twice(torch.zeros(1)).item()]
+        shaken(twice, torch.zeros(1), 0)
+        found.append(twice(torch.zeros(1)).item())
+    assert found == [0, 0]
+    assert twice(torch.zeros(1)).item() == 1
