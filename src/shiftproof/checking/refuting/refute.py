@@ -30,6 +30,8 @@ from shiftproof.printable import said
 from shiftproof.records.verdict import Verdict
 from shiftproof.records.verdict_parts import WORLDS, Claim
 
+MOST = 2**63 - 1  # torch takes seeds of 64 bits, and a claim that is proved is tried with one more
+
 
 @in_own_context
 def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: int = 12, seed: int = 0) -> Verdict:
@@ -45,7 +47,7 @@ def refuted(verdict: Verdict, model: LoadedModel | torch.nn.Module, *, tries: in
         verdict: as `check` gives it.
         model: the model that was checked; it is left as found.
         tries: pairs of a picture and a move per axis.
-        seed: seed of the pictures.
+        seed: seed of the pictures, below 2**63.
 
     Returns:
         The verdict. Each claim is "refuted" and has its counterexample, or a condition says that none was found in N tries or
@@ -88,6 +90,8 @@ def _need_arguments(verdict: object, model: object, tries: object, seed: object)
     for name, value, least in (("tries", tries, 1), ("seed", seed, 0)):
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ModelError(f"{name} is {value!r}", remedy=f"give a whole number, {least} or more")
+    if isinstance(seed, Integral) and int(seed) > MOST:
+        raise ModelError(f"seed is {seed!r}", remedy="give a whole number below 2**63")
 
 
 def _tried(verdict: Verdict, model: torch.nn.Module, tries: int, seed: int) -> Verdict:

@@ -389,6 +389,7 @@ def test_a_program_of_two_pictures_is_not_proved_as_if_they_were_one():
         ({"tries": 2.5}, "tries is 2.5: give a whole number, 1 or more"),
         ({"seed": "x"}, "seed is 'x': give a whole number, 0 or more"),
         ({"seed": -1}, "seed is -1: give a whole number, 0 or more"),
+        ({"seed": 2**70}, rf"seed is {2**70}: give a whole number below 2\*\*63"),
     ],
 )
 def test_what_cannot_be_refuted_is_refused_in_words(change, said):
