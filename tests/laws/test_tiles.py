@@ -212,6 +212,25 @@ WITH_THE_TILE = {
 }
 
 
+def tokens(y):
+    """One for each cell, channels last."""
+    return y.flatten(2).mT
+
+
+def patches(y):
+    """Patches of 2 x 2 cells in the order of a sequence, each with its cells and its channels."""
+    return y.unflatten(2, (-1, 2)).unflatten(4, (-1, 2)).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+LAID_OUT = {
+    "tokens": tokens,
+    "patches": patches,
+    "channels and rows in one dimension": lambda y: y.flatten(1, 2),
+    "all cells and channels in one dimension": lambda y: y.flatten(1),
+    "without the batch": lambda y: y[0].permute(1, 2, 0).flatten(0, 1),
+}
+
+
 class OtherSizeError(Exception):
     """As a library's own exceptions are: of none of Python's classes of errors."""
 
@@ -251,3 +270,23 @@ def test_nothing_is_promised_of_other_tiles_if_the_model_does_something_else_wit
     assert claim.smallest_px is None
     assert any("tiles have the size of this input: with one of" in c for c in claim.conditions)
     assert not any("grow with the tile" in c for c in claim.conditions)
+
+
+@pytest.mark.parametrize("layout", LAID_OUT)
+def test_rows_and_columns_that_share_a_dimension_are_compared_too(layout):
+    lay_out = LAID_OUT[layout]
+    same, other = (
+        Sized(lambda conv, x, f=f: lay_out(f(conv, x))) for f in (lambda c, x: c(x), lambda c, x: c(x) * x.shape[3])
+    )
+    kept, lost = (sp.check(net, (2, 12, 12)).window for net in (same, other))
+    assert (kept.status, lost.status) == ("proved", "proved")
+    assert kept.smallest_px is not None
+    assert lost.smallest_px is None
+    assert any("tiles have the size of this input: with one of" in c for c in lost.conditions)
+
+
+def test_tokens_in_another_order_on_another_tile_are_noticed():
+    """The numbers are the same, and stand elsewhere."""
+    net = Sized(lambda conv, x: tokens(conv(x) if x.shape[2] == 12 else conv(x).mT))
+    claim = sp.check(net, (2, 12, 12)).window
+    assert (claim.status, claim.smallest_px) == ("proved", None)

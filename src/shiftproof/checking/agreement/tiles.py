@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -92,19 +93,21 @@ def _apart(still: Tensor, shown: Tensor, kind: Type, more: dict[str, int], most:
     assert isinstance(kind, Signal)
     if still.ndim != shown.ndim or still.ndim != len(kind.dims):
         return still.ndim != shown.ndim
-    for i, dim in enumerate(kind.dims):
-        moving = [b for b in dim if b.axes]
-        if len(dim) > 1 and moving:
-            return False  # cells of several rows stand in one dimension: which are which depends on the size
-        atom = moving[0] if moving else None
-        if not isinstance(atom, Atom) or atom.axis is None:
-            if still.shape[i] != shown.shape[i]:
-                return True
+    blocks = [b for dim in kind.dims for b in dim]
+    atoms = [b for b in blocks if isinstance(b, Atom)]
+    if len(atoms) < len(blocks) or still.shape != kind.shape:
+        return False  # parts laid end to end, of which no margins are known
+    cells = [Fraction(a.size) if a.axis is None else a.size + more[a.axis] / a.stride for a in atoms]
+    of_dim = iter(cells)
+    wanted = [prod((next(of_dim) for _ in dim), start=Fraction(1)) for dim in kind.dims]
+    if any(n.denominator > 1 for n in cells) or wanted != list(shown.shape):
+        return True
+    # Rows and columns may share a dimension, as those of tokens do: here each has one of its own.
+    still, shown = still.reshape([a.size for a in atoms]), shown.reshape([int(n) for n in cells])
+    for i, (atom, n) in enumerate(zip(atoms, cells, strict=True)):
+        if atom.axis is None:
             continue
-        cells = atom.size + more[atom.axis] / atom.stride
-        if cells != shown.shape[i]:
-            return True
-        low, high = atom.reach.before, min(atom.size, int(cells)) - atom.reach.after
+        low, high = atom.reach.before, min(atom.size, int(n)) - atom.reach.after
         if high <= low:
             return False
         still, shown = still.narrow(i, low, high - low), shown.narrow(i, low, high - low)
