@@ -24,6 +24,7 @@ from shiftproof.checking.rules.spectrum import phases_read
 from shiftproof.checking.rules.still import still, unmoved
 from shiftproof.checking.types import AXES, Choice, Constant, Origin, Signal, Type, Unknown, atoms, inert, spatial
 from shiftproof.checking.walk.aliasing import alias, low_passed
+from shiftproof.checking.walk.choosing import folded
 from shiftproof.checking.walk.rewriting import rewritten
 from shiftproof.checking.walk.seams import Together, seams, whole
 from shiftproof.checking.walk.values import Values
@@ -133,7 +134,7 @@ def walk(graph: Graph, given: bool = True, witnessed: bool = True) -> Walk:
     # the canvas world needs a proof of its own only where the circular one fails: elsewhere its findings say nothing
     broken = {a for f in findings if "circular" in f.breaks for a in f.axes}
     findings = [f for f in findings if f.breaks != ("canvas",) or broken.intersection(f.axes)]
-    findings = seams(findings, graph, types)
+    findings = folded(seams(findings, graph, types), graph)
     look = Values(graph)  # the parameters as they are, because how much folds is shown and proves nothing
     findings = [_about_filters(f, graph, look) if f.code == "T1" else f for f in findings]
     hangs = frozenset[str]().union(*(values.parameters(n) for n in relied))
