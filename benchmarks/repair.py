@@ -38,6 +38,7 @@ from shiftproof.models import LoadedModel
 from shiftproof.models.answer import answer
 from shiftproof.records.repair_parts import MethodName
 from shiftproof.repairing import Mended
+from shiftproof.training import remove_finished
 
 BATCH, SAMPLED, MOVED, UNDER_CAMERA, TRAINED = 100, 4, 2000, 300, 30_000
 FILE = RESULTS / "repair.json"
@@ -224,14 +225,15 @@ def trained(data: Path) -> list[Row]:
     """ResNet-20 trained on to answer alike for two crops; and the mean over 2 x 2 views after that."""
     model, word = resnet(data), f"cifar10:{data}/cifar10"
     test, shown = open_data(word, limit=MOVED), open_data(word, split="train", limit=TRAINED)
-    state = RESULTS / ".resnet20.training.safetensors"
+    state = RESULTS / ".resnet20-training"  # a run that was killed goes on from it
     first = sp.repair(model, goal="crop", method="fine-tuning", data=test, shown=shown, max_drop=1, state=state)
     after = replace(model, module=first.network)
     both = sp.repair(after, goal="crop", method="average", data=test, shown=shown, max_drop=1, budget=4.5)
     rows = [
         under_camera("resnet20", method, m, first) for method, m in (("fine-tuning", first), ("average after it", both))
     ]
-    state.unlink(missing_ok=True)
+    if not remove_finished(state):
+        state.rmdir()
     return rows
 
 
