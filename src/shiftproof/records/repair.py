@@ -19,6 +19,11 @@ from shiftproof.records.verdict_printing import COLOURS
 SCHEMA = "shiftproof.repair/1"
 
 
+NOT_MEASURED = (
+    "not measured: accuracy, of which a proof says nothing: give pictures (data, --data) to see what the repair costs"
+)
+
+
 @dataclass(frozen=True)
 class RepairRecord(RepairParts):
     """How a model was mended.
@@ -87,6 +92,7 @@ class RepairRecord(RepairParts):
             f"  {self.guarantee}",
             *([f"  under these conditions: {'; '.join(conditions)}"] if conditions else []),
             f"  not covered: {self.guarantee.uncovered}",
+            *([f"  {NOT_MEASURED}"] if self.measured is None else []),
         ]
 
     __repr__ = __str__
