@@ -40,7 +40,7 @@ from shiftproof.auditing.unmeasured import must_measure
 from shiftproof.auditing.work import blocks
 from shiftproof.data import Source
 from shiftproof.environment import library_version
-from shiftproof.errors import BusyError, MeasureError, ModelError, enough_memory
+from shiftproof.errors import BusyError, MeasureError, ModelError, RecordError, enough_memory
 from shiftproof.models import GIVEN, LoadedModel
 from shiftproof.records import owned, writing
 from shiftproof.translations import TranslationSet, offsets_tensor
@@ -254,6 +254,10 @@ def _prepare(task: Task, kept: KeptBlocks | None) -> tuple[Setup, Subject]:
                 why, where=task.model.word, remedy="start the same command, with the same files, everywhere"
             )
         kept.discard(why)
+    elif not isinstance(kept, RunFolder):
+        raise RecordError(
+            "what the process that leads has settled cannot be read", where=str(kept.work), remedy="run again"
+        )
     setup, subject = prepare(*asked)
     kept.keep_settings({**asdict(setup.measured), "probe": probe(setup, subject)})
     return setup, subject

@@ -8,13 +8,14 @@ its file is written beside its place and renamed, so two processes that run the 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+from shiftproof.auditing.kept import remove
 
 LEASE_S = 90.0  # network file systems may show the age of a file a minute late
 EMPTY_S = 5.0  # a process that made a claim and was killed before it wrote its name
@@ -54,7 +55,8 @@ class Claims:
             if number in self._held:
                 continue
             if self._is_left(path):
-                _remove(path)
+                with suppress(OSError):  # somebody was faster
+                    remove(path)
             with suppress(FileExistsError, FileNotFoundError):  # somebody was faster; the run is finished
                 file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
                 with os.fdopen(file, "w") as f:
@@ -106,15 +108,6 @@ def _owner(path: Path) -> str:
         return path.read_bytes().decode("utf-8", "replace") if stat.S_ISREG(path.lstat().st_mode) else ""
     except OSError:
         return ""
-
-
-def _remove(path: Path) -> None:
-    """Remove a claim, or whatever else has its name."""
-    with suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _this_process() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from shiftproof.auditing.block import Block
-from shiftproof.auditing.kept import KeptBlocks
+from shiftproof.auditing.kept import KeptBlocks, remove
 from shiftproof.auditing.witnesses import most_names
+from shiftproof.errors import RestartWarning
 from shiftproof.records import owned, sweep, writing
 
 WRITTEN = ("index.html", "record.json", "views.parquet", *most_names())  # all that an audit may write into its folder
@@ -68,6 +70,26 @@ class RunFolder(KeptBlocks):
         if not any(self.work.glob("block-*")):  # no picture was run: nothing here is worth keeping
             self.finish()
         self._open.close()
+
+    def settings(self) -> dict[str, Any] | None:
+        """What `keep_settings` kept, or None at the first start. If they are damaged or missing, all blocks are removed.
+
+        The blocks go too because the settings hold what must be the same for all of them.
+        """
+        path = self.work / "settings.json"
+        kept = super().settings()
+        if kept is None and path.exists():
+            self.discard(f"{path} is damaged")
+        elif kept is None and any(self.work.glob("block-*")):
+            self.discard(f"{path} is missing")
+        return kept
+
+    def discard(self, reason: str) -> None:
+        """Remove all finished work, with a warning that says why."""
+        warnings.warn(f"{reason}: the audit starts again from the beginning", RestartWarning, stacklevel=2)
+        with writing(self.work):
+            for path in self.work.iterdir():
+                remove(path)
 
     def finish(self) -> None:
         """Remove the work: everything is in the record and `views.parquet` now."""

@@ -36,23 +36,12 @@ class KeptBlocks:
         self._settings = ""  # the digest of the settings that all blocks share
 
     def settings(self) -> dict[str, Any] | None:
-        """What `keep_settings` kept, or None at the first start. If they are damaged or missing, all blocks are removed.
-
-        The blocks go too because the settings hold what must be the same for all of them.
-        """
-        path = self.work / "settings.json"
-        if not path.exists():
-            if any(self.work.glob("block-*")):
-                self.discard(f"{path} is missing")
-            return None
+        """What `keep_settings` kept; None if it is missing or damaged."""
         try:
-            kept = unseal_json(path.read_bytes(), self.key)
+            kept = unseal_json((self.work / "settings.json").read_bytes(), self.key)
         except OSError:
             kept = None
-        if kept is None:
-            self.discard(f"{path} is damaged")
-            return None
-        self._settings = _digest(kept)
+        self._settings = "" if kept is None else _digest(kept)
         return kept
 
     @property
@@ -64,13 +53,6 @@ class KeptBlocks:
         """Keep the settings that a resumed run must use again: a JSON object."""
         self._settings = _digest(settings)
         write_beside(self.work / "settings.json", seal_json(settings, self.key))
-
-    def discard(self, reason: str) -> None:
-        """Remove all finished work, with a warning that says why."""
-        warnings.warn(f"{reason}: the audit starts again from the beginning", RestartWarning, stacklevel=2)
-        with writing(self.work):
-            for path in self.work.iterdir():
-                _remove(path)
 
     def has(self, number: int) -> bool:
         """Whether block `number` is done. A damaged one is removed, with a warning, and counts as not done."""
@@ -94,7 +76,7 @@ class KeptBlocks:
             f"{path} is damaged, or not of this place: its pictures are run again", RestartWarning, stacklevel=3
         )
         with writing(path):
-            _remove(path)
+            remove(path)
         return None
 
     def read(self, number: int) -> Block:
@@ -137,7 +119,7 @@ class KeptBlocks:
         return f"{self.key} {self._settings} block {number}"
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file, or whatever else has its name."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -232,9 +232,8 @@ def _help(setup: Setup, data: str, out: Path, key: str, threads: int) -> None:
                             if not parent.is_alive():
                                 return
                     time.sleep(POLL_S)
-        except (
-            Exception
-        ) as e:  # whatever the model's code raises, the one that leads meets it too, or runs the block itself
+        except Exception as e:
+            # Whatever the model's code raises: the one that leads meets it too, or runs the block itself.
             _say(f"a process of this audit stopped: {said(e)}")
             raise SystemExit(1) from None
 

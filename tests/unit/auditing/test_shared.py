@@ -99,6 +99,16 @@ def at_work(out, least):
     until(lambda: len({p.read_text() for p in out.glob(".run-*/claim-*")} - {""}) >= least, f"{least} at work")
 
 
+def killed_at_work(words, out):
+    """Starts an audit by two processes, and kills the one that leads when both are at work; returns the other one."""
+    leads = start([*words, "--devices", "2"], out)
+    at_work(out, 2)
+    (other,) = children(leads)
+    leads.kill()
+    leads.communicate()
+    return other
+
+
 def children(process):
     """The processes that work for this one: those that `multiprocessing` started, without its tracker."""
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -155,11 +165,7 @@ def test_if_the_one_that_leads_dies_another_launch_leads(words, hold, alone, tmp
 
 def test_if_the_one_that_leads_dies_its_processes_end_and_the_same_command_goes_on(words, hold, alone, tmp_path):
     hold.touch()
-    leads = start([*words, "--devices", "2"], tmp_path / "many")
-    at_work(tmp_path / "many", 2)
-    (child,) = children(leads)
-    leads.kill()
-    leads.communicate()
+    child = killed_at_work(words, tmp_path / "many")
     hold.unlink()
     until(lambda: not Path(f"/proc/{child}").exists(), "the other process ends")
     assert blocks(tmp_path / "many") >= 1  # what it was at
@@ -186,10 +192,7 @@ def test_a_process_that_opens_another_model_runs_no_block(words, hold, tmp_path)
 
 def test_what_is_not_a_block_is_not_taken_for_one(words, hold, alone, tmp_path):
     hold.touch()
-    leads = start([*words, "--devices", "2"], tmp_path / "many")
-    at_work(tmp_path / "many", 2)
-    leads.kill()
-    leads.communicate()
+    killed_at_work(words, tmp_path / "many")
     hold.unlink()
     (work,) = (tmp_path / "many").glob(".run-*")
     (work / "block-000001 (copy).bin").write_bytes(b"")
